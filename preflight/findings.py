@@ -1,0 +1,98 @@
+"""What a check found, as values: problems, one outcome a rule, the report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class WeightType(str, Enum):
+    """What kind of weights a directory holds, in the spelling of the import API."""
+
+    LORA = "lora"
+    FULL = "full"
+
+
+class Severity(str, Enum):
+    """`ERROR`: the import fails or the model is broken. `WARNING`: it may."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Result(str, Enum):
+    """How one rule ended; a rule that lacked its input is skipped, never passed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Verdict(str, Enum):
+    """The sum of a report."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where (file, tensor or field) and what.
+
+    `severity` overrides the rule's own where one rule knows a milder case.
+    """
+
+    where: str
+    message: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """Yielded by a rule that found out on its way that it lacks an input."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One rule's answer for one directory.
+
+    `problems` holds the first few; `count` is how many there were in all.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    result: Result
+    reason: str = ""
+    problems: tuple[Problem, ...] = ()
+    count: int = 0
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All outcomes of one check, in the order in which the rules ran."""
+
+    outcomes: tuple[Outcome, ...] = field(default=())
+
+    @property
+    def verdict(self) -> Verdict:
+        """`FAIL` when an error-level rule failed, `WARN` when only warnings did."""
+        failed = {o.severity for o in self.outcomes if o.result is Result.FAILED}
+        if Severity.ERROR in failed:
+            return Verdict.FAIL
+        return Verdict.WARN if failed else Verdict.PASS
+
+    def select(self, result: Result) -> tuple[Outcome, ...]:
+        """The outcomes that ended as `result`."""
+        return tuple(o for o in self.outcomes if o.result is result)
+
+    def joined(self, later: Iterable[Outcome]) -> Report:
+        """This report with outcomes replaced or added by their code."""
+        new = {o.code: o for o in later}
+        kept = tuple(new.pop(o.code, o) for o in self.outcomes)
+        return Report(kept + tuple(new.values()))
