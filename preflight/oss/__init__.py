@@ -1,0 +1,1 @@
+"""OSS: plan, transfer and verification of an upload."""
