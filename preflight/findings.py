@@ -96,3 +96,10 @@ class Report:
         new = {o.code: o for o in later}
         kept = tuple(new.pop(o.code, o) for o in self.outcomes)
         return Report(kept + tuple(new.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Something that could not be had; a rule that needs it is skipped, so told."""
+
+    reason: str

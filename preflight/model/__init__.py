@@ -1,0 +1,1 @@
+"""The model directory: read once into one frozen `Inspection`."""

@@ -1,0 +1,124 @@
+"""Walk a model directory without opening, following or trusting anything in it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+MAX_FILES = 200_000  # beyond it the walk stops and says so
+
+
+class FileKind(str, Enum):
+    """What a directory entry is; links count as what they lead to."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    DANGLING = "dangling link"
+    SPECIAL = "special file"  # FIFO, socket or device: never opened
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One entry below the model directory.
+
+    `name` is relative with `/` as separator, `size` in bytes, `target` where a link
+    leads (resolved), `inside` whether that is within the directory.
+    """
+
+    name: str
+    path: Path
+    kind: FileKind
+    size: int = 0
+    mtime_ns: int = 0
+    inode: int = 0
+    target: Path | None = None
+    inside: bool = True
+    readable: bool = True
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file, reached directly or through a link."""
+        return self.kind is FileKind.FILE
+
+    @property
+    def at_top(self) -> bool:
+        """Whether it lies directly in the model directory."""
+        return "/" not in self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """All entries found, sorted by name; `complete` is false when the walk stopped."""
+
+    entries: tuple[FileEntry, ...]
+    complete: bool = True
+    unreadable: tuple[str, ...] = ()
+
+
+def _kind(mode: int) -> FileKind:
+    if stat.S_ISREG(mode):
+        return FileKind.FILE
+    return FileKind.DIRECTORY if stat.S_ISDIR(mode) else FileKind.SPECIAL
+
+
+def _entry(item: os.DirEntry[str], name: str, root: Path) -> FileEntry:
+    path = Path(item.path)
+    target, inside = None, True
+    if item.is_symlink():
+        target = Path(os.path.realpath(path))
+        inside = target.is_relative_to(root)
+    try:
+        found = item.stat()
+    except (OSError, ValueError):
+        return FileEntry(
+            name, path, FileKind.DANGLING, target=target, inside=inside, readable=False
+        )
+    kind = _kind(found.st_mode)
+    readable = kind is not FileKind.SPECIAL and os.access(path, os.R_OK)
+    return FileEntry(
+        name,
+        path,
+        kind,
+        size=found.st_size if kind is FileKind.FILE else 0,
+        mtime_ns=found.st_mtime_ns,
+        inode=found.st_ino,
+        target=target,
+        inside=inside,
+        readable=readable,
+    )
+
+
+def _scan(root: Path, below: str, unreadable: list[str]) -> Iterator[FileEntry]:
+    """Entries of one directory and, depth first, of those in it that are no links."""
+    real = Path(os.path.realpath(root))
+    pending = [below]
+    while pending:
+        folder = pending.pop()
+        try:
+            items = sorted(os.scandir(root / folder), key=lambda item: item.name)
+        except OSError:
+            unreadable.append(folder or ".")
+            continue
+        for item in items:
+            name = f"{folder}/{item.name}" if folder else item.name
+            entry = _entry(item, name, real)
+            yield entry
+            # A linked directory is listed but not entered: no loops, no strangers.
+            if entry.kind is FileKind.DIRECTORY and entry.target is None:
+                pending.append(name)
+
+
+def walk(root: Path) -> Walk:
+    """Every entry below `root`; nothing is opened. At most `MAX_FILES` entries."""
+    unreadable: list[str] = []
+    entries: list[FileEntry] = []
+    for entry in _scan(root, "", unreadable):
+        if len(entries) >= MAX_FILES:
+            return Walk(tuple(entries), complete=False, unreadable=tuple(unreadable))
+        entries.append(entry)
+    entries.sort(key=lambda entry: entry.name)
+    return Walk(tuple(entries), unreadable=tuple(unreadable))
