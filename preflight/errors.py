@@ -63,6 +63,10 @@ class ServiceUnavailable(ImportFailed):
     """Model Studio could not be reached, or did not answer in its own form."""
 
 
+class AmbiguousAnswer(ServiceUnavailable):
+    """The request may have been carried out: its answer was lost or unreadable."""
+
+
 class StillRunning(PreflightError):
     """The job was not final when the time limit ran out."""
 

@@ -1,0 +1,1 @@
+"""What the service and its base models are, as data with source and date."""

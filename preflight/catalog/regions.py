@@ -1,0 +1,134 @@
+"""Regions: OSS endpoints, Model Studio base URLs, and where imports go by API."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
+
+_BASE_URLS = "Model Studio docs, Base URL overview, 2026-10-11"
+_IMPORT_API = "Model Studio docs, Custom model object, 2026-06-06"
+# The documentation of each site names its own region alone for the import API.
+_CHINA_API = "Model Studio docs of the China site, Create an import job, 2026-10"
+
+
+class Site(str, Enum):
+    """The two sites of the vendor; an account belongs to one of them."""
+
+    INTERNATIONAL = "international"
+    CHINA = "china"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One region of Model Studio.
+
+    `base_url` is that of the shared DashScope domain; `import_api` whether import
+    jobs can be made by API there: elsewhere only the console imports.
+    """
+
+    id: str
+    name: str
+    site: Site
+    base_url: str
+    import_api: bool
+    source: str
+
+    @property
+    def public_endpoint(self) -> str:
+        """The OSS endpoint reached from anywhere."""
+        return public_endpoint(self.id)
+
+    @property
+    def internal_endpoint(self) -> str:
+        """The OSS endpoint for machines in the same region: no traffic fee."""
+        return f"https://oss-{self.id}-internal.aliyuncs.com"
+
+
+REGIONS = (
+    Region(
+        "ap-southeast-1",
+        "Singapore",
+        Site.INTERNATIONAL,
+        "https://dashscope-intl.aliyuncs.com/api/v1",
+        import_api=True,
+        source=f"{_BASE_URLS}; {_IMPORT_API}",
+    ),
+    Region(
+        "cn-beijing",
+        "China (Beijing)",
+        Site.CHINA,
+        "https://dashscope.aliyuncs.com/api/v1",
+        import_api=True,
+        source=f"{_BASE_URLS}; {_CHINA_API}",
+    ),
+    Region(
+        "us-east-1",
+        "US (Virginia)",
+        Site.INTERNATIONAL,
+        "https://dashscope-us.aliyuncs.com/api/v1",
+        import_api=False,
+        source=f"{_BASE_URLS}; {_IMPORT_API}",
+    ),
+    Region(
+        "cn-hongkong",
+        "China (Hong Kong)",
+        Site.INTERNATIONAL,
+        "https://cn-hongkong.dashscope.aliyuncs.com/api/v1",
+        import_api=False,
+        source=f"{_BASE_URLS}; {_IMPORT_API}",
+    ),
+)
+DEFAULT_REGION = REGIONS[0]
+
+# OSS docs, "Access OSS via endpoints and bucket domains", 2026-06-16. The two
+# acceleration endpoints carry no region.
+_ENDPOINT = re.compile(
+    r"oss-(?!accelerate)(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com"
+)
+_BUCKET_DOMAIN = re.compile(
+    r"(?P<bucket>[^.]+)\.(?P<endpoint>oss-[^.]+\.aliyuncs\.com)"
+)
+_WORKSPACE_DOMAIN = re.compile(
+    r"(?P<workspace>[a-z0-9-]+)\.(?P<region>[a-z0-9-]+)\.maas\.aliyuncs\.com"
+)
+
+
+def find_region(region_id: str) -> Region | None:
+    """The Model Studio region with this id or English name, if there is one."""
+    wanted = region_id.casefold()
+    named = (r for r in REGIONS if wanted in (r.id, r.name.casefold()))
+    return next(named, None)
+
+
+def import_regions() -> tuple[Region, ...]:
+    """The regions where import jobs can be made by API."""
+    return tuple(region for region in REGIONS if region.import_api)
+
+
+def public_endpoint(region_id: str) -> str:
+    """The public OSS endpoint of any region, known to Model Studio or not."""
+    return f"https://oss-{region_id}.aliyuncs.com"
+
+
+def region_of_endpoint(endpoint: str) -> str:
+    """The region id that an OSS endpoint URL names, or "" where it names none."""
+    found = _ENDPOINT.fullmatch(urlsplit(endpoint).hostname or "")
+    return found["region"] if found else ""
+
+
+def bucket_in_endpoint(endpoint: str) -> tuple[str, str] | None:
+    """(bucket, endpoint host) when a bucket's own domain was given as the endpoint."""
+    found = _BUCKET_DOMAIN.fullmatch(urlsplit(endpoint).hostname or "")
+    return (found["bucket"], found["endpoint"]) if found else None
+
+
+def region_of_base_url(base_url: str) -> str:
+    """The region id behind a Model Studio base URL, or "" where it is unknown."""
+    host = urlsplit(base_url).hostname or ""
+    shared = {urlsplit(region.base_url).hostname: region.id for region in REGIONS}
+    if host in shared:
+        return shared[host]
+    found = _WORKSPACE_DOMAIN.fullmatch(host)
+    return found["region"] if found else ""

@@ -1,0 +1,98 @@
+"""Where a model goes: `oss://bucket/prefix/`, checked once and then trusted."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from preflight.errors import UsageError
+
+# OSS docs, "Bucket naming conventions" and "Object naming conventions", read 2026-11:
+# https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
+# https://www.alibabacloud.com/help/en/oss/user-guide/object-naming-conventions
+MAX_KEY_BYTES = 1023
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+_SHAPE = "write oss://bucket/prefix/"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A bucket and a prefix that ends in a slash.
+
+    `slash_added` tells that the user's own text lacked that slash.
+    """
+
+    bucket: str
+    prefix: str
+    slash_added: bool = field(default=False, compare=False)
+
+    @property
+    def url(self) -> str:
+        """`oss://bucket/prefix/`."""
+        return f"oss://{self.bucket}/{self.prefix}"
+
+    def key(self, name: str) -> str:
+        """The object key of a file name directly under the prefix."""
+        return self.prefix + name
+
+
+def _check_bucket(bucket: str, url: str) -> None:
+    if not bucket:
+        raise UsageError(f"no bucket in {url!r}", hint=_SHAPE)
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f"{bucket!r} is not a bucket name",
+            hint="3 to 63 of a-z, 0-9 and -, with no hyphen at either end",
+        )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of the command line that were no UTF-8
+        return False
+    return True
+
+
+def _prefix_fault(prefix: str) -> str:
+    """What is wrong with a prefix that ends in a slash, or nothing."""
+    if prefix.startswith("/"):
+        return "the prefix starts with a slash"
+    if "//" in prefix:
+        return "the prefix has an empty part (//)"
+    if "\\" in prefix:
+        return "the prefix has a backslash"
+    if any(unicodedata.category(char) == "Cc" for char in prefix):
+        return "the prefix has a control character"
+    if {".", ".."} & set(prefix.split("/")):
+        return "the prefix has a part that is . or .."
+    if not _is_encodable(prefix):
+        return "the prefix is not valid UTF-8"
+    length = len(prefix.encode("utf-8"))
+    if length > MAX_KEY_BYTES:
+        return f"the prefix has {length} bytes, at most {MAX_KEY_BYTES} are allowed"
+    return ""
+
+
+def parse_destination(url: str) -> Destination:
+    """`oss://bucket/some/prefix` as a destination whose prefix ends in a slash.
+
+    Nothing is decoded: a percent sign stays one. Raises `UsageError`.
+    """
+    scheme, separator, rest = url.partition("://")
+    if scheme != "oss" or not separator:
+        raise UsageError(f"not a destination: {url!r}", hint=_SHAPE)
+    bucket, _, prefix = rest.partition("/")
+    _check_bucket(bucket, url)
+    if not prefix:
+        raise UsageError(
+            f"{url!r} is the bucket's root; an import needs a sub-directory",
+            hint=f"write oss://{bucket}/prefix/",
+        )
+    slash_added = not prefix.endswith("/")
+    prefix += "/" if slash_added else ""
+    if fault := _prefix_fault(prefix):
+        raise UsageError(f"{fault}: {url!r}", hint=_SHAPE)
+    return Destination(bucket, prefix, slash_added)

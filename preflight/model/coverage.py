@@ -1,0 +1,41 @@
+"""Which bytes of a file have been seen, when blocks come in any order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """The bytes from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+
+
+class Coverage:
+    """The ranges claimed so far, sorted and disjoint; neighbours are joined."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    def claim(self, start: int, stop: int) -> list[ByteRange]:
+        """Mark [start, stop) and return what of it had not been marked before."""
+        if start >= stop:
+            return []
+        touched = slice(
+            bisect_left(self._stops, start), bisect_right(self._starts, stop)
+        )
+        starts, stops = self._starts[touched], self._stops[touched]
+        fresh, at = [], start
+        for begin, end in zip(starts, stops, strict=True):
+            if at < begin:
+                fresh.append(ByteRange(at, begin))
+            at = end
+        if at < stop:
+            fresh.append(ByteRange(at, stop))
+        self._starts[touched] = [min(start, *starts[:1])] if starts else [start]
+        self._stops[touched] = [max(stop, *stops[-1:])] if stops else [stop]
+        return fresh

@@ -1,0 +1,385 @@
+"""The safetensors container: its header, read with bounds and judged in bytes.
+
+The format: https://huggingface.co/docs/safetensors/index#format. The library's own
+answer is one sentence that changes between releases, so the cause is found here;
+`oracle_accepts` asks the library itself, which has the last word.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO, TypeGuard
+
+from preflight.findings import Unavailable
+from preflight.model.configs import (
+    NotJson,
+    Pairs,
+    cannot_read,
+    collector_paused,
+    count_values,
+    open_regular,
+    parse_json,
+    place,
+)
+from preflight.model.dtypes import BITS
+from preflight.model.text import HEAD_BYTES, instead_of, printable, recognise
+
+MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
+MAX_TENSORS = 200_000
+MAX_HEADER_VALUES = 3_000_000  # 15 a tensor; one of four dimensions takes 10
+
+_MAX_WORD = 2**64 - 1  # the library counts in unsigned 64-bit integers
+_METADATA = "__metadata__"
+
+
+class Cause(str, Enum):
+    """Why a file is no safetensors container."""
+
+    UNREADABLE = "unreadable"
+    TOO_SMALL = "too-small"
+    LFS_POINTER = "lfs-pointer"
+    HTML = "html"
+    GGUF = "gguf"
+    ARCHIVE = "archive"
+    PICKLE = "pickle"
+    ALL_ZERO = "all-zero"
+    OVER_LIMIT = "over-limit"
+    BEYOND_FILE = "beyond-file"
+    NOT_UTF8 = "not-utf8"
+    BAD_JSON = "bad-json"
+    BAD_ENTRY = "bad-entry"
+    DUPLICATE_NAME = "duplicate-name"
+    BAD_METADATA = "bad-metadata"
+    UNKNOWN_DTYPE = "unknown-dtype"
+    BAD_SHAPE = "bad-shape"
+    BAD_OFFSETS = "bad-offsets"
+    SPAN_MISMATCH = "span-mismatch"
+    OVERFLOW = "overflow"
+    MISALIGNED = "misaligned"
+    TRUNCATED = "truncated"
+    TRAILING = "trailing"
+    TOO_MANY = "too-many"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A cause for which this reader refuses what the library may accept, and why."""
+
+    cause: Cause
+    reason: str
+
+
+# In all else this reader and safetensors.safe_open agree; a test compares them.
+DIFFERENCES = (
+    Difference(
+        Cause.DUPLICATE_NAME,
+        "the library keeps one of two entries of a name; which one, readers differ",
+    ),
+    Difference(
+        Cause.BAD_ENTRY,
+        "the library also takes a tensor as a list and a dtype as an object, which "
+        "the format does not describe and other readers refuse",
+    ),
+    Difference(
+        Cause.TOO_MANY,
+        f"more than {MAX_TENSORS:,} tensors or {MAX_HEADER_VALUES:,} values are not "
+        "read, to bound the memory; no model comes near",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor; `start` and `end` are byte offsets from the start of the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of data."""
+        return self.end - self.start
+
+    @property
+    def count(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A sound file of `size` bytes whose data begin at byte `data_start`.
+
+    `tensors` are in the order of their data; `metadata` is None where there is none.
+    """
+
+    file: str
+    size: int
+    data_start: int
+    tensors: tuple[Tensor, ...]
+    metadata: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A file that cannot be loaded: what it is, and in bytes what it should be."""
+
+    file: str
+    cause: Cause
+    message: str
+
+
+class _Fault(Exception):
+    """Ends the reading of one container."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+
+
+def read_container(path: Path, name: str) -> Container | Broken:
+    """The header of one safetensors file, or why it has none; never raises.
+
+    `name` is what the result calls the file. At most the header and, of a file that
+    is something else, its first bytes are read.
+    """
+    stream = open_regular(path)
+    if isinstance(stream, Unavailable):
+        return Broken(name, Cause.UNREADABLE, stream.reason)
+    with stream:
+        try:
+            with collector_paused():
+                return _container(stream, name)
+        except _Fault as fault:
+            return Broken(name, fault.cause, fault.message)
+        except OSError as error:
+            return Broken(name, Cause.UNREADABLE, cannot_read(error))
+
+
+def oracle_accepts(path: Path) -> bool | str:
+    """True if the safetensors library opens the file, otherwise its message.
+
+    Reads the header only. Needs numpy, which the library imports to open a file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    stream = open_regular(path)
+    if isinstance(stream, Unavailable):
+        return stream.reason  # the library would wait for a FIFO's writer
+    stream.close()
+    try:
+        with safe_open(path, framework="numpy"):
+            return True
+    except (SafetensorError, OSError, ValueError) as error:
+        return printable(str(error), 500)
+
+
+def _container(stream: BinaryIO, name: str) -> Container:
+    before = os.fstat(stream.fileno())
+    text = _header(stream, before.st_size)
+    after = os.fstat(stream.fileno())
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise _Fault(Cause.CHANGED, "the file changed while its header was read")
+    data_start = stream.tell()
+    entries = _entries(text)
+    metadata = _metadata(entries)
+    tensors = [_tensor(key, entry, data_start) for key, entry in entries.items()]
+    tensors.sort(key=attrgetter("start", "end"))
+    end = _check_layout(tensors, data_start)
+    _check_length(end, before.st_size)
+    return Container(name, before.st_size, data_start, tuple(tensors), metadata)
+
+
+def _header(stream: BinaryIO, size: int) -> str:
+    """The header's text; the stream stands behind it."""
+    prefix = stream.read(8)
+    if len(prefix) < min(8, size):
+        raise _shrunk(size)
+    if size < 8:
+        what = "an empty file" if size == 0 else _bytes(size)
+        message = f"{what}; even a header without tensors takes 10 bytes"
+        raise _Fault(Cause.TOO_SMALL, message)
+    length = int.from_bytes(prefix, "little")
+    if length == 0 or length > min(MAX_HEADER_BYTES, size - 8):
+        raise _not_a_container(prefix + stream.read(HEAD_BYTES - 8), length, size)
+    data = stream.read(length)
+    if len(data) < length:
+        raise _shrunk(size)
+    if not data.strip(b"\0"):
+        message = f"all {length:,} bytes of the header are zero: it was never written"
+        raise _Fault(Cause.ALL_ZERO, message)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = f"byte 0x{data[error.start]:02x} at file offset {error.start + 8:,}"
+        raise _Fault(Cause.NOT_UTF8, f"the header is not UTF-8: {byte}") from None
+
+
+def _shrunk(size: int) -> _Fault:
+    message = f"the file had {size:,} bytes and shrank while its header was read"
+    return _Fault(Cause.CHANGED, message)
+
+
+def _not_a_container(head: bytes, length: int, size: int) -> _Fault:
+    """The fault of a file whose first eight bytes give no possible length."""
+    if kind := recognise(head):
+        message = instead_of(kind, "a safetensors file", size)
+        return _Fault(Cause[kind.name], message)
+    if length == 0 and not head.strip(b"\0"):
+        message = f"the first {len(head):,} of {size:,} bytes are zero: never written"
+        return _Fault(Cause.ALL_ZERO, message)
+    if length == 0:
+        return _Fault(Cause.BAD_JSON, "the header should be JSON and is 0 bytes long")
+    text = ""
+    if all(32 <= byte < 127 for byte in head[:8]):
+        text = f'; the file begins with the text "{head[:8].decode("ascii")}"'
+    claim = f"the first 8 bytes give a header of {length:,} bytes"
+    if length > MAX_HEADER_BYTES:
+        message = f"{claim}, at most {MAX_HEADER_BYTES:,} are allowed{text}"
+        return _Fault(Cause.OVER_LIMIT, message)
+    missing = length + 8 - size
+    message = f"{claim}, but the file of {size:,} bytes ends {missing:,} bytes before"
+    return _Fault(Cause.BEYOND_FILE, f"{message} that{text}")
+
+
+def _entries(text: str) -> dict[str, object]:
+    if count_values(text) > MAX_HEADER_VALUES:
+        message = f"the header holds more than {MAX_HEADER_VALUES:,} values"
+        raise _Fault(Cause.TOO_MANY, message)
+    try:
+        entries = parse_json(text, _unique)
+    except NotJson as fault:
+        message = f"the header {fault.what}{place(text, fault.position)}"
+        raise _Fault(Cause.BAD_JSON, message) from None
+    if not isinstance(entries, dict):
+        raise _Fault(Cause.BAD_JSON, "the header is JSON, but not an object")
+    if len(entries) > MAX_TENSORS + (_METADATA in entries):
+        message = f"{len(entries):,} tensors; at most {MAX_TENSORS:,} are read"
+        raise _Fault(Cause.TOO_MANY, message)
+    return entries
+
+
+def _unique(pairs: Pairs) -> dict[str, object]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    keys = [key for key, _ in pairs]
+    twice = next(key for key, uses in Counter(keys).items() if uses > 1)
+    message = f'the header gives "{printable(twice)}" twice'
+    raise _Fault(Cause.DUPLICATE_NAME, message)
+
+
+def _metadata(entries: dict[str, object]) -> Mapping[str, str] | None:
+    found = entries.pop(_METADATA, None)
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        message = f"{_METADATA} should be an object of strings"
+        raise _Fault(Cause.BAD_METADATA, message)
+    for key, value in found.items():
+        if not isinstance(value, str):
+            message = f'"{printable(key)}" in {_METADATA} is not a string'
+            raise _Fault(Cause.BAD_METADATA, message)
+    return found
+
+
+def _tensor(name: str, entry: object, data_start: int) -> Tensor:
+    if not isinstance(entry, dict):
+        raise _of(name, Cause.BAD_ENTRY, "is not described by an object")
+    dtype, shape = entry.get("dtype"), entry.get("shape")
+    offsets = entry.get("data_offsets")
+    if not isinstance(dtype, str):
+        raise _of(name, Cause.BAD_ENTRY, "has no dtype, or one that is not a string")
+    if dtype not in BITS:
+        what = f'has the dtype "{printable(dtype, 40)}"; safetensors knows'
+        raise _of(name, Cause.UNKNOWN_DTYPE, f"{what} {', '.join(BITS)}")
+    if not _are_words(shape):
+        what = f"should have a shape of whole numbers from 0 and has {_shown(shape)}"
+        raise _of(name, Cause.BAD_SHAPE, what)
+    if not _are_words(offsets) or len(offsets) != 2:
+        what = f"should have two data_offsets from 0 and has {_shown(offsets)}"
+        raise _of(name, Cause.BAD_OFFSETS, what)
+    start, end = offsets
+    return Tensor(name, dtype, tuple(shape), data_start + start, data_start + end)
+
+
+def _of(name: str, cause: Cause, what: str) -> _Fault:
+    return _Fault(cause, f'tensor "{printable(name)}" {what}')
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else printable(repr(value), 80)
+
+
+def _are_words(values: object) -> TypeGuard[list[int]]:
+    """Whether a list holds unsigned 64-bit integers only; true is none in JSON."""
+    if not isinstance(values, list):
+        return False
+    for value in values:  # twice as quick as all() with a generator
+        if type(value) is not int or not 0 <= value <= _MAX_WORD:
+            return False
+    return True
+
+
+def _check_layout(tensors: list[Tensor], data_start: int) -> int:
+    """Where the data end; the tensors must lie one behind the other."""
+    expected = data_start
+    for tensor in tensors:
+        if tensor.start != expected or tensor.end < tensor.start:
+            raise _of(tensor.name, Cause.BAD_OFFSETS, _gap(tensor, expected))
+        bits = _bits(tensor)
+        if bits % 8:
+            what = f"takes {bits:,} bits, which is no whole number of bytes"
+            raise _of(tensor.name, Cause.MISALIGNED, what)
+        if bits != 8 * tensor.size:
+            what = f"takes {bits // 8:,} bytes as {tensor.dtype} {list(tensor.shape)}"
+            what = f"{what}, its data_offsets span {tensor.size:,}"
+            raise _of(tensor.name, Cause.SPAN_MISMATCH, what)
+        expected = tensor.end
+    return expected
+
+
+def _gap(tensor: Tensor, expected: int) -> str:
+    if tensor.end < tensor.start:
+        return f"ends at byte {tensor.end:,}, before its start at {tensor.start:,}"
+    if tensor.start < expected:
+        shared = _bytes(expected - tensor.start)
+        return f"begins {shared} before the end of the one before it"
+    hole = _bytes(tensor.start - expected)
+    return f"begins {hole} after the end of the data before it"
+
+
+def _bits(tensor: Tensor) -> int:
+    """The tensor's size in bits, with the overflow that the library would meet."""
+    total = 1
+    for factor in (*tensor.shape, BITS[tensor.dtype]):
+        total *= factor
+        if total > _MAX_WORD:
+            what = f"of shape {_shown(list(tensor.shape))} exceeds 64-bit sizes"
+            raise _of(tensor.name, Cause.OVERFLOW, what)
+    return total
+
+
+def _check_length(described: int, size: int) -> None:
+    both = f"the header describes {described:,} bytes, the file has {size:,}"
+    if size < described:
+        message = f"{_bytes(described - size)} short: {both}"
+        raise _Fault(Cause.TRUNCATED, message)
+    if size > described:
+        raise _Fault(Cause.TRAILING, f"{_bytes(size - described)} too many: {both}")
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count:,} bytes"

@@ -1,0 +1,198 @@
+"""One reading of a model directory: names, JSON files and safetensors headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight.catalog.bases import BaseModel
+from preflight.catalog.identity import Identity
+from preflight.errors import UsageError
+from preflight.findings import Unavailable, WeightType
+from preflight.model.configs import JsonObject, read_json_object, read_text
+from preflight.model.files import FileEntry, Walk, walk
+from preflight.model.headers import Broken, Container, Tensor, read_container
+from preflight.model.identity import BaseClaim, choose_base, read_claim
+from preflight.model.lora import LoraView, lora_view
+from preflight.model.reference import Reference, find_reference
+from preflight.model.templates import Template, read_templates
+from preflight.model.text import printable
+from preflight.model.scan import TensorValues
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+INDEX = "model.safetensors.index.json"
+FULL_WEIGHTS = re.compile(r"^model(-\d+-of-\d+)?\.safetensors$")
+
+_LIMITS = {"tokenizer.json": 64 << 20, "vocab.json": 64 << 20}
+_ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
+_FULL_LIKE = re.compile(
+    r"^(pytorch_)?model.*\.(safetensors|bin)$|^model\.safetensors\."
+)
+_NOT_SCANNED = Unavailable("the values were not scanned")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked to be checked, beside the directory itself."""
+
+    weight_type: WeightType | None = None
+    base_model: str | None = None
+    base_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything the rules read; what cannot be had is `Unavailable(reason)`.
+
+    `documents` holds the JSON files at the top of the directory by name, `containers`
+    the weight files that would be uploaded, `tensors` all tensors of them when every
+    one is intact.
+    """
+
+    directory: Path
+    weight_type: WeightType | Unavailable
+    walk: Walk
+    files: Mapping[str, FileEntry]
+    documents: Mapping[str, JsonObject | Unavailable]
+    adapter_config: JsonObject | Unavailable
+    config: JsonObject | Unavailable
+    generation_config: JsonObject | Unavailable
+    tokenizer: JsonObject | Unavailable
+    tokenizer_config: JsonObject | Unavailable
+    index: JsonObject | Unavailable
+    templates: tuple[Template, ...]
+    containers: tuple[Container | Broken, ...] | Unavailable
+    tensors: tuple[Tensor, ...] | Unavailable
+    lora: LoraView | Unavailable
+    claim: BaseClaim
+    requested: Identity | Unavailable
+    base: BaseModel | Unavailable
+    reference: Reference | Unavailable
+    values: tuple[TensorValues, ...] | Unavailable = _NOT_SCANNED
+
+
+def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailable:
+    """LoRA or full weights, judged by the names at the top of the directory."""
+    adapter = ADAPTER_WEIGHTS in names or ADAPTER_CONFIG in names
+    full = any(FULL_WEIGHTS.match(name) for name in names) or INDEX in names
+    if adapter and full:
+        return Unavailable(
+            "an adapter and full weights lie side by side; "
+            "say which with --weight-type lora or --weight-type full"
+        )
+    if not adapter and not full:
+        adapter = any(_ADAPTER_LIKE.match(name) for name in names)
+        full = not adapter and any(_FULL_LIKE.match(name) for name in names)
+    if adapter:
+        return WeightType.LORA
+    if full or "config.json" in names:
+        return WeightType.FULL
+    return Unavailable("neither adapter nor full weights lie directly in the directory")
+
+
+def weight_files(
+    names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
+) -> tuple[FileEntry, ...]:
+    """The safetensors files that the import would read, in name order."""
+    if weight_type is WeightType.LORA:
+        return tuple(e for n, e in names.items() if n == ADAPTER_WEIGHTS)
+    if weight_type is WeightType.FULL:
+        return tuple(e for n, e in names.items() if FULL_WEIGHTS.match(n))
+    return ()
+
+
+def _open_directory(directory: Path) -> None:
+    shown = printable(str(directory))
+    if not directory.exists():
+        raise UsageError(
+            f"no such directory: {shown}",
+            hint="give the directory that holds the trained weights",
+        )
+    if not directory.is_dir():
+        raise UsageError(
+            f"not a directory: {shown}",
+            hint="give the directory that holds this file, not the file",
+        )
+
+
+def _read_documents(
+    names: Mapping[str, FileEntry],
+) -> dict[str, JsonObject | Unavailable]:
+    return {
+        name: read_json_object(entry.path, name, limit=_LIMITS.get(name, 16 << 20))
+        for name, entry in names.items()
+        if name.endswith(".json") and entry.is_file
+    }
+
+
+def _document(
+    documents: Mapping[str, JsonObject | Unavailable], name: str
+) -> JsonObject | Unavailable:
+    return documents.get(name, Unavailable(f"there is no {name}"))
+
+
+def _all_tensors(
+    containers: tuple[Container | Broken, ...] | Unavailable,
+) -> tuple[Tensor, ...] | Unavailable:
+    if isinstance(containers, Unavailable):
+        return containers
+    tensors: list[Tensor] = []
+    for container in containers:
+        if isinstance(container, Broken):
+            return Unavailable(f"{container.file} is broken")
+        tensors.extend(container.tensors)
+    return tuple(tensors)
+
+
+def inspect(directory: Path, request: Request | None = None) -> Inspection:
+    """Read a directory once, everything but the weights' values.
+
+    Raises `UsageError` when `directory` is not one; any fault inside it becomes an
+    `Unavailable` part.
+    """
+    request = request or Request()
+    _open_directory(directory)
+    found = walk(directory)
+    names = {e.name: e for e in found.entries if e.at_top}
+    weight_type = request.weight_type or decide_weight_type(names)
+    documents = _read_documents(names)
+    containers: tuple[Container | Broken, ...] | Unavailable = tuple(
+        read_container(entry.path, entry.name)
+        for entry in weight_files(names, weight_type)
+    ) or Unavailable("there are no safetensors weights to read")
+    tensors = _all_tensors(containers)
+    claim = read_claim(documents, weight_type)
+    requested, base = choose_base(request.base_model, claim)
+    tokenizer_config = _document(documents, "tokenizer_config.json")
+    return Inspection(
+        directory=directory,
+        weight_type=weight_type,
+        walk=found,
+        files=names,
+        documents=documents,
+        adapter_config=_document(documents, ADAPTER_CONFIG),
+        config=_document(documents, "config.json"),
+        generation_config=_document(documents, "generation_config.json"),
+        tokenizer=_document(documents, "tokenizer.json"),
+        tokenizer_config=tokenizer_config,
+        index=_document(documents, INDEX),
+        templates=read_templates(names, documents, read_text),
+        containers=containers,
+        tensors=tensors,
+        lora=_lora(tensors, weight_type),
+        claim=claim,
+        requested=requested,
+        base=base,
+        reference=find_reference(request.base_dir, base),
+    )
+
+
+def _lora(
+    tensors: tuple[Tensor, ...] | Unavailable, weight_type: WeightType | Unavailable
+) -> LoraView | Unavailable:
+    if weight_type is not WeightType.LORA:
+        return Unavailable("these are no adapter weights")
+    return tensors if isinstance(tensors, Unavailable) else lora_view(tensors)

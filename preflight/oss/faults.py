@@ -1,0 +1,206 @@
+"""Every exception of oss2, requests and urllib3 becomes one of ours, at this place."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import ParseError
+
+from preflight.errors import (
+    AccessDenied,
+    ConfigurationError,
+    PreflightError,
+    TransferError,
+    UsageError,
+)
+from preflight.oss.access import OssAccess
+from preflight.oss.retry import Transient
+
+if TYPE_CHECKING:
+    from oss2.exceptions import ServerError
+
+
+class Missing(TransferError):
+    """The object or the multipart upload does not exist."""
+
+
+class PermissionMissing(AccessDenied):
+    """The key is good, but may not do this."""
+
+
+# Codes: OSS docs, "Error codes", read 2026-11.
+# https://www.alibabacloud.com/help/en/oss/developer-reference/error-codes
+_KEY_FAULTS = {
+    "InvalidAccessKeyId": "check OSS_ACCESS_KEY_ID; temporary keys need their token",
+    "SignatureDoesNotMatch": "check OSS_ACCESS_KEY_SECRET and OSS_REGION",
+    "InvalidSecurityToken": "check the security token; it belongs to one key pair",
+    "SecurityTokenExpired": "get fresh temporary keys; the same command then goes on",
+    "RequestTimeTooSkewed": "set this machine's clock; 15 minutes are tolerated",
+    "UserDisable": "the account is disabled; an overdue payment is the usual cause",
+}
+_TRANSIENT_CODES = {"RequestTimeout", "BadRequest", "TooManyRequests", "Throttling"}
+_TRANSIENT_STATUS = {408, 429}
+_PORTAL = "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
+
+
+def not_oss(action: str, status: object = "") -> TransferError:
+    """The error for an answer that OSS cannot have written."""
+    words = f" (HTTP {status})" if status else ""
+    return TransferError(f"{action}: the answer is not from OSS{words}", hint=_PORTAL)
+
+
+def _wait(headers: Mapping[str, str]) -> float:
+    """Seconds that a throttled answer asks for; 0 when it does not."""
+    value = str(headers.get("x-oss-qos-delay-time", ""))
+    return int(value) / 1000 if value.isdecimal() else 0.0
+
+
+def _foreign(status: int, action: str) -> PreflightError:
+    """An error status without a request id: something between us and OSS spoke."""
+    if status == 407:
+        return ConfigurationError(f"{action}: the proxy asks for a login", hint=_PORTAL)
+    if status >= 500 or status in _TRANSIENT_STATUS:
+        return Transient(f"{action}: a gateway answered HTTP {status}", hint=_PORTAL)
+    return not_oss(action, status)
+
+
+def _refused(error: ServerError, message: str, request_id: str) -> PreflightError:
+    """401 and 403: is it the key, the endpoint or the permission?"""
+    if hint := _KEY_FAULTS.get(error.code):
+        return AccessDenied(message, hint=hint, request_id=request_id)
+    if endpoint := error.details.get("Endpoint"):
+        return ConfigurationError(
+            message,
+            hint=f"set OSS_ENDPOINT to https://{endpoint}",
+            request_id=request_id,
+        )
+    return PermissionMissing(
+        message,
+        hint="the RAM policy of this key must allow it; see `preflight doctor`",
+        request_id=request_id,
+    )
+
+
+def _missing(error: ServerError, message: str, request_id: str) -> PreflightError:
+    if error.code == "NoSuchBucket":
+        return UsageError(
+            message, hint="check the bucket's name and region", request_id=request_id
+        )
+    return Missing(message, request_id=request_id)
+
+
+def _answered(error: ServerError, action: str, access: OssAccess) -> PreflightError:
+    """An error that OSS itself answered."""
+    status, details = int(error.status), error.details
+    request_id = str(error.request_id or details.get("RequestId", ""))
+    if not request_id:
+        return _foreign(status, action)
+    words = [f"{action}: HTTP {status}", str(error.code), str(error.message or "")]
+    if error.ec:
+        words.append(f"(EC {error.ec})")
+    message = access.mask(" ".join(word for word in words if word))
+    if status in (401, 403):
+        return _refused(error, message, request_id)
+    if status == 404:
+        return _missing(error, message, request_id)
+    passes = status >= 500 or status in _TRANSIENT_STATUS
+    if passes or error.code in _TRANSIENT_CODES:
+        return Transient(message, request_id=request_id, wait=_wait(error.headers))
+    return TransferError(message, request_id=request_id)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it wraps, as requests and urllib3 nest them."""
+    pending, seen = [error], set()
+    while pending:
+        one = pending.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = (
+            *one.args,
+            getattr(one, "reason", None),
+            one.__cause__,
+            one.__context__,
+        )
+        pending += [each for each in inner if isinstance(each, BaseException)]
+
+
+def _unreached(error: BaseException, action: str, access: OssAccess) -> PreflightError:
+    """No answer came: the network, TLS, a proxy, or the address itself."""
+    from requests import exceptions as http
+    from urllib3 import exceptions as pool
+
+    chain = list(_chain(error))
+
+    def is_a(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(one, kinds) for one in chain)
+
+    where = f"{action}: {access.host}"
+    if is_a(http.ProxyError, pool.ProxyError):
+        return TransferError(
+            f"{action}: the proxy does not let us through", hint=_PORTAL
+        )
+    if is_a(http.TooManyRedirects):
+        return not_oss(action, "redirect")
+    if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):
+        return TransferError(
+            f"{where} shows a certificate that is not trusted",
+            hint="behind an inspecting proxy, set REQUESTS_CA_BUNDLE to its root",
+        )
+    if is_a(
+        http.InvalidURL, http.InvalidSchema, http.MissingSchema, pool.LocationValueError
+    ):
+        return ConfigurationError(f"{where} is not a usable address")
+    if is_a(socket.gaierror, pool.NameResolutionError):
+        return Transient(f"{where} has no address", hint="check the region and DNS")
+    if is_a(ConnectionRefusedError):
+        return Transient(f"{where} refuses connections")
+    # Not urllib3's own base class: its NewConnectionError counts as a timeout, too.
+    if is_a(http.Timeout, pool.ReadTimeoutError, TimeoutError):
+        return Transient(f"{where} did not answer in time")
+    reason = access.mask(f"{type(chain[-1]).__name__}: {chain[-1]}")
+    return Transient(f"{where}: the connection broke ({reason})")
+
+
+def _translate(error: Exception, action: str, access: OssAccess) -> PreflightError:
+    from oss2 import exceptions as oss
+
+    if isinstance(error, oss.RequestError):
+        return _unreached(error.exception, action, access)
+    if isinstance(error, oss.ServerError):
+        return _answered(error, action, access)
+    if isinstance(error, oss.OssError):  # oss2 refuses to send it
+        text = access.mask(str(error.body or error))
+        return ConfigurationError(f"{action}: {text}")
+    if isinstance(error, OSError):  # requests' and urllib3's, while reading an answer
+        return _unreached(error, action, access)
+    return not_oss(action)
+
+
+@contextmanager
+def translated(action: str, access: OssAccess) -> Iterator[None]:
+    """Raise what goes wrong inside as a `PreflightError`, its cause attached.
+
+    `action` says in a few words what was tried. Faults of our own pass unchanged.
+    """
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except PreflightError:
+        raise
+    except HTTPError as exc:
+        raise _unreached(exc, action, access) from exc
+    # oss2's own tree, broken XML (RuntimeError, ParseError) and broken numbers
+    except (OSError, RuntimeError, ValueError, ParseError) as exc:
+        raise _translate(exc, action, access) from exc
+    except Exception as exc:
+        from oss2.exceptions import OssError
+
+        if not isinstance(exc, OssError):
+            raise
+        raise _translate(exc, action, access) from exc

@@ -1,0 +1,158 @@
+"""What goes up, under which key and in which order: a value, made before any byte."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from preflight.catalog.uploadable import Role, role_of, why_excluded
+from preflight.destination import MAX_KEY_BYTES, Destination
+from preflight.errors import PreflightError, UsageError
+from preflight.findings import WeightType
+from preflight.model.files import FileEntry, FileKind, Walk
+
+# huggingface_hub keeps files as blobs named by git SHA-1 or SHA-256 and links to them.
+_BLOB_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadItem:
+    """One object to be: `source` is a local file or the bytes themselves.
+
+    `size` in bytes; `mtime_ns` and `inode` as they were when the plan was made.
+    """
+
+    key: str
+    name: str
+    size: int
+    source: Path | bytes
+    mtime_ns: int = 0
+    inode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """One file that stays behind, and why."""
+
+    name: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPlan:
+    """The objects in upload order: weights, the rest, the key configs last."""
+
+    destination: Destination
+    items: tuple[UploadItem, ...]
+    excluded: tuple[Excluded, ...] = ()
+
+    @property
+    def total_bytes(self) -> int:
+        """The sum of all items' sizes in bytes."""
+        return sum(item.size for item in self.items)
+
+
+_RANKS = {Role.WEIGHTS: 0, Role.SUPPORT: 1, Role.KEY_CONFIG: 2}
+
+
+def _is_cache_blob(target: Path) -> bool:
+    return target.parent.name == "blobs" and bool(_BLOB_NAME.fullmatch(target.name))
+
+
+def _obstacle(entry: FileEntry) -> str:
+    """Why a file that belongs to the import cannot be taken, or nothing."""
+    if entry.kind is not FileKind.FILE:
+        return f"is a {entry.kind.value}"
+    if not entry.readable:
+        return "cannot be read"
+    if not entry.inside and not (entry.target and _is_cache_blob(entry.target)):
+        return "is a link that leaves the directory"
+    return ""
+
+
+def _item(entry: FileEntry, destination: Destination) -> UploadItem:
+    # Leaving such a file out would upload a model that lacks it: better to stop.
+    if obstacle := _obstacle(entry):
+        raise UsageError(
+            f"{entry.name!r} {obstacle}",
+            hint="put a regular, readable copy in its place, or remove it",
+        )
+    key = destination.key(entry.name)
+    return UploadItem(
+        key, entry.name, entry.size, entry.path, entry.mtime_ns, entry.inode
+    )
+
+
+def _generated_items(
+    generated: Mapping[str, bytes], destination: Destination, weight_type: WeightType
+) -> list[UploadItem]:
+    for name in generated:
+        if role_of(name, weight_type) is None:
+            raise PreflightError(f"generated {name!r} is not on the allow-list")
+    return [
+        UploadItem(destination.key(name), name, len(data), data)
+        for name, data in generated.items()
+    ]
+
+
+def _check_keys(items: Iterable[UploadItem]) -> None:
+    seen: dict[str, str] = {}
+    for item in items:
+        length = len(item.key.encode("utf-8", "surrogateescape"))
+        if length > MAX_KEY_BYTES:
+            raise UsageError(
+                f"the object key of {item.name!r} has {length} bytes, "
+                f"at most {MAX_KEY_BYTES} are allowed",
+                hint="choose a shorter prefix",
+            )
+        twin = seen.setdefault(item.name.casefold(), item.name)
+        if twin != item.name:
+            raise UsageError(
+                f"{twin!r} and {item.name!r} differ by letter case only",
+                hint="keep one of them",
+            )
+
+
+def _in_order(items: list[UploadItem], weight_type: WeightType) -> list[UploadItem]:
+    def rank(item: UploadItem) -> tuple[int, int, str]:
+        role = role_of(item.name, weight_type) or Role.SUPPORT
+        return _RANKS[role], -item.size if role is Role.WEIGHTS else 0, item.name
+
+    return sorted(items, key=rank)
+
+
+def plan_upload(
+    found: Walk | Iterable[FileEntry],
+    destination: Destination,
+    weight_type: WeightType,
+    *,
+    generated: Mapping[str, bytes] | None = None,
+) -> UploadPlan:
+    """Sort a directory's entries into what goes up and what stays behind.
+
+    `generated` files (name to content) go up instead of local ones of the same name.
+    Raises `UsageError` for keys that are too long, names that differ by case only,
+    and files of the import that cannot be taken.
+    """
+    made = generated or {}
+    items, excluded = _generated_items(made, destination, weight_type), []
+    for entry in found.entries if isinstance(found, Walk) else found:
+        if entry.kind is FileKind.DIRECTORY and entry.target is None:
+            continue  # what lies in it has entries of its own
+        if entry.kind is FileKind.DIRECTORY:
+            reason = "link to a directory"
+        elif entry.name in made:
+            reason = "replaced by a generated file"
+        elif role_of(entry.name, weight_type) is not None:
+            items.append(_item(entry, destination))
+            continue
+        else:
+            reason = why_excluded(entry.name)
+        excluded.append(Excluded(entry.name, entry.size, reason))
+    _check_keys(items)
+    return UploadPlan(
+        destination, tuple(_in_order(items, weight_type)), tuple(excluded)
+    )

@@ -1,0 +1,191 @@
+"""How far the work is: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum
+from threading import Lock
+from types import TracebackType
+from typing import Any, TextIO
+
+LINE_SECONDS = 30.0  # a log that is read later needs no more
+
+
+class ProgressMode(str, Enum):
+    """`AUTO` is a bar on a terminal and lines elsewhere."""
+
+    AUTO = "auto"
+    BAR = "bar"
+    LINES = "lines"
+    OFF = "off"
+
+
+class Progress(ABC):
+    """Counts bytes of one stage at a time; safe to advance from several threads.
+
+    Leaving the `with` block ends the stage, also when Ctrl-C ends it.
+    """
+
+    @abstractmethod
+    def start(self, total: int, label: str) -> None:
+        """Begin a stage of `total` bytes; one that still runs is finished first."""
+
+    @abstractmethod
+    def advance(self, count: int) -> None:
+        """`count` more bytes are done."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """End the stage; without one, do nothing."""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.finish()
+
+
+class NoProgress(Progress):
+    """Says nothing."""
+
+    def start(self, total: int, label: str) -> None:
+        """Say nothing."""
+
+    def advance(self, count: int) -> None:
+        """Say nothing."""
+
+    def finish(self) -> None:
+        """Say nothing."""
+
+
+class BarProgress(Progress):
+    """A tqdm bar, for terminals."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: Any = None
+        self._lock = Lock()
+
+    def start(self, total: int, label: str) -> None:
+        """Draw a new bar."""
+        from tqdm import tqdm
+
+        self.finish()
+        self._bar = tqdm(
+            total=total,
+            desc=label,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1000,
+            file=self._stream,
+            dynamic_ncols=True,
+        )
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        with self._lock:  # tqdm's counter is not thread-safe
+            if self._bar is not None:
+                self._bar.update(count)
+
+    def finish(self) -> None:
+        """Leave the bar as it stands and go to a new line."""
+        with self._lock:
+            bar, self._bar = self._bar, None
+            if bar is not None:
+                bar.close()
+
+
+def human_size(count: float) -> str:
+    """Bytes as `999 B`, `1.2 MB`, `14.3 GB` (powers of 1,000)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.95 or unit == "GB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError  # the loop always returns
+
+
+def human_time(seconds: float) -> str:
+    """Seconds as `42 s`, `3 min 05 s` or `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class LineProgress(Progress):
+    """A whole line every `LINE_SECONDS`, for logs; and one at each stage's end."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream, self._clock = stream, clock
+        self._label, self._total, self._done = "", 0, 0
+        self._began = self._spoke = 0.0
+        self._lock = Lock()
+
+    def start(self, total: int, label: str) -> None:
+        """Say what begins."""
+        self.finish()
+        with self._lock:
+            self._label, self._total, self._done = label, total, 0
+            self._began = self._spoke = self._clock()
+            self._say(f"{human_size(total)} to go")
+
+    def advance(self, count: int) -> None:
+        """Count; say a line when the last one is long enough ago."""
+        with self._lock:
+            self._done += count
+            now = self._clock()
+            if self._label and now - self._spoke >= LINE_SECONDS:
+                self._spoke = now
+                self._say(self._status(now))
+
+    def finish(self) -> None:
+        """Say how far the stage came."""
+        with self._lock:
+            if self._label:
+                now = self._clock()
+                took = human_time(now - self._began)
+                self._say(f"{self._share()} after {took}")
+                self._label = ""
+
+    def _share(self) -> str:
+        percent = 100 * self._done // self._total if self._total else 100
+        done, total = human_size(self._done), human_size(self._total)
+        return f"{done} of {total} ({percent}%)"
+
+    def _status(self, now: float) -> str:
+        rate = self._done / max(now - self._began, 1e-9)
+        words = f"{self._share()}, {human_size(rate)}/s"
+        if rate > 0 and self._done < self._total:
+            left = human_time((self._total - self._done) / rate)
+            words += f", about {left} left"
+        return words
+
+    def _say(self, words: str) -> None:
+        self._stream.write(f"{self._label}: {words}\n")
+        self._stream.flush()
+
+
+def make_progress(
+    mode: ProgressMode = ProgressMode.AUTO,
+    *,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """The progress for `stream` (stderr by default); `clock` returns seconds."""
+    out = sys.stderr if stream is None else stream
+    if mode is ProgressMode.AUTO:
+        mode = ProgressMode.BAR if out.isatty() else ProgressMode.LINES
+    if mode is ProgressMode.OFF:
+        return NoProgress()
+    return BarProgress(out) if mode is ProgressMode.BAR else LineProgress(out, clock)

@@ -1,0 +1,138 @@
+"""What one run did, as plain values; kept as a file that reports and never decides."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from preflight.findings import Report, WeightType
+
+KEPT = 200  # records kept; the oldest go first
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """One object of the upload: its key, size in bytes and CRC-64/XZ."""
+
+    key: str
+    size: int
+    crc64: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """One local file that was not uploaded, and why."""
+
+    name: str
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """What lies, or would lie, under the destination."""
+
+    destination: str
+    files: tuple[UploadedFile, ...]
+    left_behind: tuple[LeftBehind, ...] = ()
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """The import job as it was last seen; `how` tells whether it was made or found."""
+
+    job_id: str
+    status: str
+    model_name: str = ""
+    display_name: str = ""
+    error_code: str = ""
+    request_id: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRecord:
+    """Why a run ended early, in the words that were shown."""
+
+    message: str
+    hint: str = ""
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One run as it goes on; the only thing in the pipeline that changes."""
+
+    command: str
+    directory: str = ""
+    weight_type: WeightType | None = None
+    base_model: str = ""
+    report: Report = field(default_factory=Report)
+    plan: UploadRecord | None = None
+    upload: UploadRecord | None = None
+    job: JobRecord | None = None
+    error: ErrorRecord | None = None
+    stage: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    dry_run: bool = False
+    sandbox: bool = False
+    exit_code: int = 0
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Name the stage that runs and note its seconds when it is over."""
+        self.stage = stage
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[stage] = self.stages.get(stage, 0) + time.monotonic() - began
+        self.stage = ""
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where run records and locks are kept: `$XDG_STATE_HOME/preflight`."""
+    home = environ.get("XDG_STATE_HOME") or Path(
+        environ.get("HOME", "~"), ".local/state"
+    )
+    return Path(home).expanduser() / "preflight"
+
+
+def save_record(document: Mapping[str, Any], record: RunRecord, state: Path) -> Path:
+    """Write the run's document below `state` in one step; returns its path.
+
+    Raises `OSError` when the place cannot be written.
+    """
+    runs = state / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"
+    stamp = record.started.strftime("%Y%m%dT%H%M%S%f")
+    path = runs / f"{stamp}-{record.command}-{name}.json"
+    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    for old in sorted(runs.glob("*.json"))[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never half."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

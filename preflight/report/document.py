@@ -1,0 +1,107 @@
+"""A run as one JSON-ready document; its schema is a promise to other programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from preflight import __version__
+from preflight.findings import Outcome, Report, Result, Verdict
+from preflight.model.text import printable
+from preflight.record import JobRecord, RunRecord, UploadRecord
+
+SCHEMA = 1
+
+
+def verdict(record: RunRecord) -> Verdict:
+    """The report's verdict; a run that could not be judged is a failed one."""
+    if record.error is not None and not record.report.outcomes:
+        return Verdict.FAIL
+    return record.report.verdict
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "code": outcome.code,
+        "name": outcome.name,
+        "severity": outcome.severity.value,
+        "result": outcome.result.value,
+        "reason": outcome.reason,
+        "problems": [
+            {"where": p.where, "message": p.message} for p in outcome.problems
+        ],
+        "problem_count": outcome.count,
+        "fix": outcome.fix,
+    }
+
+
+def _upload(upload: UploadRecord) -> dict[str, Any]:
+    return {
+        "destination": upload.destination,
+        # As OSS writes them: a number of 64 bits is more than many readers of JSON hold.
+        "files": [
+            {"key": f.key, "size": f.size, "crc64": str(f.crc64)} for f in upload.files
+        ],
+        "left_behind": [
+            {"name": printable(f.name), "size": f.size, "reason": f.reason}
+            for f in upload.left_behind
+        ],
+        "verified": upload.verified,
+    }
+
+
+def _plan(plan: UploadRecord) -> dict[str, Any]:
+    made = _upload(plan)
+    del made["verified"]
+    for file in made["files"]:
+        del file["crc64"]  # not known before the bytes are read
+    return made
+
+
+def _job(job: JobRecord) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "status": job.status,
+        "model_name": job.model_name,
+        "display_name": job.display_name,
+        "error_code": job.error_code,
+        "request_id": job.request_id,
+        "how": job.how,
+    }
+
+
+def counts(report: Report) -> dict[str, int]:
+    """How many rules passed, failed and were skipped."""
+    return {result.value: len(report.select(result)) for result in Result}
+
+
+def as_document(record: RunRecord) -> dict[str, Any]:
+    """Everything a run did; the same for a file, standard output and the record."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "preflight": __version__,
+        "command": record.command,
+        "exit_code": record.exit_code,
+        "verdict": verdict(record).value,
+        "directory": printable(record.directory, limit=4096),
+        "weight_type": record.weight_type.value if record.weight_type else None,
+        "base_model": record.base_model or None,
+        "started": record.started.isoformat(),
+        "seconds": {name: round(s, 3) for name, s in record.stages.items()},
+        "counts": counts(record.report),
+        "outcomes": [_outcome(outcome) for outcome in record.report.outcomes],
+    }
+    if record.command == "push":
+        document["dry_run"] = record.dry_run
+        document["sandbox"] = record.sandbox
+        document["plan"] = _plan(record.plan) if record.plan else None
+        document["upload"] = _upload(record.upload) if record.upload else None
+        document["job"] = _job(record.job) if record.job else None
+    if record.notes:
+        document["notes"] = list(record.notes)
+    if record.error is not None:
+        document["error"] = {
+            "message": record.error.message,
+            "hint": record.error.hint,
+            "request_id": record.error.request_id,
+        }
+    return document

@@ -1,0 +1,147 @@
+"""What a rule is, and how rules are run over an inspection."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from preflight.findings import (
+    CannotTell,
+    Outcome,
+    Problem,
+    Result,
+    Severity,
+    Unavailable,
+    WeightType,
+)
+
+Answer = Problem | CannotTell
+Check = Callable[..., Iterator[Answer]]
+
+BOTH = frozenset(WeightType)
+LORA = frozenset({WeightType.LORA})
+FULL = frozenset({WeightType.FULL})
+
+SHOWN = 12  # problems kept of one rule; the rest is counted
+_CODE = re.compile(r"^[A-Z][0-9]{2}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: a pure function of parts of the inspection, and its manual page.
+
+    `reads` are the function's parameters: fields of `Inspection` by name. A rule that
+    says `| Unavailable` of a parameter judges its absence itself.
+    """
+
+    code: str
+    severity: Severity
+    applies: frozenset[WeightType]
+    fix: str
+    check: Check
+    reads: tuple[str, ...]
+    copes_without: frozenset[str]
+
+    @property
+    def name(self) -> str:
+        """The function's name with hyphens, as it stands in reports."""
+        return self.check.__name__.replace("_", "-")
+
+    @property
+    def manual(self) -> str:
+        """The docstring: why, common causes and the public source."""
+        return inspect.getdoc(self.check) or ""
+
+
+def rule(
+    code: str,
+    *,
+    fix: str,
+    severity: Severity = Severity.ERROR,
+    applies: frozenset[WeightType] = BOTH,
+) -> Callable[[Check], Rule]:
+    """Turn a generator function into the rule with this code; registers nothing."""
+    if not _CODE.match(code):
+        raise ValueError(f"not a rule code: {code}")
+
+    def made(check: Check) -> Rule:
+        parameters = inspect.signature(check).parameters
+        copes = {n for n, p in parameters.items() if "Unavailable" in str(p.annotation)}
+        reads = tuple(parameters)
+        return Rule(code, severity, applies, fix, check, reads, frozenset(copes))
+
+    return made
+
+
+def run_rule(rule: Rule, facts: object) -> Outcome:
+    """The outcome of one rule over `facts`, whose fields the rule names.
+
+    An unavailable field skips the rule with that reason. A rule that breaks on an
+    input nobody thought of has proven nothing and therefore counts as failed.
+    """
+    values: dict[str, Any] = {name: getattr(facts, name) for name in rule.reads}
+    for name, value in values.items():
+        if isinstance(value, Unavailable) and name not in rule.copes_without:
+            return _outcome(rule, Result.SKIPPED, reason=value.reason)
+    try:
+        return _answer(rule, rule.check(**values))
+    except Exception as exc:  # noqa: BLE001 - see the docstring
+        message = f"the rule could not be decided ({type(exc).__name__}: {exc})"
+        return _outcome(rule, Result.FAILED, problems=[Problem("", message)])
+
+
+def _answer(rule: Rule, answers: Iterable[Answer]) -> Outcome:
+    problems: list[Problem] = []
+    reason, count, worst = "", 0, Severity.WARNING
+    for answer in answers:
+        if isinstance(answer, CannotTell):
+            reason = reason or answer.reason
+            continue
+        count += 1
+        severity = answer.severity or rule.severity
+        if severity is Severity.ERROR and worst is Severity.WARNING:
+            worst, problems[:] = severity, []  # show the errors, not the warnings
+        if len(problems) < SHOWN and severity is worst:
+            problems.append(answer)
+    if count:
+        return _outcome(rule, Result.FAILED, problems, count=count, severity=worst)
+    return _outcome(rule, Result.SKIPPED if reason else Result.PASSED, reason=reason)
+
+
+def _outcome(
+    rule: Rule,
+    result: Result,
+    problems: Iterable[Problem] = (),
+    *,
+    reason: str = "",
+    count: int | None = None,
+    severity: Severity | None = None,
+) -> Outcome:
+    found = tuple(problems)
+    return Outcome(
+        rule.code,
+        rule.name,
+        severity or rule.severity,
+        result,
+        reason=reason,
+        problems=found,
+        count=len(found) if count is None else count,
+        fix=rule.fix if found else "",
+    )
+
+
+def run_rules(
+    rules: Iterable[Rule], facts: object, weight_type: WeightType | Unavailable
+) -> tuple[Outcome, ...]:
+    """All rules that apply to `weight_type`, in order.
+
+    While the type is unknown, only rules that hold for both are run.
+    """
+    return tuple(
+        run_rule(rule, facts)
+        for rule in rules
+        if rule.applies == BOTH or weight_type in rule.applies
+    )

@@ -1,0 +1,183 @@
+"""A fake OSS and a fake Model Studio on loopback, to try everything without either.
+
+    with Sandbox() as box:
+        subprocess.run([...], env={**os.environ, **box.environment()})
+
+Nothing here is imported by preflight itself; it needs the extra `sandbox`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from preflight.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from preflight.sandbox.faults import FaultPlan
+    from preflight.sandbox.oss.state import OssState
+    from preflight.sandbox.server import Endpoint
+    from preflight.sandbox.studio.bases import BaseModel
+    from preflight.sandbox.studio.state import StudioState
+
+__all__ = ["Sandbox"]
+
+
+class Sandbox:
+    """Both services with one set of keys and one bucket that may be imported from.
+
+    `directory`: keep buckets, jobs and keys there and go on with them next time;
+    without one they vanish with the sandbox. `digests`: keep checksums instead of the
+    bytes of large objects. `job_seconds`: how long an import takes. `bases`: base
+    models beside the real ones. `clock`: seconds since the epoch, for both services.
+    More is switched on `studio.policy`, `oss` and `faults`. One process at a time may
+    use a directory. Constructing raises ConfigurationError without the extra.
+    """
+
+    oss: OssState
+    studio: StudioState
+    faults: FaultPlan
+
+    def __init__(
+        self,
+        *,
+        directory: Path | None = None,
+        digests: bool = False,
+        region: str = "ap-southeast-1",
+        oss_port: int = 0,
+        studio_port: int = 0,
+        faults: FaultPlan | None = None,
+        seed_bucket: str = "preflight-sandbox",
+        job_seconds: float = 0.0,
+        bases: Iterable[BaseModel] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        _require_extra()
+        self.region = region
+        self.bucket = seed_bucket
+        self._directory = directory
+        self._clock = clock
+        self._closed = False
+        self._open_oss(digests)
+        self._open_studio(bases, job_seconds)
+        self._make_endpoints(faults, oss_port, studio_port)
+
+    def _open_oss(self, digests: bool) -> None:
+        from preflight.sandbox import seed
+        from preflight.sandbox.oss.state import OssState
+
+        keys = seed.keys(self._directory)
+        self.access_key_id = keys.access_key_id
+        self.access_key_secret = keys.access_key_secret
+        self.api_key = keys.api_key
+        self.oss = OssState(
+            directory=self._directory and self._directory / "oss",
+            digests=digests,
+            region=self.region,
+            clock=self._clock,
+        )
+        seed.account(self.oss, keys, self.bucket)
+
+    def _open_studio(self, bases: Iterable[BaseModel], job_seconds: float) -> None:
+        from preflight.sandbox.studio.bases import IMPORTABLE
+        from preflight.sandbox.studio.policy import Policy
+        from preflight.sandbox.studio.state import StudioState
+
+        self.studio = StudioState(
+            self.oss,
+            region=self.region,
+            bases=(*IMPORTABLE, *bases),
+            policy=Policy(job_seconds=job_seconds),
+            clock=self._clock,
+            path=self._directory and self._directory / "studio.json",
+        )
+
+    def _make_endpoints(
+        self, faults: FaultPlan | None, oss_port: int, studio_port: int
+    ) -> None:
+        from preflight.sandbox.faults import FaultPlan
+        from preflight.sandbox.oss.routes import OssRoutes
+        from preflight.sandbox.server import Endpoint
+        from preflight.sandbox.studio.routes import StudioRoutes
+
+        self.faults = faults if faults is not None else FaultPlan()
+        self.oss_endpoint: Endpoint = Endpoint(
+            "oss", OssRoutes(self.oss), faults=self.faults, port=oss_port
+        )
+        studio_routes = StudioRoutes(self.studio, api_key=self.api_key)
+        self.studio_endpoint: Endpoint = Endpoint(
+            "studio", studio_routes, faults=self.faults, port=studio_port
+        )
+
+    def start(self) -> None:
+        """Listen on 127.0.0.1; raises OSError when a wanted port is taken."""
+        try:
+            self.oss_endpoint.start()
+            self.studio_endpoint.start()
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop both services and release the files; once is enough."""
+        if self._closed:
+            return
+        self._closed = True
+        self.oss_endpoint.stop()
+        self.studio_endpoint.stop()
+        self.oss.close()
+
+    def __enter__(self) -> Sandbox:
+        """Start, unless it runs already."""
+        if not self.oss_endpoint.is_running():
+            self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.close()
+
+    @property
+    def oss_url(self) -> str:
+        """The endpoint for OSS clients, path style; valid once started."""
+        return self.oss_endpoint.url
+
+    @property
+    def studio_url(self) -> str:
+        """The base URL of Model Studio with `/api/v1`; valid once started."""
+        return f"{self.studio_endpoint.url}/api/v1"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point preflight and dashscope here; valid once started."""
+        return {
+            "OSS_ACCESS_KEY_ID": self.access_key_id,
+            "OSS_ACCESS_KEY_SECRET": self.access_key_secret,
+            "OSS_REGION": self.region,
+            "OSS_ENDPOINT": self.oss_url,
+            "DASHSCOPE_API_KEY": self.api_key,
+            "DASHSCOPE_HTTP_BASE_URL": self.studio_url,
+        }
+
+    def check(self) -> None:
+        """Raise what went wrong inside the sandbox while it answered, if anything."""
+        self.oss_endpoint.check()
+        self.studio_endpoint.check()
+
+
+def _require_extra() -> None:
+    """Raises ConfigurationError when the extra is not installed."""
+    try:
+        import pytest_httpserver  # noqa: F401
+    except ImportError as exc:
+        raise ConfigurationError(
+            f"the sandbox needs a package that is not installed: {exc.name}",
+            hint="pip install 'modelstudio-preflight[sandbox]'",
+        ) from exc

@@ -1,0 +1,38 @@
+"""The refusals of the import API, by their documented codes."""
+
+from __future__ import annotations
+
+
+class StudioFault(Exception):
+    """An answer other than 200: HTTP status, the service's code, a message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+def invalid_parameter(message: str) -> StudioFault:
+    """A field or query parameter is missing or not what the API takes."""
+    return StudioFault(400, "InvalidParameter", message)
+
+
+def invalid_api_key(message: str) -> StudioFault:
+    """The key is missing, malformed, or belongs to another region."""
+    return StudioFault(401, "InvalidApiKey", message)
+
+
+def not_found(message: str) -> StudioFault:
+    """There is no such job, or no such base model to import onto."""
+    return StudioFault(404, "NotFound", message)
+
+
+def operation_denied(message: str) -> StudioFault:
+    """The job's state does not allow this; the pages name no HTTP status for it."""
+    return StudioFault(403, "OperationDenied", message)
+
+
+def unknown_to_sandbox(message: str) -> StudioFault:
+    """Nothing documented: the sandbox refuses loudly instead of guessing."""
+    return StudioFault(501, "NotImplementedBySandbox", message)

@@ -1,0 +1,25 @@
+"""Settings: flag over environment over credentials file over default, with origins.
+
+Secrets come from the environment or the usual credential files only, never from a
+flag. Loading never raises: `Settings.require` names all that one command lacks.
+"""
+
+from preflight.settings.load import load_settings
+from preflight.settings.values import (
+    Need,
+    Setting,
+    SettingRow,
+    Settings,
+    is_loopback,
+    mask,
+)
+
+__all__ = [
+    "Need",
+    "Setting",
+    "SettingRow",
+    "Settings",
+    "is_loopback",
+    "load_settings",
+    "mask",
+]

@@ -1,0 +1,98 @@
+"""What can be wrong with a setting as people paste it, and what is put right."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from preflight.catalog import regions
+from preflight.settings.values import is_loopback
+
+
+def credential_fault(name: str, value: str) -> str:
+    """What is wrong with a pasted key, in words that do not show it."""
+    size = f"({len(value)} characters)"
+    if value[:1] in "\"'" or value[-1:] in "\"'":
+        return f"{name} has quotation marks around it {size}: set it without them"
+    if "\n" in value or "\r" in value:
+        return f"{name} has a newline in it {size}: set it without"
+    if any(character.isspace() for character in value):
+        return f"{name} has a space or tab in it {size}: set it without"
+    if value[0] in "<${":
+        return f"{name} holds a placeholder instead of a key {size}: set the real one"
+    if not (value.isascii() and value.isprintable()):
+        return f"{name} has characters that no key has {size}: copy it anew"
+    return ""
+
+
+def _url_fault(name: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return f"{name} is not a URL"
+    # The value itself is not shown: it may hold a password.
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return f"{name} may hold no user name, password, query or fragment"
+    if not complete or re.search(r"[\s{}<>$\\\"']", url):
+        return f"{name} is not a complete URL: {url!r}"
+    secure = parts.scheme == "https"
+    if not secure and not (parts.scheme == "http" and is_loopback(url)):
+        return f"{name} must begin with https:// (only loopback may be http): {url!r}"
+    return ""
+
+
+def endpoint_fault(name: str, url: str) -> str:
+    """What is wrong with an OSS endpoint, or ""."""
+    if fault := _url_fault(name, url):
+        return fault
+    if found := regions.bucket_in_endpoint(url):
+        bucket, host = found
+        # oss2 would put the bucket before it a second time.
+        return f"{name} has the bucket {bucket!r} in it: set https://{host}"
+    if urlsplit(url).path:
+        return f"{name} may hold no path: {url!r}"
+    return ""
+
+
+def base_url_fault(name: str, url: str) -> str:
+    """What is wrong with a Model Studio base URL, or ""."""
+    if fault := _url_fault(name, url):
+        return fault
+    if regions.region_of_base_url(url) and urlsplit(url).path != "/api/v1":
+        return f"{name} must end in /api/v1, where the import API is: {url!r}"
+    return ""
+
+
+def region_fault(name: str, region: str) -> str:
+    """What is wrong with a region id, or ""."""
+    if re.fullmatch(r"[a-z]{2,}(?:-[a-z0-9]+)+", region):
+        return ""
+    return f"{name} is not a region id such as ap-southeast-1: {region!r}"
+
+
+def tidy_region(value: str) -> str:
+    """`oss-ap-southeast-1` and `Singapore` are ap-southeast-1."""
+    region = value.strip().lower().removeprefix("oss-")
+    named = regions.find_region(region)
+    return named.id if named else region
+
+
+def tidy_endpoint(value: str) -> str:
+    """A bare host gets its scheme: oss2 would take it for plain http."""
+    url = value.strip().rstrip("/")
+    if url and "://" not in url:
+        return f"http://{url}" if is_loopback(f"http://{url}") else f"https://{url}"
+    return url
+
+
+def tidy_base_url(value: str) -> str:
+    """A bare host gets its scheme and the API's path."""
+    url = tidy_endpoint(value)
+    bare = "/" not in url.partition("://")[2]
+    return f"{url}/api/v1" if url and bare else url
+
+
+def upgrade_endpoint(value: str) -> str:
+    """The example in ossutil's manual is http; OSS answers on https as well."""
+    return re.sub(r"^http://(?=[^/:@]+\.aliyuncs\.com)", "https://", value)

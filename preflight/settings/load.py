@@ -1,0 +1,170 @@
+"""Put the settings together: precedence, derivation of one from another, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from preflight.catalog import regions
+from preflight.settings import checks, sources
+from preflight.settings.sources import CREDENTIALS, Source
+from preflight.settings.values import VARIABLES, Setting, Settings
+
+_FLAGS = {"region": "--region", "endpoint": "--endpoint", "base_url": "--base-url"}
+_TIDY: Mapping[str, Callable[[str], str]] = {
+    "region": checks.tidy_region,
+    "endpoint": checks.tidy_endpoint,
+    "base_url": checks.tidy_base_url,
+}
+_FAULT: Mapping[str, Callable[[str, str], str]] = {
+    "region": checks.region_fault,
+    "endpoint": checks.endpoint_fault,
+    "base_url": checks.base_url_fault,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A place's setting and its rank: 0 for a flag, larger for less weighty ones."""
+
+    setting: Setting = field(default_factory=Setting)
+    rank: int = 3
+
+    def __bool__(self) -> bool:
+        return bool(self.setting.value)
+
+    @property
+    def value(self) -> str:
+        return self.setting.value
+
+
+@dataclass(slots=True)
+class _Loader:
+    """What is being put together; `faults` fills on the way."""
+
+    environ: Mapping[str, str]
+    flags: Mapping[str, str | None]
+    ossutil: Source
+    aliyun: Source
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def credentials(self) -> dict[str, Setting]:
+        """All from the first source with any: keys of two sources never match."""
+        places = [*sources.environment_credentials(self.environ)]
+        places += [self.ossutil, self.aliyun]
+        pair = CREDENTIALS[:2]
+        found = [p for p in places if any(name in p.settings for name in pair)]
+        if not found:
+            complaints = filter(None, (self.ossutil.complaint, self.aliyun.complaint))
+            self._complain(complaints)
+            return {name: Setting(secret=True) for name in CREDENTIALS}
+        return {name: self.secret(name, found[0].get(name)) for name in CREDENTIALS}
+
+    def _complain(self, complaints: Iterable[str]) -> None:
+        if told := "; ".join(complaints):
+            self.faults["access_key_id"] = f"no OSS access key: {told}"
+
+    def secret(self, name: str, setting: Setting) -> Setting:
+        """A credential, emptied and named in the faults when it is malformed."""
+        value = setting.value
+        fault = checks.credential_fault(VARIABLES[name], value) if value else ""
+        if fault:
+            self.faults[name] = f"{fault} [{setting.origin}]"
+        return Setting("" if fault else value, setting.origin, secret=True)
+
+    def given(self, name: str) -> _Given:
+        """What a flag, the environment or ossutil's file says, tidied and checked."""
+        places = (
+            Setting(self.flags[name] or "", f"flag {_FLAGS[name]}"),
+            sources.variable(self.environ, VARIABLES[name]),
+            self.ossutil.get(name),
+        )
+        for rank, place in enumerate(places):
+            if place.value:
+                called = _FLAGS[name] if rank == 0 else VARIABLES[name]
+                value = _TIDY[name](place.value)
+                fault = _FAULT[name](called, value)
+                if fault:
+                    self.faults[name] = f"{fault} [{place.origin}]"
+                return _Given(replace(place, value="" if fault else value), rank)
+        return _Given()
+
+    def place(self, base_url: _Given) -> tuple[Setting, Setting]:
+        """(region, endpoint): the weightier one decides, the other follows it."""
+        region, endpoint = self.given("region"), self.given("endpoint")
+        named = regions.region_of_endpoint(endpoint.value)
+        if region and named and named != region.value:
+            if region.rank == endpoint.rank:
+                self.faults["region"] = (
+                    f"OSS_REGION is {region.value}, but OSS_ENDPOINT is of {named}"
+                )
+            elif region.rank < endpoint.rank:
+                endpoint = _Given()
+            else:
+                region = _Given()
+        settled = region.setting
+        if not region and "region" not in self.faults:
+            settled = _derived_region(named, base_url.value)
+        return settled, self._endpoint(endpoint.setting, settled)
+
+    def _endpoint(self, endpoint: Setting, region: Setting) -> Setting:
+        if endpoint.value or "endpoint" in self.faults or not region.value:
+            return endpoint
+        origin = f"from the region, {region.origin}"
+        return Setting(regions.public_endpoint(region.value), origin)
+
+    def base_url(self, given: _Given, region: Setting) -> Setting:
+        """The base URL given, else that of the region."""
+        if given or "base_url" in self.faults or not region.value:
+            return given.setting
+        known = regions.find_region(region.value)
+        if known is None:
+            open_in = " and ".join(r.id for r in regions.import_regions())
+            self.faults["base_url"] = (
+                f"no Model Studio is known in region {region.value}: set "
+                f"{VARIABLES['base_url']} (imports by API are open in {open_in})"
+            )
+            return Setting()
+        return Setting(known.base_url, f"from the region, {region.origin}")
+
+
+def _derived_region(of_endpoint: str, base_url: str) -> Setting:
+    if of_endpoint:
+        return Setting(of_endpoint, "from the endpoint")
+    # The bucket lies in the region of the service.
+    if of_service := regions.region_of_base_url(base_url):
+        return Setting(of_service, "from the base URL")
+    return Setting(regions.DEFAULT_REGION.id, "default")
+
+
+def load_settings(
+    environ: Mapping[str, str],
+    *,
+    home: Path,
+    region: str | None = None,
+    endpoint: str | None = None,
+    base_url: str | None = None,
+) -> Settings:
+    """All settings, each with its origin; the keyword arguments are the flags.
+
+    Raises nothing: what is missing or malformed is told by `Settings.require`.
+    """
+    loader = _Loader(
+        environ,
+        {"region": region, "endpoint": endpoint, "base_url": base_url},
+        sources.ossutil_file(environ, home),
+        sources.aliyun_file(home),
+    )
+    given_url = loader.given("base_url")
+    settled_region, settled_endpoint = loader.place(given_url)
+    return Settings(
+        **loader.credentials(),
+        region=settled_region,
+        endpoint=settled_endpoint,
+        api_key=loader.secret(
+            "api_key", sources.variable(environ, VARIABLES["api_key"])
+        ),
+        base_url=loader.base_url(given_url, settled_region),
+        faults=loader.faults,
+    )

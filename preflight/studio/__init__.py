@@ -1,0 +1,22 @@
+"""Model Studio: the import API's client, its verbs, submission and waiting."""
+
+from preflight.studio.client import StudioClient
+from preflight.studio.clock import Clock, SystemClock
+from preflight.studio.imports import ImportApi, ImportJob, ImportRequest, JobPage
+from preflight.studio.submit import How, Submission, submit
+from preflight.studio.wait import require_success, wait
+
+__all__ = [
+    "Clock",
+    "How",
+    "ImportApi",
+    "ImportJob",
+    "ImportRequest",
+    "JobPage",
+    "StudioClient",
+    "Submission",
+    "SystemClock",
+    "require_success",
+    "submit",
+    "wait",
+]

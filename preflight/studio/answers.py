@@ -1,0 +1,178 @@
+"""What came back over HTTP: an answer in the API's own form, or a typed error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+from preflight.catalog.explanations import Explanation, Service, explain_code
+from preflight.errors import (
+    AccessDenied,
+    ImportFailed,
+    PreflightError,
+    ServiceUnavailable,
+)
+
+_SHOWN = 300  # characters of a server's message
+_MOMENTARY = (408, 425, 429)
+_MOMENTARY_CODES = ("Throttling", "InternalError", "SystemError", "RequestTimeOut")
+_REFUSALS = ("InvalidParameter", "NotFound", "OperationDenied", "Arrearage")
+_REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "request-id")
+
+
+class Transient(ServiceUnavailable):
+    """A fault that may pass: the same request can be sent again.
+
+    `retry_after` is the least number of seconds the server asks to wait; `sent`
+    whether the request may have been carried out.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        request_id: str = "",
+        retry_after: float = 0.0,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: its `output` and the request's id."""
+
+    output: Mapping[str, Any]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP response read to its end; header names are in lower case."""
+
+    asked: str  # such as "GET /custom_models/import"
+    host: str
+    region: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def form(self) -> Mapping[str, Any] | None:
+        """The body as a JSON object, or None when it is anything else."""
+        try:
+            form = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return form if isinstance(form, dict) else None
+
+    def what_came(self) -> str:
+        """A few words for a body that is not in the API's form."""
+        kind = self.headers.get("content-type", "no content type").split(";")[0]
+        if not self.body.strip():
+            return f"an empty body (HTTP {self.status})"
+        page = self.body.lstrip()[:15].lower().startswith((b"<!doctype", b"<html"))
+        named = "an HTML page" if page else f"{len(self.body)} bytes of {kind}"
+        return f"{named} (HTTP {self.status})"
+
+
+def clean(text: object) -> str:
+    """A server's words made fit for one line of a terminal."""
+    line = " ".join(str(text).split())
+    printable = "".join(c if c.isprintable() else "?" for c in line)
+    return printable if len(printable) <= _SHOWN else printable[:_SHOWN] + "…"
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """The header `Retry-After` in seconds from now; 0 when absent or unreadable."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return 0.0
+
+
+def read_answer(reply: Reply) -> Answer:
+    """The answer in a reply.
+
+    Raises `AccessDenied`, `ImportFailed`, `ServiceUnavailable` or `Transient`.
+    """
+    if reply.status == 204:
+        return Answer({}, _request_id(reply, {}))
+    form = reply.form()
+    if 300 <= reply.status < 400 or form is None:
+        raise _foreign(reply)
+    request_id = _request_id(reply, form)
+    output = form.get("output")
+    if reply.status < 300 and (output is not None or not form.get("code")):
+        return Answer(output if isinstance(output, dict) else {}, request_id)
+    raise _refusal(reply, form, request_id)
+
+
+def _request_id(reply: Reply, form: Mapping[str, Any]) -> str:
+    named = (reply.headers.get(name) for name in _REQUEST_ID_HEADERS)
+    return clean(form.get("request_id") or next(filter(None, named), ""))
+
+
+def _foreign(reply: Reply) -> PreflightError:
+    """The error for a reply that is not from the API, or not whole."""
+    request_id = _request_id(reply, {})
+    if 300 <= reply.status < 400:
+        # Following it would hand the key to whoever it names.
+        target = clean(reply.headers.get("location", "nowhere"))
+        message = f"{reply.asked}: {reply.host} redirects to {target}; not followed"
+        hint = "check DASHSCOPE_HTTP_BASE_URL and the proxy"
+        return ServiceUnavailable(message, hint=hint, request_id=request_id)
+    message = f"{reply.asked}: {reply.host} answered with {reply.what_came()}, not JSON"
+    hint = "a proxy or a login page may stand between; check DASHSCOPE_HTTP_BASE_URL"
+    if reply.status < 300 or reply.status >= 500 or reply.status in _MOMENTARY:
+        later = retry_after(reply.headers)
+        return Transient(message, hint=hint, request_id=request_id, retry_after=later)
+    return ServiceUnavailable(message, hint=hint, request_id=request_id)
+
+
+def _refusal(reply: Reply, form: Mapping[str, Any], request_id: str) -> PreflightError:
+    code, said = clean(form.get("code") or ""), clean(form.get("message") or "")
+    told = ": ".join(filter(None, (code, said))) or f"HTTP {reply.status}"
+    found = explain_code(Service.STUDIO, code) or explain_code(Service.STUDIO, said)
+    message = f"{reply.asked}: {told}" + (f" ({found.cause})" if found else "")
+    kind = _kind(reply.status, code)
+    hint = _hint(reply, found, denied=kind is AccessDenied)
+    if kind is Transient:
+        later = retry_after(reply.headers)
+        # A throttled request was turned away at the door.
+        sent = reply.status != 429 and not code.startswith("Throttling")
+        return Transient(
+            message, hint=hint, request_id=request_id, retry_after=later, sent=sent
+        )
+    return kind(message, hint=hint, request_id=request_id)
+
+
+def _kind(status: int, code: str) -> Callable[..., PreflightError]:
+    """The class of a refusal; the documentation leaves some codes' status open."""
+    if code in _REFUSALS:
+        return ImportFailed
+    if status == 501:
+        return ServiceUnavailable
+    if status in (401, 403) or code.startswith(("InvalidApiKey", "AccessDenied")):
+        return AccessDenied
+    if status >= 500 or status in _MOMENTARY or code.startswith(_MOMENTARY_CODES):
+        return Transient
+    return ImportFailed
+
+
+def _hint(reply: Reply, found: Explanation | None, *, denied: bool) -> str:
+    remedy = found.remedy if found else ""
+    if not denied:
+        return remedy
+    where = f"{reply.host}, region {reply.region}" if reply.region else reply.host
+    key = f"the key was sent to {where}: a key of another region is refused there"
+    return "; ".join(filter(None, (remedy, key)))

@@ -1,0 +1,156 @@
+"""An import as values: what is asked for, and the job that the service tells of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from preflight.catalog.service import DISPLAY_NAME_LIMIT
+from preflight.errors import UsageError
+from preflight.findings import WeightType
+from preflight.studio.answers import clean
+
+# One page of the documentation spells it SUCCEEDED, the service SUCCESSED.
+_SUCCEEDED = ("SUCCESSED", "SUCCEEDED")
+_LIVE = ("PENDING", "RUNNING")
+_FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What Create asks for; an empty `display_name` leaves it to the service.
+
+    `prefix` ends in `/`. Raises `UsageError` for what the service would refuse.
+    """
+
+    model_name: str
+    display_name: str
+    weight_type: WeightType
+    bucket: str
+    prefix: str
+
+    def __post_init__(self) -> None:
+        if not self.model_name or not self.bucket:
+            raise UsageError("an import needs a base model's name and a bucket")
+        length = len(self.display_name)
+        if length > DISPLAY_NAME_LIMIT:
+            raise UsageError(
+                f"the display name has {length} characters, "
+                f"at most {DISPLAY_NAME_LIMIT} are accepted",
+                hint="give a shorter one with --display-name",
+            )
+        if not self.display_name.isprintable():
+            raise UsageError("the display name has characters that cannot be printed")
+        if (
+            not self.prefix.strip("/")
+            or self.prefix[0] == "/"
+            or self.prefix[-1] != "/"
+        ):
+            raise UsageError(
+                f"not a prefix that can be imported: {self.prefix!r}",
+                hint="write oss://bucket/prefix/; a bucket's root cannot be imported",
+            )
+
+    def form(self) -> dict[str, Any]:
+        """The body of Create."""
+        named = {"display_name": self.display_name} if self.display_name else {}
+        return {
+            "model_name": self.model_name,
+            **named,
+            "source": "oss",
+            "weight_type": self.weight_type.value,
+            "storage_info": {"bucket_name": self.bucket, "object_key": self.prefix},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportJob:
+    """One import job as the service told it; what it left out is empty or None.
+
+    `model_name` is the system-generated one, which deploying asks for. `status` is
+    as it came; one that is unknown here counts as not finished.
+    """
+
+    job_id: str
+    model_name: str = ""
+    display_name: str = ""
+    status: str = ""
+    bucket: str = ""
+    prefix: str = ""
+    weight_type: WeightType | None = None
+    error_code: str = ""
+    created: datetime | None = None
+    request_id: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the model is imported and can be deployed."""
+        return self.status.upper() in _SUCCEEDED
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job ended without a model."""
+        return self.status.upper() == _FAILED
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status will not change any more."""
+        return self.succeeded or self.failed
+
+    @property
+    def live(self) -> bool:
+        """Whether the job waits or runs, as far as the status is known."""
+        return self.status.upper() in _LIVE
+
+    def is_from(self, bucket: str, prefix: str) -> bool:
+        """Whether its files are those under `prefix` of `bucket`."""
+        return self.bucket == bucket and self.prefix.strip("/") == prefix.strip("/")
+
+
+def read_job(form: object, request_id: str) -> ImportJob | None:
+    """A job from its JSON form; None when it has no id. Unknown fields are let be."""
+    if not isinstance(form, Mapping) or not _text(form, "job_id"):
+        return None
+    place = form.get("storage_info")
+    place = place if isinstance(place, Mapping) else {}
+    weight_type = _text(form, "weight_type").lower()
+    known = weight_type in {kind.value for kind in WeightType}
+    return ImportJob(
+        job_id=_text(form, "job_id"),
+        model_name=_text(form, "model_name"),
+        display_name=clean(_text(form, "display_name")),
+        status=clean(_text(form, "status")),
+        bucket=_text(place, "bucket_name"),
+        prefix=_text(place, "object_key"),
+        weight_type=WeightType(weight_type) if known else None,
+        error_code=clean(_text(form, "error_code")),
+        created=_moment(_text(form, "gmt_create")),
+        request_id=request_id,
+    )
+
+
+def _text(form: Mapping[str, Any], name: str) -> str:
+    value = form.get(name)
+    return "" if value is None else str(value)
+
+
+def read_number(value: object, otherwise: int) -> int:
+    """A whole number as the service writes it, maybe as a string."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return otherwise
+
+
+def _moment(text: str) -> datetime | None:
+    """ISO 8601 with or without a zone (then UTC); None when it is something else."""
+    spelled = re.sub(r"Z$", "+00:00", text)
+    spelled = re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", spelled)
+    try:
+        moment = datetime.fromisoformat(spelled)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,0 +1,88 @@
+"""Wait for a job's end: patient with the network, strict with the result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from preflight.catalog.explanations import Service, explain_code
+from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
+from preflight.studio.clock import Clock, between
+from preflight.studio.imports import ImportJob
+
+_log = logging.getLogger(__name__)
+
+SHORTEST, LONGEST = 3.0, 30.0  # seconds between two looks
+_GROWTH = 1.5
+
+
+def wait(
+    get: Callable[[], ImportJob],
+    *,
+    limit: float,
+    clock: Clock,
+    interval: float | None = None,
+    on_state: Callable[[ImportJob], None] | None = None,
+    job_id: str = "",
+) -> ImportJob:
+    """Look until the job is final, at most `limit` seconds; a failed job is returned.
+
+    Looks come every `interval` seconds, or ever more rarely, 3 to 30 seconds apart.
+    `on_state` is told of each new status; `job_id` serves the message of a job that
+    was never seen. A look that fails with `ServiceUnavailable` is followed by the
+    next one. Raises `StillRunning` at the limit, and what else `get` raises at once.
+    """
+    deadline = clock.now() + limit
+    seen: ImportJob | None = None
+    pause, trouble = SHORTEST, None
+    while True:
+        try:
+            job = get()
+        except ServiceUnavailable as error:
+            _log.info("%s; looking again", error)
+            trouble = error
+        else:
+            trouble = None
+            if on_state and (seen is None or seen.status != job.status):
+                on_state(job)
+            seen = job
+            if job.finished:
+                return job
+        left = deadline - clock.now()
+        if left <= 0:
+            raise _still_running(seen, job_id, limit, trouble) from trouble
+        wanted = interval if interval is not None else between(SHORTEST, pause)
+        pause = min(pause * _GROWTH, LONGEST)
+        clock.sleep(min(wanted, left))
+
+
+def _still_running(
+    seen: ImportJob | None,
+    job_id: str,
+    limit: float,
+    trouble: ServiceUnavailable | None,
+) -> StillRunning:
+    name = seen.job_id if seen else job_id or "JOB"
+    state = f"is {seen.status}" if seen else "has shown no status"
+    message = f"job {name} {state} after {limit:.0f} s"
+    if trouble:
+        message += f"; the last look failed: {trouble}"
+    request_id = seen.request_id if seen else ""
+    return StillRunning(message, hint=f"preflight wait {name}", request_id=request_id)
+
+
+def require_success(job: ImportJob) -> ImportJob:
+    """The job itself when it succeeded.
+
+    Raises `ImportFailed` with what the error code means, and what to do about it.
+    """
+    if job.succeeded:
+        return job
+    told = job.error_code or "no reason given"
+    found = explain_code(Service.JOB, job.error_code)
+    cause = f" ({found.cause})" if found else ""
+    raise ImportFailed(
+        f"job {job.job_id} is {job.status or 'of unknown status'}: {told}{cause}",
+        hint=found.remedy if found else "look at the job in the Model Studio console",
+        request_id=job.request_id,
+    )

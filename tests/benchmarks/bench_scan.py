@@ -1,0 +1,137 @@
+"""How fast the value scan is, against reading the same file and doing nothing else.
+
+    python tests/benchmarks/bench_scan.py [--mib 700] [--rounds 7] [--directory DIR]
+
+Both run in one thread on a file in the page cache, in turns; the figure is the median
+of the rounds' ratios: 1 is the speed of `readinto` in 1 MiB blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from preflight.model.headers import Container, Tensor  # noqa: E402 - after the path
+from preflight.model.scan import scan_file  # noqa: E402
+
+MIB = 1 << 20
+HEADER = 4096  # bytes before the tensors, as a header would take
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A tensor to be written: its dtype and its size in bytes."""
+
+    dtype: str
+    size: int
+
+
+def random_bytes(dtype: str, size: int) -> bytes:
+    """Finite, normally distributed elements like those of trained weights."""
+    rng = np.random.default_rng(7)
+    single = rng.standard_normal(size, dtype=np.float32) * np.float32(0.02)
+    views: dict[str, Callable[[], npt.NDArray[np.generic]]] = {
+        "BF16": lambda: single.view(np.uint16)[1::2],
+        "F16": lambda: single.astype(np.float16),
+        "F32": lambda: single,
+        "F64": lambda: single.astype(np.float64),
+        "F8_E4M3": lambda: single.view(np.uint8) & np.uint8(0xBF),
+        "F8_E5M2": lambda: single.view(np.uint8) & np.uint8(0xBF),
+    }
+    return views[dtype]().tobytes()[:size]
+
+
+def write(path: Path, shapes: Iterable[Shape]) -> Container:
+    """Write the tensors one behind the other and describe the file."""
+    pools: dict[str, bytes] = {}
+    tensors, at = [], HEADER
+    with path.open("wb") as target:
+        target.write(bytes(HEADER))
+        for number, shape in enumerate(shapes):
+            pool = pools.setdefault(shape.dtype, random_bytes(shape.dtype, MIB))
+            target.writelines([pool] * (shape.size // MIB))
+            target.write(pool[: shape.size % MIB])
+            end = at + shape.size
+            tensors.append(Tensor(f"t{number}", shape.dtype, (), at, end))
+            at = end
+    return Container(path.name, at, HEADER, tuple(tensors), {})
+
+
+def read_only(path: Path) -> None:
+    """What the scan is measured against."""
+    view = memoryview(bytearray(MIB))
+    with FileIO(path) as source:
+        while source.readinto(view):
+            pass
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long `action` takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def compare(title: str, path: Path, container: Container, rounds: int) -> None:
+    """Print one line: both speeds in GB/s and the median ratio."""
+    read_only(path)
+    plain, scanned = [], []
+    for turn in range(rounds):
+        pair = [
+            (plain, lambda: read_only(path)),
+            (scanned, lambda: scan_file(path, container)),
+        ]
+        for times, action in pair if turn % 2 else reversed(pair):
+            times.append(seconds(action))
+    ratio = statistics.median(p / s for p, s in zip(plain, scanned, strict=True))
+    size = container.size / 1e9
+    print(
+        f"{title:24s} {len(container.tensors):7d} tensors  read"
+        f" {size / statistics.median(plain):5.1f} GB/s  scan"
+        f" {size / statistics.median(scanned):5.1f} GB/s  ratio {ratio:4.2f}"
+        f"  {statistics.median(scanned):6.3f} s",
+        flush=True,
+    )
+
+
+def files(size: int) -> Iterable[tuple[str, list[Shape]]]:
+    """What to measure: each dtype alone, an adapter, and very many small tensors."""
+    for dtype in ("BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2"):
+        yield dtype, [Shape(dtype, size)]
+    pairs = [(64 << 10, "BF16"), (800 << 10, "BF16"), (128 << 10, "F32")]
+    adapter = [Shape(dtype, length) for length, dtype in pairs * 168]
+    yield "adapter, 504 tensors", adapter
+    yield "norms of 8 KiB", [Shape("BF16", 8 << 10)] * 10_000
+    yield "tiny, 64 bytes", [Shape("F32", 64)] * 200_000
+
+
+def main() -> None:
+    """Measure all of them and say how much memory it took at most."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mib", type=int, default=700, help="size of a one-dtype file")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--directory", type=Path, help="where to write; a local disk")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.directory) as folder:
+        path = Path(folder, "bench.safetensors")
+        for title, shapes in files(args.mib * MIB):
+            compare(title, path, write(path, shapes), args.rounds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"largest resident size {peak / 1024:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Full weights: the same files and tensors as the open-source model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from preflight.sandbox.oss.state import OssState
+from preflight.sandbox.studio.bases import IMPORTABLE, BaseModel, Family
+from preflight.sandbox.studio.jobs import Status, WeightType
+from tests.sandbox.studio import models
+from tests.sandbox.studio.judge import (
+    assert_refused,
+    imported,
+)
+from tests.sandbox.studio.models import Files, tensors, tiny, to_json
+
+
+@pytest.mark.parametrize("family", list(Family))
+@pytest.mark.parametrize("make", [models.full, models.sharded])
+def test_full_weights_are_imported(
+    oss: OssState, make: Callable[[BaseModel], Files], family: Family
+) -> None:
+    base = tiny(family)
+    assert imported(oss, make(base), WeightType.FULL, base)[0].error_code == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("config.json", "missing: config.json"),
+        ("tokenizer.json", "tokenizer.json (or vocab.json and merges.txt)"),
+        ("tokenizer_config.json", "missing: tokenizer_config.json"),
+        ("model.safetensors", "model.safetensors (or"),
+    ],
+)
+def test_full_weights_need_their_files(oss: OssState, name: str, word: str) -> None:
+    files = models.full(tiny())
+    del files[name]
+    assert_refused(imported(oss, files, WeightType.FULL), word)
+
+
+def test_a_slow_tokenizer_is_enough(oss: OssState) -> None:
+    files = models.full(tiny())
+    vocabulary = models.tokenizer(tiny())["model"]["vocab"]
+    del files["tokenizer.json"]
+    files |= {"vocab.json": to_json(vocabulary), "merges.txt": b"#version: 0.2\n"}
+    assert imported(oss, files, WeightType.FULL)[0].status is Status.SUCCEEDED
+
+
+def test_full_weights_need_a_template(oss: OssState) -> None:
+    files = models.full(tiny()) | {"tokenizer_config.json": b"{}"}
+    assert_refused(imported(oss, files, WeightType.FULL), "no chat template")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"lm_head.weight": None}, "lm_head.weight has the shape None"),
+        ({"lm_head.weight": (33, 64)}, "lm_head.weight has the shape (33, 64)"),
+        ({"value_head.weight": (1, 64)}, "value_head.weight"),
+        ({"visual.patch_embed.weight": (1, 64)}, "the vision tower (1 tensors)"),
+    ],
+)
+def test_full_weights_have_the_base_models_tensors(
+    oss: OssState, change: dict[str, tuple[int, ...] | None], word: str
+) -> None:
+    shapes: dict[str, tuple[int, ...] | None] = {**tiny().text_tensors(), **change}
+    kept = {name: shape for name, shape in shapes.items() if shape is not None}
+    files = models.full(tiny()) | {"model.safetensors": tensors(kept)}
+    assert_refused(imported(oss, files, WeightType.FULL), word)
+
+
+def test_a_tied_head_may_be_there_or_not(oss: OssState) -> None:
+    base = tiny(tied=True)
+    for shapes in (base.text_tensors(), tiny().text_tensors()):
+        files = models.full(base) | {"model.safetensors": tensors(shapes)}
+        assert imported(oss, files, WeightType.FULL, base)[0].error_code == ""
+
+
+def test_a_vision_tower_is_counted(oss: OssState) -> None:
+    base = tiny(Family.QWEN25_VL, vision_tensors=1, vision_parameters=64)
+    shapes = base.text_tensors()
+    files = models.full(base) | {"model.safetensors": tensors(shapes)}
+    assert_refused(imported(oss, files, WeightType.FULL, base), "vision tower (0")
+    shapes |= {"visual.patch_embed.proj.weight": (1, 64)}
+    files |= {"model.safetensors": tensors(shapes)}
+    assert imported(oss, files, WeightType.FULL, base)[0].error_code == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda f: f.pop("model-00002-of-00002.safetensors"), "00002.safetensors is"),
+        (lambda f: _map(f).pop("lm_head.weight"), "disagree on lm_head.weight"),
+        (lambda f: _map(f).update(ghost="model-00001-of-00002.safetensors"), "ghost"),
+        (lambda f: _map(f).clear(), "no weight_map"),
+        (lambda f: _map(f).update(ghost=1), "does not name files"),
+        (lambda f: f["index"].update(metadata={"total_size": 1}), "total_size is 1"),
+    ],
+)
+def test_an_index_has_to_be_complete(
+    oss: OssState, change: Callable[[dict[str, Any]], object], word: str
+) -> None:
+    name = "model.safetensors.index.json"
+    files: dict[str, Any] = dict(models.sharded(tiny()))
+    files["index"] = json.loads(files.pop(name))
+    change(files)
+    files[name] = to_json(files.pop("index"))
+    assert_refused(imported(oss, files, WeightType.FULL), word)
+
+
+def _map(files: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = files["index"]["weight_map"]
+    return found
+
+
+def test_the_base_models_have_the_published_parameter_counts() -> None:
+    """Counted from names and shapes, against the totals on the model cards."""
+    expected = {
+        "qwen3-32b": 32_762_123_264,
+        "qwen3-14b": 14_768_307_200,
+        "qwen3-8b": 8_190_735_360,
+        "qwen3-4b-instruct-2507": 4_022_468_096,
+        "qwen3-vl-8b-instruct": 8_767_123_696,
+        "qwen2.5-72b-instruct": 72_706_203_648,
+        "qwen2.5-32b-instruct": 32_763_876_352,
+        "qwen2.5-14b-instruct": 14_770_033_664,
+        "qwen2.5-7b-instruct": 7_615_616_512,
+        "qwen2.5-vl-72b-instruct": 73_410_777_344,
+        "qwen2.5-vl-7b-instruct": 8_292_166_656,
+    }
+    counted = {}
+    for base in IMPORTABLE:
+        elements = 0
+        for shape in base.text_tensors().values():
+            elements += shape[0] * (shape[1] if len(shape) > 1 else 1)
+        counted[base.name] = elements + base.vision_parameters
+    assert counted == expected

@@ -1,0 +1,429 @@
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import ssl
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from preflight.errors import (
+    AccessDenied,
+    AmbiguousAnswer,
+    ConfigurationError,
+    ImportFailed,
+    PreflightError,
+    ServiceUnavailable,
+)
+from preflight.studio import StudioClient
+from preflight.studio.client import MAX_BODY
+from tests.studio.manual_clock import ManualClock
+from tests.studio.raw_server import OK, RESET, SILENCE, http, raw_server
+
+KEY = "sk-planted0123456789abcdef"
+PATH = "/custom_models/import"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def client(httpserver: HTTPServer, clock: ManualClock) -> Iterator[StudioClient]:
+    with StudioClient(httpserver.url_for("/api/v1"), KEY, clock=clock) as made:
+        yield made
+
+
+def raw_client(url: str, clock: ManualClock, read_timeout: float = 30) -> StudioClient:
+    return StudioClient(url, KEY, clock=clock, timeout=(5, read_timeout))
+
+
+def error_form(code: str, message: str = "said the server") -> dict[str, str]:
+    return {"request_id": "r-9", "code": code, "message": message}
+
+
+def test_a_request_carries_key_query_and_body(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    httpserver.expect_ordered_request(
+        "/api/v1/x",
+        method="POST",
+        json={"display_name": "名"},
+        query_string={"a": "1"},
+        headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
+    ).respond_with_json({"request_id": "r-1", "output": {"n": 1}})
+    answer = client.request("POST", "/x", query={"a": 1}, body={"display_name": "名"})
+    assert (answer.output, answer.request_id) == ({"n": 1}, "r-1")
+
+
+def test_a_netrc_entry_does_not_replace_the_key(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    httpserver.expect_request(
+        "/api/v1/x", headers={"Authorization": f"Bearer {KEY}"}
+    ).respond_with_json({"output": {}})
+    with StudioClient(httpserver.url_for("/api/v1"), KEY) as made:
+        assert made.request("GET", "/x").output == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "exit_code", "words"),
+    [
+        (400, "InvalidParameter", ImportFailed, 6, "malformed"),
+        (400, "Arrearage", ImportFailed, 6, "overdue"),
+        (401, "InvalidApiKey", AccessDenied, 4, "another region"),
+        (403, "AccessDenied", AccessDenied, 4, "may not use"),
+        (403, "Workspace.AccessDenied", AccessDenied, 4, "workspace"),
+        (403, "AccessDenied.Unpurchased", AccessDenied, 4, "not activated"),
+        (400, "InvalidApiKey", AccessDenied, 4, "another region"),
+        (404, "NotFound", ImportFailed, 6, "does not exist"),
+        (403, "OperationDenied", ImportFailed, 6, "does not fit"),
+        (409, "OperationDenied", ImportFailed, 6, "does not fit"),
+        (418, "Brewing", ImportFailed, 6, "Brewing: said the server"),
+        (200, "InvalidParameter", ImportFailed, 6, "malformed"),
+        (429, "Throttling.RateQuota", ServiceUnavailable, 6, "too many requests"),
+        (400, "Throttling", ServiceUnavailable, 6, "too many requests"),
+        (429, "Throttling.AllocationQuota", ServiceUnavailable, 6, "quota"),
+        (500, "InternalError", ServiceUnavailable, 6, "failed inside"),
+        (500, "InternalError.Timeout", ServiceUnavailable, 6, "too long"),
+        (500, "RequestTimeOut", ServiceUnavailable, 6, "too long"),
+        (503, "SystemError", ServiceUnavailable, 6, "failed inside"),
+        (501, "NotImplementedBySandbox", ServiceUnavailable, 6, "said the server"),
+    ],
+)
+def test_each_refusal_is_a_typed_error_that_says_why(
+    httpserver: HTTPServer,
+    client: StudioClient,
+    *,
+    status: int,
+    code: str,
+    kind: type[PreflightError],
+    exit_code: int,
+    words: str,
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form(code), status=status
+    )
+    with pytest.raises(kind) as caught:
+        client.request("GET", "/x")
+    error = caught.value
+    assert isinstance(error, ServiceUnavailable) == (kind is ServiceUnavailable)
+    assert error.exit_code == exit_code
+    assert error.request_id == "r-9"
+    assert code in error.message
+    assert words in error.message
+    assert str(error) == error.message
+
+
+def test_a_refused_key_names_the_host_it_was_sent_to(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("InvalidApiKey"), status=401
+    )
+    with pytest.raises(AccessDenied) as caught:
+        client.request("GET", "/x")
+    assert client.host in caught.value.hint
+    assert "key of another region" in caught.value.hint
+
+
+def test_a_get_is_sent_again_until_it_succeeds(
+    httpserver: HTTPServer, client: StudioClient, clock: ManualClock
+) -> None:
+    for status in (429, 500, 503):
+        httpserver.expect_ordered_request("/api/v1/x").respond_with_json(
+            error_form("InternalError"), status=status
+        )
+    httpserver.expect_ordered_request("/api/v1/x").respond_with_json(
+        {"output": {"n": 4}}
+    )
+    assert client.request("GET", "/x").output == {"n": 4}
+    assert len(httpserver.log) == 4
+    assert len(clock.slept) == 3
+    assert all(0 <= pause <= 20 for pause in clock.slept)
+
+
+def test_a_get_is_sent_five_times_at_most(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("InternalError"), status=500
+    )
+    with pytest.raises(ServiceUnavailable, match="failed inside"):
+        client.request("GET", "/x")
+    assert len(httpserver.log) == 5
+    with pytest.raises(ServiceUnavailable):
+        client.request("GET", "/x", attempts=1)
+    assert len(httpserver.log) == 6
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_is_not_asked_for_twice(
+    httpserver: HTTPServer, client: StudioClient, status: int
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("Some"), status=status
+    )
+    with pytest.raises(PreflightError):
+        client.request("GET", "/x")
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_honoured(
+    httpserver: HTTPServer, client: StudioClient, clock: ManualClock, *, as_date: bool
+) -> None:
+    wanted = formatdate(time.time() + 37, usegmt=True) if as_date else "37"
+    httpserver.expect_ordered_request("/api/v1/x").respond_with_json(
+        error_form("Throttling"), status=429, headers={"Retry-After": wanted}
+    )
+    httpserver.expect_ordered_request("/api/v1/x").respond_with_json({"output": {}})
+    client.request("GET", "/x")
+    assert 30 < clock.slept[0] <= 37
+
+
+@pytest.mark.parametrize(("value", "sent"), [("100000", 1), ("soon", 5), ("-5", 5)])
+def test_a_retry_after_beyond_reason_ends_the_tries(
+    httpserver: HTTPServer, client: StudioClient, *, value: str, sent: int
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("Throttling"), status=429, headers={"Retry-After": value}
+    )
+    with pytest.raises(ServiceUnavailable):
+        client.request("GET", "/x")
+    assert len(httpserver.log) == sent
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_what_changes_something_is_sent_once_and_may_have_happened(
+    httpserver: HTTPServer, client: StudioClient, method: str, status: int
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("InternalError"), status=status
+    )
+    with pytest.raises(AmbiguousAnswer, match="may have been carried out") as caught:
+        client.request(method, "/x")
+    assert caught.value.request_id == "r-9"
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 501])
+def test_a_refused_post_has_surely_not_happened(
+    httpserver: HTTPServer, client: StudioClient, status: int
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("Some"), status=status
+    )
+    with pytest.raises(PreflightError) as caught:
+        client.request("POST", "/x")
+    assert not isinstance(caught.value, AmbiguousAnswer)
+    assert len(httpserver.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (RESET, "broke"),
+        (SILENCE, "in time"),
+        (b"", "broke"),
+        (http(OK, length=len(OK) + 10), "not whole"),
+        (http(OK[:-5]), "not JSON"),
+        (http(b""), "an empty body"),
+        (http(b"<!DOCTYPE html><title>Log in</title>"), "an HTML page"),
+        (http(b"[1]"), "not JSON"),
+        (http(b"[" * 200_000), "not JSON"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "broke"),
+        (http(b" " * (MAX_BODY + 1)), "more than 8 MiB"),
+    ],
+)
+def test_a_lost_answer_is_ambiguous_for_a_post_and_retried_for_a_get(
+    clock: ManualClock, *, answer: bytes, words: str
+) -> None:
+    with raw_server([answer]) as server:
+        client = raw_client(server.url, clock, read_timeout=0.3)
+        with client, pytest.raises(AmbiguousAnswer, match=words):
+            client.request("POST", PATH, body={})
+        assert server.count("POST") == 1
+        with client, pytest.raises(ServiceUnavailable, match=words):
+            client.request("GET", PATH, attempts=2)
+        assert server.count("GET") == 2
+    with raw_server([answer, http(OK)]) as server:
+        with raw_client(server.url, clock, read_timeout=0.3) as client:
+            assert client.request("GET", PATH).output["job_id"] == "j-1"
+
+
+def test_a_server_that_is_not_there_got_no_request(clock: ManualClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with raw_client(f"http://127.0.0.1:{port}/api/v1", clock) as client:
+        for method in ("GET", "POST"):
+            with pytest.raises(ServiceUnavailable, match="cannot be reached") as caught:
+                client.request(method, PATH)
+            assert not isinstance(caught.value, AmbiguousAnswer)
+            assert "DASHSCOPE_HTTP_BASE_URL" in caught.value.hint
+    assert len(clock.slept) == 4
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    with HTTPServer(ssl_context=self_signed(tmp_path)) as server:
+        server.expect_request("/api/v1/x").respond_with_json({"output": {}})
+        with StudioClient(server.url_for("/api/v1"), KEY, clock=clock) as client:
+            with pytest.raises(ServiceUnavailable, match="certificate") as caught:
+                client.request("GET", "/x")
+        assert server.log == []
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+    assert clock.slept == []
+
+
+def test_a_redirect_is_not_followed(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    with raw_server([http(OK)]) as elsewhere:
+        httpserver.expect_request("/api/v1/x").respond_with_response(
+            Response(status=307, headers={"Location": elsewhere.url})
+        )
+        for method in ("GET", "POST"):
+            with pytest.raises(ServiceUnavailable, match="redirects to"):
+                client.request(method, "/x")
+        assert elsewhere.requests == []
+
+
+def test_an_empty_answer_204_is_a_success(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_response(
+        Response(status=204, headers={"X-Request-Id": "r-204"})
+    )
+    answer = client.request("DELETE", "/x")
+    assert (answer.output, answer.request_id) == ({}, "r-204")
+
+
+def test_a_proxy_s_refusal_is_not_taken_for_the_service_s(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    httpserver.expect_request("/api/v1/x").respond_with_data(
+        "<html>blocked</html>", status=403, content_type="text/html"
+    )
+    with pytest.raises(ServiceUnavailable, match=r"HTML page \(HTTP 403\)"):
+        client.request("GET", "/x")
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_the_key_is_in_no_message_repr_log_or_traceback(
+    httpserver: HTTPServer,
+    client: StudioClient,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    def quoting(request: Request) -> Response:
+        said = f"Incorrect API key provided: {request.headers['Authorization']}"
+        form = error_form("InvalidApiKey" if status == 401 else "Some", said)
+        return Response(json.dumps(form | {"request_id": KEY}), status)
+
+    httpserver.expect_request("/api/v1/x").respond_with_handler(quoting)
+    with caplog.at_level(logging.DEBUG):
+        for method in ("GET", "POST"):
+            with pytest.raises(PreflightError) as caught:
+                client.request(method, "/x")
+            error = caught.value
+            shown = "".join(traceback.format_exception(error))
+            shown += f"{error!r}{error.args}{error.hint}{error.request_id}{client!r}"
+            assert "Incorrect API key provided" in shown
+            assert KEY not in shown
+    assert caplog.records
+    assert KEY not in caplog.text
+
+
+def test_a_broken_connection_keeps_its_cause_but_not_the_key(
+    clock: ManualClock,
+) -> None:
+    with raw_server([RESET]) as server:
+        with raw_client(server.url, clock) as client:
+            with pytest.raises(AmbiguousAnswer) as caught:
+                client.request("POST", PATH)
+    causes: list[BaseException] = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        causes.append(error)
+        assert KEY not in repr(vars(error))
+        assert getattr(error, "request", None) is None
+        error = error.__cause__
+    assert len(causes) >= 3
+
+
+@pytest.mark.parametrize("key", ["", "sk-planted\n", "'sk-planted'", "sk-plänted"])
+def test_a_key_that_no_header_carries_is_refused_unseen(key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        StudioClient("https://dashscope-intl.aliyuncs.com/api/v1", key)
+    assert "sk-pl" not in str(caught.value)
+
+
+def test_control_characters_of_a_server_do_not_reach_the_terminal(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    said = "\x1b[2J\x1b]0;owned\x07 line one\nline two" + "x" * 5000
+    httpserver.expect_request("/api/v1/x").respond_with_json(
+        error_form("Some\x1b", said), status=400
+    )
+    with pytest.raises(ImportFailed) as caught:
+        client.request("GET", "/x")
+    assert caught.value.message.isprintable()
+    assert "line one line two" in caught.value.message
+    assert len(caught.value.message) < 800
+
+
+def test_an_answer_that_never_ends_is_given_up(
+    httpserver: HTTPServer, clock: ManualClock, client: StudioClient
+) -> None:
+    def dripping(_: Request) -> Response:
+        def pieces() -> Iterator[bytes]:
+            while True:
+                clock.time += 100  # as if the piece had taken that long
+                yield b" " * 65536
+
+        return Response(pieces(), 200, content_type="application/json")
+
+    httpserver.expect_request("/api/v1/x").respond_with_handler(dripping)
+    with pytest.raises(ServiceUnavailable, match="did not end"):
+        client.request("GET", "/x", attempts=1)

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from preflight.errors import (
+    AccessDenied,
+    AmbiguousAnswer,
+    ImportFailed,
+    ServiceUnavailable,
+)
+from preflight.findings import WeightType
+from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import Action, Fault
+from preflight.studio import How, ImportApi, ImportRequest, StudioClient, submit
+from tests.studio.manual_clock import ManualClock
+
+PATH = "/api/v1/custom_models/import"
+LOST = [
+    {"action": Action.CUT, "at": "after"},
+    {"action": Action.TRUNCATE},
+]
+NOT_DONE = [
+    {"action": Action.CUT, "at": "before"},
+    {"action": Action.CUT, "at": "body"},
+    {"action": Action.STATUS, "status": 500, "code": "InternalError"},
+    {"action": Action.STATUS, "status": 503, "code": "SystemError"},
+    {"action": Action.STATUS, "status": 429, "code": "Throttling"},
+    {"action": Action.CAPTIVE_PORTAL},
+]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def box_api(sandbox: Sandbox, clock: ManualClock) -> Iterator[ImportApi]:
+    sandbox.studio.policy.job_seconds = 3600
+    with StudioClient(sandbox.studio_url, sandbox.api_key, clock=clock) as client:
+        yield ImportApi(client)
+
+
+def break_create(sandbox: Sandbox, fault: dict[str, Any], **more: Any) -> None:
+    sandbox.faults.add(
+        Fault(service="studio", operation="CreateImportJob", **fault, **more)
+    )
+
+
+def request_for(bucket: str, prefix: str = "m/a/") -> ImportRequest:
+    return ImportRequest("qwen3-8b", "", WeightType.LORA, bucket, prefix)
+
+
+def test_the_first_submission_creates(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    done = submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert (done.how, done.attempts) == (How.CREATED, 1)
+    assert len(sandbox.studio.jobs()) == 1
+    assert clock.slept == []
+
+
+def test_the_second_submission_joins_the_first(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    request = request_for(sandbox.bucket)
+    first = submit(box_api, request, clock=clock)
+    for again in (False, True):
+        second = submit(box_api, request, clock=clock, again=again)
+        assert (second.how, second.attempts) == (How.JOINED, 0)
+        assert second.job.job_id == first.job.job_id
+    assert len(sandbox.studio.jobs()) == 1
+    other = submit(box_api, request_for(sandbox.bucket, "m/b/"), clock=clock)
+    assert other.how is How.CREATED
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_job_whose_answer_was_lost_is_found(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock, fault: dict[str, Any]
+) -> None:
+    break_create(sandbox, fault)
+    done = submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert (done.how, done.attempts) == (How.FOUND_AFTER_LOST_ANSWER, 1)
+    (job,) = sandbox.studio.jobs()
+    assert job.id == done.job.job_id
+
+
+@pytest.mark.parametrize("fault", NOT_DONE)
+def test_a_request_that_was_not_carried_out_is_sent_again(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock, fault: dict[str, Any]
+) -> None:
+    break_create(sandbox, fault, times=2)
+    done = submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert (done.how, done.attempts) == (How.CREATED, 3)
+    assert len(sandbox.studio.jobs()) == 1
+
+
+def test_an_older_job_of_the_place_is_not_taken_for_the_lost_one(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    sandbox.studio.policy.job_seconds = 0
+    request = request_for(sandbox.bucket)
+    old = submit(box_api, request, clock=clock).job
+    while not box_api.get(old.job_id).failed:
+        pass
+    break_create(sandbox, LOST[0])
+    done = submit(box_api, request, clock=clock)
+    assert done.how is How.FOUND_AFTER_LOST_ANSWER
+    assert done.job.job_id != old.job_id
+    assert len(sandbox.studio.jobs()) == 2
+
+
+def test_a_service_that_stays_down_gets_three_requests(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    break_create(sandbox, NOT_DONE[2], times="always")
+    with pytest.raises(AmbiguousAnswer, match="InternalError") as caught:
+        submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert caught.value.exit_code == 6
+    assert len(sandbox.faults.fired) == 3
+    assert sandbox.studio.jobs() == ()
+
+
+def test_nothing_is_sent_again_while_the_list_cannot_be_read(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    break_create(sandbox, LOST[0])
+    sandbox.faults.add(
+        Fault(
+            service="studio",
+            operation="ListImportJobs",
+            action=Action.STATUS,
+            status=500,
+            nth=2,
+            times="always",
+        )
+    )
+    with pytest.raises(AmbiguousAnswer, match="cannot be known now") as caught:
+        submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert "same command again" in caught.value.hint
+    assert len(sandbox.studio.jobs()) == 1
+    sandbox.faults.clear()
+    done = submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert done.how is How.JOINED
+    assert len(sandbox.studio.jobs()) == 1
+
+
+def test_nothing_is_sent_before_the_list_was_read(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    sandbox.faults.add(
+        Fault(
+            service="studio",
+            operation="ListImportJobs",
+            action=Action.CUT,
+            at="before",
+            times="always",
+        )
+    )
+    with pytest.raises(ServiceUnavailable):
+        submit(box_api, request_for(sandbox.bucket), clock=clock)
+    assert sandbox.studio.jobs() == ()
+
+
+def test_a_refusal_is_final(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    request = ImportRequest("gpt-2", "", WeightType.LORA, sandbox.bucket, "m/")
+    with pytest.raises(ImportFailed, match="NotFound"):
+        submit(box_api, request, clock=clock)
+    with StudioClient(sandbox.studio_url, "sk-wrong", clock=clock) as client:
+        with pytest.raises(AccessDenied):
+            submit(ImportApi(client), request_for(sandbox.bucket), clock=clock)
+    assert sandbox.studio.jobs() == ()
+    assert clock.slept == []
+
+
+class Journal:
+    """A service whose list is given and whose Create can take time to show."""
+
+    def __init__(self, *jobs: dict[str, Any], hidden_for: int = 0) -> None:
+        self.jobs = list(jobs)
+        self.hidden_for = hidden_for
+        self.created = 0
+
+    def __call__(self, request: Request) -> Response:
+        if request.method == "POST":
+            self.created += 1
+            self.jobs.append(entry(f"new-{self.created}", "PENDING"))
+            return Response("<html>", 502)
+        shown = list(self.jobs)
+        if self.created and self.hidden_for > 0:
+            self.hidden_for -= 1
+            shown = shown[: -self.created]
+        output = {"total": len(shown), "page_size": 100, "list": shown}
+        return Response(json.dumps({"output": output}))
+
+
+def entry(
+    job_id: str,
+    status: str,
+    *,
+    day: int = 1,
+    name: str = "qwen3-8b-offline-20260101-abcd",
+    key: str = "m/a/",
+) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "status": status,
+        "model_name": name,
+        "storage_info": {"bucket_name": "bucket", "object_key": key},
+        "gmt_create": f"2026-01-{day:02}T00:00:00.000+00:00",
+    }
+
+
+def run(
+    httpserver: HTTPServer, journal: Journal, *, again: bool = False
+) -> tuple[How, str]:
+    httpserver.expect_request(PATH).respond_with_handler(journal)
+    clock = ManualClock()
+    with StudioClient(httpserver.url_for("/api/v1"), "sk-x", clock=clock) as client:
+        done = submit(
+            ImportApi(client), request_for("bucket"), clock=clock, again=again
+        )
+    return done.how, done.job.job_id
+
+
+@pytest.mark.parametrize("status", ["SUCCESSED", "SUCCEEDED"])
+def test_a_succeeded_job_of_the_place_is_enough(
+    httpserver: HTTPServer, status: str
+) -> None:
+    journal = Journal(
+        entry("old", status, day=1),
+        entry("new", status, day=3),
+        entry("failed", "FAILED", day=4),
+    )
+    assert run(httpserver, journal) == (How.ALREADY_DONE, "new")
+    assert journal.created == 0
+
+
+def test_a_succeeded_job_is_passed_over_when_asked(httpserver: HTTPServer) -> None:
+    journal = Journal(entry("old", "SUCCESSED"))
+    found = run(httpserver, journal, again=True)
+    assert found == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
+
+
+def test_a_running_job_comes_before_a_succeeded_one(httpserver: HTTPServer) -> None:
+    journal = Journal(entry("done", "SUCCESSED", day=5), entry("run", "RUNNING"))
+    assert run(httpserver, journal) == (How.JOINED, "run")
+
+
+@pytest.mark.parametrize(("again", "created"), [(False, 0), (True, 1)])
+def test_a_job_in_an_unknown_state_is_joined_unless_told_otherwise(
+    httpserver: HTTPServer, *, again: bool, created: int
+) -> None:
+    journal = Journal(entry("odd", "EXPIRED"))
+    run(httpserver, journal, again=again)
+    assert journal.created == created
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        entry("x", "RUNNING", name="qwen3-32b-offline-20260101-abcd"),
+        entry("x", "SUCCESSED", key="m/"),
+        entry("x", "RUNNING", key="m/a/b/"),
+        entry("x", "FAILED"),
+    ],
+)
+def test_other_jobs_stand_in_no_way(
+    httpserver: HTTPServer, other: dict[str, Any]
+) -> None:
+    journal = Journal(other)
+    assert run(httpserver, journal) == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
+    assert journal.created == 1
+
+
+@pytest.mark.parametrize("hidden_for", [1, 2])
+def test_a_job_that_is_listed_late_is_not_made_twice(
+    httpserver: HTTPServer, hidden_for: int
+) -> None:
+    journal = Journal(hidden_for=hidden_for)
+    assert run(httpserver, journal) == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
+    assert journal.created == 1

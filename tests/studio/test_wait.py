@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from preflight.errors import (
+    AccessDenied,
+    ImportFailed,
+    ServiceUnavailable,
+    StillRunning,
+)
+from preflight.findings import WeightType
+from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import Action, Fault
+from preflight.studio import (
+    ImportApi,
+    ImportJob,
+    ImportRequest,
+    StudioClient,
+    require_success,
+    wait,
+)
+from tests.studio.manual_clock import ManualClock
+
+
+class Script:
+    """Gives the statuses in turn, the last for ever; an error is raised."""
+
+    def __init__(self, *steps: str | Exception) -> None:
+        self.steps = steps
+        self.looks = 0
+
+    def __call__(self) -> ImportJob:
+        step = self.steps[min(self.looks, len(self.steps) - 1)]
+        self.looks += 1
+        if isinstance(step, Exception):
+            raise step
+        return ImportJob("j-1", status=step, request_id="r-1")
+
+
+def test_waiting_ends_with_the_final_state_and_tells_each_new_one() -> None:
+    told: list[str] = []
+    script = Script("PENDING", "PENDING", "RUNNING", "RUNNING", "SUCCESSED")
+    clock = ManualClock()
+    job = wait(
+        script,
+        limit=math.inf,
+        clock=clock,
+        on_state=lambda job: told.append(job.status),
+    )
+    assert job.succeeded
+    assert told == ["PENDING", "RUNNING", "SUCCESSED"]
+    assert len(clock.slept) == 4
+
+
+def test_pauses_grow_from_3_to_30_seconds() -> None:
+    clock = ManualClock()
+    with pytest.raises(StillRunning):
+        wait(Script("RUNNING"), limit=36_000, clock=clock)
+    pauses = clock.slept[:-1]
+    assert pauses[0] == 3
+    assert all(3 <= pause <= 30 for pause in pauses)
+    assert max(pauses) > 20
+    assert len(set(pauses)) > len(pauses) / 2  # jittered
+
+
+def test_a_fixed_interval_is_kept() -> None:
+    clock = ManualClock()
+    wait(Script("RUNNING", "RUNNING", "FAILED"), limit=99, clock=clock, interval=7)
+    assert clock.slept == [7, 7]
+
+
+def test_the_limit_is_kept_to_the_second_and_ends_with_a_look() -> None:
+    clock, script = ManualClock(), Script("RUNNING")
+    with pytest.raises(StillRunning) as caught:
+        wait(script, limit=100, clock=clock, interval=30)
+    assert sum(clock.slept) == 100
+    assert script.looks == 5
+    assert caught.value.exit_code == 8
+    assert caught.value.message == "job j-1 is RUNNING after 100 s"
+    assert caught.value.hint == "preflight wait j-1"
+
+
+def test_no_limit_left_means_one_look() -> None:
+    clock, script = ManualClock(), Script("RUNNING")
+    with pytest.raises(StillRunning):
+        wait(script, limit=0, clock=clock)
+    assert (script.looks, clock.slept) == (1, [])
+
+
+def test_an_unknown_state_is_no_success() -> None:
+    with pytest.raises(StillRunning, match="EXPIRED"):
+        wait(Script("EXPIRED"), limit=60, clock=ManualClock())
+
+
+def test_many_failed_looks_do_not_end_the_wait() -> None:
+    trouble = [ServiceUnavailable(f"look {n}") for n in range(50)]
+    job = wait(
+        Script("RUNNING", *trouble, "SUCCEEDED"), limit=10_000, clock=ManualClock()
+    )
+    assert job.succeeded
+
+
+def test_a_job_that_was_never_seen_is_named() -> None:
+    script = Script(ServiceUnavailable("no route"))
+    with pytest.raises(StillRunning, match="no status.*no route") as caught:
+        wait(script, limit=60, clock=ManualClock(), job_id="j-9")
+    assert caught.value.hint == "preflight wait j-9"
+    assert isinstance(caught.value.__cause__, ServiceUnavailable)
+
+
+@pytest.mark.parametrize("error", [AccessDenied("key gone"), ImportFailed("NotFound")])
+def test_a_refusal_ends_the_wait_at_once(error: Exception) -> None:
+    script = Script("RUNNING", error)
+    with pytest.raises(type(error)):
+        wait(script, limit=math.inf, clock=ManualClock())
+    assert script.looks == 2
+
+
+def test_a_failed_job_is_returned_and_then_refused_with_its_meaning() -> None:
+    job = wait(Script("FAILED"), limit=9, clock=ManualClock())
+    assert job.failed
+    failed = ImportJob(
+        "j-1", status="FAILED", error_code="AvailableModelFileNotFound", request_id="r"
+    )
+    with pytest.raises(ImportFailed, match="AvailableModelFileNotFound") as caught:
+        require_success(failed)
+    assert "preflight check" in caught.value.hint
+    assert caught.value.request_id == "r"
+    assert caught.value.exit_code == 6
+
+
+@pytest.mark.parametrize("status", ["FAILED", "RUNNING", "", "EXPIRED"])
+def test_only_success_is_success(status: str) -> None:
+    with pytest.raises(ImportFailed, match="no reason given"):
+        require_success(ImportJob("j-1", status=status))
+    done = ImportJob("j-1", status="SUCCESSED")
+    assert require_success(done) is done
+
+
+@pytest.fixture
+def api(sandbox: Sandbox) -> Iterator[ImportApi]:
+    client = StudioClient(sandbox.studio_url, sandbox.api_key, clock=ManualClock())
+    with client:
+        yield ImportApi(client)
+
+
+def test_waiting_over_http_survives_what_the_network_does(
+    sandbox: Sandbox, api: ImportApi
+) -> None:
+    request = ImportRequest("qwen3-8b", "", WeightType.LORA, sandbox.bucket, "m/")
+    made = api.create(request)
+    for nth, fault in enumerate(
+        [
+            {"action": Action.STATUS, "status": 500, "code": "InternalError"},
+            {"action": Action.CUT, "at": "before"},
+            {"action": Action.STATUS, "status": 429, "code": "Throttling"},
+            {"action": Action.CAPTIVE_PORTAL},
+            {"action": Action.TRUNCATE},
+            {"action": Action.CUT, "at": "after"},
+        ],
+        start=1,
+    ):
+        sandbox.faults.add(
+            Fault(service="studio", operation="GetImportJob", nth=nth, **fault)  # type: ignore[arg-type]
+        )
+    clock = ManualClock()
+    job = wait(lambda: api.get(made.job_id, attempts=1), limit=900, clock=clock)
+    assert job.failed
+    assert len(sandbox.faults.fired) == 6
+    assert len(clock.slept) >= 6
+
+
+def test_an_expired_key_ends_the_wait(sandbox: Sandbox, api: ImportApi) -> None:
+    sandbox.studio.policy.job_seconds = 3600
+    request = ImportRequest("qwen3-8b", "", WeightType.LORA, sandbox.bucket, "m/")
+    made = api.create(request)
+    sandbox.faults.add(
+        Fault(
+            service="studio",
+            operation="GetImportJob",
+            action=Action.EXPIRE_TOKEN,
+            nth=3,
+        )
+    )
+    clock = ManualClock()
+    with pytest.raises(AccessDenied, match="InvalidApiKey"):
+        wait(lambda: api.get(made.job_id), limit=900, clock=clock)
+    assert len(clock.slept) == 2

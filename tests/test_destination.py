@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from preflight.destination import MAX_KEY_BYTES, Destination, parse_destination
+from preflight.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("url", "bucket", "prefix", "slash_added"),
+    [
+        ("oss://my-bucket/models/a/", "my-bucket", "models/a/", False),
+        ("oss://my-bucket/models/a", "my-bucket", "models/a/", True),
+        ("oss://abc/x", "abc", "x/", True),
+        ("oss://abc/50%25 off/模型/", "abc", "50%25 off/模型/", False),
+        ("oss://abc/{name}-{digest}/", "abc", "{name}-{digest}/", False),
+        ("oss://abc/why?not#here/", "abc", "why?not#here/", False),
+        ("oss://abc/..a/b../", "abc", "..a/b../", False),
+        (f"oss://{'b' * 63}/p/", "b" * 63, "p/", False),
+    ],
+)
+def test_a_destination_is_taken_literally(
+    url: str, bucket: str, prefix: str, slash_added: bool
+) -> None:
+    found = parse_destination(url)
+    assert (found.bucket, found.prefix, found.slash_added) == (
+        bucket,
+        prefix,
+        slash_added,
+    )
+    assert found.url == f"oss://{bucket}/{prefix}"
+    assert found.key("config.json") == prefix + "config.json"
+
+
+def test_the_added_slash_makes_no_other_destination() -> None:
+    assert parse_destination("oss://abc/p") == Destination("abc", "p/")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "not a destination"),
+        ("models/a", "not a destination"),
+        ("s3://abc/p/", "not a destination"),
+        ("OSS://abc/p/", "not a destination"),
+        ("oss:/abc/p/", "not a destination"),
+        ("oss://", "no bucket"),
+        ("oss:///p/", "no bucket"),
+        ("oss://ab/p/", "not a bucket name"),
+        (f"oss://{'b' * 64}/p/", "not a bucket name"),
+        ("oss://-abc/p/", "not a bucket name"),
+        ("oss://abc-/p/", "not a bucket name"),
+        ("oss://Abc/p/", "not a bucket name"),
+        ("oss://a.b.c/p/", "not a bucket name"),
+        ("oss://abc\n/p/", "not a bucket name"),
+        ("oss://abc", "root"),
+        ("oss://abc/", "root"),
+        ("oss://abc//", "starts with a slash"),
+        ("oss://abc//p/", "starts with a slash"),
+        ("oss://abc/p//q/", "empty part"),
+        ("oss://abc/p//", "empty part"),
+        ("oss://abc/p\\q/", "backslash"),
+        ("oss://abc/p\x07/", "control character"),
+        ("oss://abc/p\n", "control character"),
+        ("oss://abc/p\x7f", "control character"),
+        ("oss://abc/../p/", "part that is"),
+        ("oss://abc/p/..", "part that is"),
+        ("oss://abc/./p", "part that is"),
+        ("oss://abc/p\udcff/", "UTF-8"),
+    ],
+)
+def test_what_is_no_destination_says_why(url: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        parse_destination(url)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "模"])
+def test_the_prefix_is_limited_in_bytes(letter: str) -> None:
+    most = (MAX_KEY_BYTES - 1) // len(letter.encode())
+    parse_destination(f"oss://abc/{letter * most}")
+    with pytest.raises(UsageError, match="at most 1023"):
+        parse_destination(f"oss://abc/{letter * (most + 1)}")

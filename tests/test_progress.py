@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import pytest
+
+from preflight.progress import (
+    BarProgress,
+    LineProgress,
+    NoProgress,
+    ProgressMode,
+    human_size,
+    human_time,
+    make_progress,
+)
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_come_every_thirty_seconds_and_at_the_end() -> None:
+    out, clock = io.StringIO(), Clock()
+    with make_progress(stream=out, clock=clock) as progress:
+        progress.start(4_000_000, "upload")
+        for _ in range(4):
+            clock.now += 20
+            progress.advance(1_000_000)
+    assert out.getvalue().splitlines() == [
+        "upload: 4.0 MB to go",
+        "upload: 2.0 MB of 4.0 MB (50%), 50.0 kB/s, about 40 s left",
+        "upload: 4.0 MB of 4.0 MB (100%), 50.0 kB/s",
+        "upload: 4.0 MB of 4.0 MB (100%) after 1 min 20 s",
+    ]
+
+
+def test_an_interrupted_stage_says_how_far_it_came() -> None:
+    out, clock = io.StringIO(), Clock()
+
+    def work() -> None:
+        with make_progress(stream=out, clock=clock) as progress:
+            progress.start(1000, "upload")
+            progress.advance(250)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert out.getvalue().endswith("upload: 250 B of 1.0 kB (25%) after 0 s\n")
+
+
+def test_a_new_stage_ends_the_one_before_and_finish_may_come_twice() -> None:
+    out = io.StringIO()
+    progress = make_progress(stream=out, clock=Clock())
+    progress.start(10, "scan")
+    progress.start(0, "verify")
+    progress.finish()
+    progress.finish()
+    assert out.getvalue().splitlines() == [
+        "scan: 10 B to go",
+        "scan: 0 B of 10 B (0%) after 0 s",
+        "verify: 0 B to go",
+        "verify: 0 B of 0 B (100%) after 0 s",
+    ]
+
+
+def test_a_terminal_gets_a_bar_that_ends_with_a_newline() -> None:
+    out = Terminal()
+    with make_progress(stream=out) as progress:
+        assert isinstance(progress, BarProgress)
+        progress.start(2_000_000, "upload")
+        progress.advance(2_000_000)
+    text = out.getvalue()
+    assert "upload" in text
+    assert "100%" in text
+    assert text.endswith("\n")
+    progress.advance(1)  # after the end: no bar to move, no error
+    assert out.getvalue() == text
+
+
+@pytest.mark.parametrize(
+    ("mode", "stream", "kind"),
+    [
+        (ProgressMode.AUTO, io.StringIO(), LineProgress),
+        (ProgressMode.AUTO, Terminal(), BarProgress),
+        (ProgressMode.LINES, Terminal(), LineProgress),
+        (ProgressMode.BAR, io.StringIO(), BarProgress),
+        (ProgressMode.OFF, Terminal(), NoProgress),
+    ],
+)
+def test_the_mode_decides(mode: ProgressMode, stream: io.StringIO, kind: type) -> None:
+    assert type(make_progress(mode, stream=stream)) is kind
+
+
+def test_off_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_progress(ProgressMode.OFF) as progress:
+        progress.start(10, "upload")
+        progress.advance(10)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_stderr_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_progress() as progress:
+        progress.start(10, "upload")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("upload: 10 B to go\n")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (1.6e9, "1.6 GB"),
+        (1.45e11, "145.0 GB"),
+        (2e12, "2000.0 GB"),
+    ],
+)
+def test_sizes_are_readable(count: float, text: str) -> None:
+    assert human_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599, "59 min 59 s"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_times_are_readable(seconds: float, text: str) -> None:
+    assert human_time(seconds) == text
