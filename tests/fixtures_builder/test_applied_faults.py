@@ -21,7 +21,8 @@ FULL_FAULTS = sorted(one.name for one in FAULTS.values() if one.kinds & FULL)
 
 # What the library itself refuses to open, by its own words on a malformed header.
 REFUSED = {
-    "all-zero-file", "duplicate-name", "header-120-mb", "header-2-63", "header-bad-json", "header-deep",
+    "all-zero-file", "duplicate-name", "header-120-mb", "header-2-63",
+    "header-bad-json", "header-deep",
     "header-hole", "header-list", "header-not-utf8", "header-overlap",
     "header-reversed", "header-shape", "html", "lfs-pointer", "negative-shape",
     "no-offsets", "number-metadata", "one-byte-short", "renamed-gguf", "renamed-zip",
@@ -57,12 +58,10 @@ def test_fault_changes_a_full_model(name: str, tmp_path: Path) -> None:
         _break(build(TINY_VL), FAULTS[name])
 
 
-@pytest.mark.parametrize("trainer", ["peft-0.4", "peft-0.21"])
 @pytest.mark.parametrize("name", LORA_FAULTS)
-def test_fault_needs_no_tokenizer_and_no_new_peft(
-    name: str, trainer: str, tmp_path: Path
-) -> None:
-    directory = build_adapter(tmp_path / "a", base=TINY_TEXT, rank=8, trainer=trainer)
+def test_fault_needs_no_tokenizer_and_no_new_peft(name: str, tmp_path: Path) -> None:
+    old = "peft-0.4"
+    directory = build_adapter(tmp_path / "a", base=TINY_TEXT, rank=8, trainer=old)
     _break(directory, FAULTS[name])
 
 

@@ -6,6 +6,7 @@ import base64
 import logging
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -21,6 +22,7 @@ from preflight.oss.access import OssAccess, oss_access
 from preflight.oss.client import BucketClient
 from preflight.oss.faults import PermissionMissing
 from preflight.oss.retry import Retry, Transient
+from preflight.oss.session import open_session
 from preflight.oss.source import BytesBody
 
 SECRET, TOKEN = "sEcReTsEcReT", "tOkEntOkEn"
@@ -267,21 +269,38 @@ def test_the_sandbox_is_reached_without_the_proxy_of_the_environment(
     assert client.head("k") is None
 
 
-def test_netrc_does_not_replace_the_signature(
-    httpserver: HTTPServer,
-    client: BucketClient,
-    tmp_path: object,
-    monkeypatch: pytest.MonkeyPatch,
+def test_requests_are_signed_for_the_region(
+    client: BucketClient, httpserver: HTTPServer
 ) -> None:
-    netrc = f"{tmp_path}/netrc"
-    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write("default login somebody password something\n")
-    monkeypatch.setenv("NETRC", netrc)
     answer(httpserver, 404, "")
     client.head("k")
-    request, _ = httpserver.log[0]
-    assert request.headers["Authorization"].startswith("OSS4-HMAC-SHA256 ")
-    assert "/cn-beijing/oss/" in request.headers["Authorization"]
+    signature = httpserver.log[0][0].headers["Authorization"]
+    assert signature.startswith("OSS4-HMAC-SHA256 ")
+    assert "/cn-beijing/oss/" in signature
+
+
+def test_netrc_does_not_replace_the_signature(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    httpserver.expect_request("/").respond_with_data("")
+    session = open_session(1, is_local=False).session
+    session.get(httpserver.url_for("/"), headers={"Authorization": "signature"})
+    session.close()
+    assert httpserver.log[0][0].headers["Authorization"] == "signature"
+
+
+def test_an_empty_object_is_sent_with_its_length(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/bucket/k").respond_with_data(
+        "", 200, {"x-oss-request-id": REQUEST_ID, "x-oss-hash-crc64ecma": "0"}
+    )
+    assert client.put("k", lambda: BytesBody(b"")) == 0
+    headers = httpserver.log[0][0].headers
+    assert headers["Content-Length"] == "0"
+    assert "Transfer-Encoding" not in headers
 
 
 def test_oss2_logs_nothing(

@@ -1,0 +1,123 @@
+"""The fake OSS as the tests hold it: state, endpoint, plan, and clients for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import oss2
+import pytest
+import requests
+
+from preflight.sandbox.faults import FaultPlan
+from preflight.sandbox.oss import OssState
+from preflight.sandbox.server import Endpoint
+
+BUCKET = "sandbox-bucket"
+KEY_ID = "LTAI5tSandboxKey"
+SECRET = "sandbox-secret"
+REGION = "ap-southeast-1"
+PART = 100 << 10  # bytes: the smallest part but the last
+
+
+class Clock:
+    """The service's clock; `ahead` is how many seconds it is before ours."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@dataclass
+class Box:
+    state: OssState
+    endpoint: Endpoint
+    plan: FaultPlan
+    clock: Clock
+    http: requests.Session = field(default_factory=requests.Session)
+    _sessions: list[requests.Session] = field(default_factory=list)
+
+    def client(
+        self,
+        *,
+        v1: bool = False,
+        key_id: str = KEY_ID,
+        secret: str = SECRET,
+        token: str | None = None,
+        region: str = REGION,
+        bucket: str = BUCKET,
+    ) -> oss2.Bucket:
+        """The real SDK, pointed at the fake."""
+        version = oss2.AUTH_VERSION_1 if v1 else oss2.AUTH_VERSION_4
+        if token is None:
+            auth = oss2.make_auth(key_id, secret, version)
+        else:
+            auth = oss2.StsAuth(key_id, secret, token, version)
+        session = oss2.Session()
+        self._sessions.append(session.session)
+        url = self.endpoint.url
+        return oss2.Bucket(auth, url, bucket, region=region, session=session)
+
+    def send(
+        self,
+        method: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        bucket: str = BUCKET,
+        sign: Callable[[oss2.http.Request], None] | None = None,
+    ) -> requests.Response:
+        """A signed request with all its details open to the test."""
+        url = f"{self.endpoint.url}/{bucket}/{quote(key, safe='')}"
+        request = oss2.http.Request(
+            method,
+            url,
+            params=dict(query or {}),
+            headers=dict(headers or {}),
+            region=REGION,
+            product="oss",
+        )
+        oss2.AuthV4(KEY_ID, SECRET)._sign_request(request, bucket, key)
+        if sign is not None:
+            sign(request)
+        return self.http.request(
+            method,
+            url,
+            params=request.params,
+            headers=request.headers,
+            data=data,
+            timeout=10,
+        )
+
+    def close(self) -> None:
+        self.http.close()
+        for session in self._sessions:
+            session.close()
+        self.endpoint.stop()
+        self.state.close()
+
+
+def code_of(answer: requests.Response) -> str:
+    """The error code of an answer; it must have all that OSS's errors have."""
+    root = ElementTree.fromstring(answer.content)
+    assert root.tag == "Error"
+    assert root.findtext("RequestId") == answer.headers["x-oss-request-id"]
+    assert root.findtext("HostId")
+    assert root.findtext("Message")
+    return root.findtext("Code") or ""
+
+
+def refused(code: str, status: int, call: Callable[[], object]) -> oss2.exceptions.OssError:
+    """The error of an oss2 call that must be answered with this code and status."""
+    with pytest.raises(oss2.exceptions.OssError) as caught:
+        call()
+    error = caught.value
+    assert (error.code, error.status) == (code, status)
+    return error

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+from xml.etree import ElementTree
+
+import oss2
+import pytest
+
+from preflight.oss.crc import crc64
+from tests.sandbox.oss.box import BUCKET, Box, code_of, refused
+
+
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("key", ["a", "dir/sub/x.json", "ä ö+%2F&=?#.txt", "a//b", "x/"])
+def test_what_is_put_can_be_read(box: Box, v1: bool, key: str) -> None:
+    client = box.client(v1=v1)
+    put = client.put_object(key, b"hello", headers={"x-oss-meta-who": "me"})
+    assert put.etag == hashlib.md5(b"hello").hexdigest().upper()
+    assert put.crc == crc64(b"hello")
+    assert client.get_object(key).read() == b"hello"
+    head = client.head_object(key)
+    assert head.content_length == 5
+    assert head.headers["x-oss-meta-who"] == "me"
+    assert head.headers["x-oss-hash-crc64ecma"] == str(crc64(b"hello"))
+    assert head.headers["ETag"] == f'"{put.etag}"'
+    assert head.headers["x-oss-storage-class"] == "Standard"
+
+
+def test_an_empty_object_comes_in_chunks_from_oss2(box: Box) -> None:
+    client = box.client()
+    assert client.put_object("empty", b"").crc == 0
+    assert client.head_object("empty").content_length == 0
+    assert client.get_object("empty").read() == b""
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "body"),
+    [
+        ("bytes=0-0", 206, b"0"),
+        ("bytes=2-4", 206, b"234"),
+        ("bytes=7-", 206, b"789"),
+        ("bytes=-3", 206, b"789"),
+        ("bytes=0-9", 206, b"0123456789"),
+        ("bytes=5-10", 200, b"0123456789"),  # the end lies behind the object
+        ("bytes=4-2", 200, b"0123456789"),
+        ("bytes=x-", 200, b"0123456789"),
+    ],
+)
+def test_range(box: Box, asked: str, status: int, body: bytes) -> None:
+    box.client().put_object("k", b"0123456789")
+    answer = box.send("GET", "k", headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (status, body)
+    assert answer.headers["x-oss-hash-crc64ecma"] == str(crc64(b"0123456789"))
+
+
+def test_head_errors_come_in_a_header(box: Box) -> None:
+    answer = box.send("HEAD", "missing")
+    assert answer.status_code == 404
+    assert answer.content == b""
+    document = ElementTree.fromstring(base64.b64decode(answer.headers["x-oss-err"]))
+    assert document.findtext("Code") == "NoSuchKey"
+    assert document.findtext("EC") == answer.headers["x-oss-ec"]
+    client = box.client(bucket="no-such-bucket")
+    refused("NoSuchBucket", 404, lambda: client.head_object("missing"))
+
+
+def test_conditions(box: Box) -> None:
+    etag = box.client().put_object("k", b"x").etag
+    ask = {"If-None-Match": f'"{etag}"'}
+    assert box.send("GET", "k", headers=ask).status_code == 304
+    assert box.send("GET", "k", headers={"If-Match": '"00"'}).status_code == 412
+    future = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    assert box.send("GET", "k", headers=future).status_code == 304
+    past = {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}
+    assert box.send("GET", "k", headers=past).status_code == 412
+
+
+def test_deleting(box: Box) -> None:
+    client = box.client()
+    client.put_object("k", b"x")
+    assert client.delete_object("k").status == 204
+    assert client.delete_object("k").status == 204  # as documented: no error
+    refused("NoSuchKey", 404, lambda: client.get_object("k"))
+
+
+def test_deleting_many_needs_the_digest(box: Box) -> None:
+    client = box.client()
+    keys = ["a", "b/ä", "missing"]
+    for key in keys[:2]:
+        client.put_object(key, b"x")
+    assert client.batch_delete_objects(keys).deleted_keys == keys
+    assert box.state.objects(BUCKET) == []
+    body = b"<Delete><Object><Key>a</Key></Object></Delete>"
+    query = {"delete": ""}
+    bare = box.send("POST", query=query, data=body)
+    assert (bare.status_code, code_of(bare)) == (400, "MissingArgument")
+    digest = base64.b64encode(hashlib.md5(b"other").digest()).decode()
+    wrong = box.send("POST", query=query, data=body, headers={"Content-MD5": digest})
+    assert code_of(wrong) == "BadDigest"
+
+
+@pytest.mark.parametrize(
+    ("key", "good"),
+    [
+        ("k" * 1023, True),
+        ("k" * 1024, False),
+        ("é" * 512, False),  # 1,024 bytes
+        ("/k", False),
+        ("\\k", False),
+        ("k\\", True),
+    ],
+)
+def test_key_rules(box: Box, key: str, good: bool) -> None:
+    client = box.client()
+    if good:
+        assert client.put_object(key, b"x").status == 200
+    else:
+        refused("InvalidObjectName", 400, lambda: client.put_object(key, b"x"))
+        refused("InvalidObjectName", 400, lambda: client.init_multipart_upload(key))
+        assert box.state.objects(BUCKET) == []
+
+
+@pytest.mark.parametrize(
+    ("digest", "code"),
+    [
+        (base64.b64encode(hashlib.md5(b"x").digest()).decode(), ""),
+        (base64.b64encode(hashlib.md5(b"y").digest()).decode(), "BadDigest"),
+        ("not base64!", "InvalidDigest"),
+        (base64.b64encode(b"short").decode(), "InvalidDigest"),
+    ],
+)
+def test_content_md5(box: Box, digest: str, code: str) -> None:
+    client = box.client()
+    put = lambda: client.put_object("k", b"x", headers={"Content-MD5": digest})  # noqa: E731
+    if code:
+        refused(code, 400, put)
+        assert box.state.objects(BUCKET) == []
+    else:
+        assert put().status == 200
+
+
+def test_forbidding_to_overwrite(box: Box) -> None:
+    client = box.client()
+    forbid = {"x-oss-forbid-overwrite": "true"}
+    client.put_object("k", b"first", headers=forbid)
+    error = refused(
+        "FileAlreadyExists", 409, lambda: client.put_object("k", b"2", headers=forbid)
+    )
+    assert error.message.startswith("The object you specified already exists")
+    assert client.get_object("k").read() == b"first"
+    client.put_object("k", b"second")
+    assert client.get_object("k").read() == b"second"
+
+
+def test_a_put_of_more_than_5_gb_is_refused_before_it_is_sent(box: Box) -> None:
+    client = box.client()
+    announced = {"Content-Length": str((5 << 30) + 1)}
+    error = refused(
+        "EntityTooLarge", 400, lambda: client.put_object("k", b"", headers=announced)
+    )
+    assert error.details["MaxSizeAllowed"] == str(5 << 30)
+
+
+@pytest.mark.parametrize("name", ["Archive", "ColdArchive", "DeepColdArchive"])
+def test_an_archived_object_cannot_be_read(box: Box, name: str) -> None:
+    client = box.client()
+    client.put_object("k", b"x", headers={"x-oss-storage-class": name})
+    assert client.head_object("k").headers["x-oss-storage-class"] == name
+    refused("InvalidObjectState", 403, lambda: client.get_object("k"))
+    refused(
+        "InvalidStorageClass",
+        400,
+        lambda: client.put_object("k", b"x", headers={"x-oss-storage-class": "Cold"}),
+    )
+
+
+def test_object_meta_says_little(box: Box) -> None:
+    client = box.client()
+    client.put_object("k", b"12345")
+    meta = client.get_object_meta("k")
+    assert meta.content_length == 5
+    assert meta.headers["x-oss-hash-crc64ecma"] == str(crc64(b"12345"))
+    assert "x-oss-object-type" not in meta.headers
+
+
+def test_every_answer_has_a_request_id_of_its_own(box: Box) -> None:
+    ids = {box.send("GET", "k").headers["x-oss-request-id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize("iterator", [oss2.ObjectIterator, oss2.ObjectIteratorV2])
+@pytest.mark.parametrize("page", [1, 2, 3, 1000])
+def test_listing(box: Box, iterator: type, page: int) -> None:
+    keys = ["a", "dir/1", "dir/2/x", "dir+ä/ü&", "e", "z\x01z"]
+    client = box.client()
+    for key in keys:
+        client.put_object(key, key.encode())
+    assert [o.key for o in iterator(client, max_keys=page)] == sorted(keys)
+    found = list(iterator(client, delimiter="/", max_keys=page))
+    expected = ["a", "dir+ä/", "dir/", "e", "z\x01z"]
+    assert [item.key for item in found] == expected
+    inside = iterator(client, prefix="dir/", delimiter="/", max_keys=page)
+    assert [o.key for o in inside] == ["dir/1", "dir/2/"]
+    first = next(iter(iterator(client)))
+    assert (first.size, first.etag) == (1, hashlib.md5(b"a").hexdigest().upper())
+    assert (first.type, first.storage_class) == ("Normal", "Standard")
+
+
+def test_listing_starts_after(box: Box) -> None:
+    client = box.client()
+    for key in "abcd":
+        client.put_object(key, b"")
+    assert [o.key for o in client.list_objects(marker="b").object_list] == ["c", "d"]
+    v2 = client.list_objects_v2(start_after="c", max_keys=1)
+    assert [o.key for o in v2.object_list] == ["d"]
+    assert not v2.is_truncated
+    for query in ({"max-keys": "0"}, {"max-keys": "1001"}, {"encoding-type": "x"}):
+        assert code_of(box.send("GET", query=query)) == "InvalidArgument"
+    bad = {"list-type": "2", "continuation-token": "zz"}
+    assert code_of(box.send("GET", query=bad)) == "InvalidArgument"
+
+
+def test_names_are_not_in_a_namespace(box: Box) -> None:
+    box.client().put_object("k", b"")
+    body = box.send("GET").content
+    assert b"xmlns" not in body
+    assert ElementTree.fromstring(body).tag == "ListBucketResult"
