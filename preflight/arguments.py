@@ -136,6 +136,7 @@ def _explain(parser: argparse.ArgumentParser) -> None:
 def _wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
     _waiting(parser)
+    _report(parser)
 
 
 def _nothing(_: argparse.ArgumentParser) -> None:

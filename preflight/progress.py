@@ -133,12 +133,11 @@ class LineProgress(Progress):
         self._lock = Lock()
 
     def start(self, total: int, label: str) -> None:
-        """Say what begins."""
+        """Begin to count; the first line comes after a while, or at the end."""
         self.finish()
         with self._lock:
             self._label, self._total, self._done = label, total, 0
             self._began = self._spoke = self._clock()
-            self._say(f"{human_size(total)} to go")
 
     def advance(self, count: int) -> None:
         """Count; say a line when the last one is long enough ago."""

@@ -19,8 +19,9 @@ from preflight.model.coverage import ByteRange, Coverage
 from preflight.model.headers import Container, Tensor
 from preflight.model.values import Tally, format_of, meter
 
-BLOCK = 128 << 10  # bytes per read: what was read is then still in the L2 cache
-_CHUNK = 256 << 10  # bytes per tally, for the same reason, when more are fed at once
+# Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
+# a smaller second-level cache is less than what fewer calls gain.
+BLOCK = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,18 @@ class ValueScanner:
             low, high = max(part.start, begin), min(part.stop, self._ends[index])
             head = min(low + (begin - low) % width, high)
             tail = max(high - (high - begin) % width, head)
-            for at in range(head, tail, _CHUNK):
-                piece = block[at - part.start : min(at + _CHUNK, tail) - part.start]
+            for at in range(head, tail, BLOCK):
+                piece = block[at - part.start : min(at + BLOCK, tail) - part.start]
                 tallies.append((index, self._meters[index](piece)))
-            for at, end in ((low, head), (tail, high)):
-                if at < end:
-                    data = bytes(block[at - part.start : end - part.start])
-                    element, within = divmod(at - begin, width)
-                    fragments.append(_Fragment(index, element, within, data))
+            if low < head or tail < high:
+                fragments += (
+                    _Fragment(index, *divmod(at - begin, width), bytes(data))
+                    for at, data in (
+                        (low, block[low - part.start : head - part.start]),
+                        (tail, block[tail - part.start : high - part.start]),
+                    )
+                    if data
+                )
         for index, data in self._mend(fragments):
             tallies.append((index, self._meters[index](memoryview(data))))
         self._add(tallies)

@@ -95,6 +95,7 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         document["sandbox"] = record.sandbox
         document["plan"] = _plan(record.plan) if record.plan else None
         document["upload"] = _upload(record.upload) if record.upload else None
+    if record.command in ("push", "wait"):
         document["job"] = _job(record.job) if record.job else None
     if record.notes:
         document["notes"] = list(record.notes)

@@ -80,10 +80,10 @@ def tidy_region(value: str) -> str:
 
 def tidy_endpoint(value: str) -> str:
     """A bare host gets its scheme: oss2 would take it for plain http."""
-    url = value.strip().rstrip("/")
+    url = value.strip()
     if url and "://" not in url:
-        return f"http://{url}" if is_loopback(f"http://{url}") else f"https://{url}"
-    return url
+        url = f"http://{url}" if is_loopback(f"http://{url}") else f"https://{url}"
+    return url.rstrip("/")
 
 
 def tidy_base_url(value: str) -> str:

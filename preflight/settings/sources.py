@@ -72,11 +72,11 @@ def _read_text(path: Path) -> str:
 
 def _ossutil_options(path: Path) -> dict[str, str]:
     """The options of `[Credentials]` (ossutil 1) or `[default]` (ossutil 2)."""
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    parser = configparser.RawConfigParser(strict=False)
     parser.read_string(_read_text(path))
     section = next((s for s in ("Credentials", "default") if s in parser), None)
     options = parser[section].items() if section else ()
-    return {name.replace("_", ""): value or "" for name, value in options}
+    return {name.replace("_", ""): value for name, value in options}
 
 
 def ossutil_file(environ: Mapping[str, str], home: Path) -> Source:

@@ -10,10 +10,12 @@ import pytest
 from safetensors import SafetensorError, safe_open
 
 from fixtures.adapters import build_adapter
-from fixtures.faults import FAULTS, FULL, LORA, Family, Fault, Inapplicable
+from fixtures.faults import FAULTS, FULL, LORA, Family, Fault, Inapplicable, codes_of
+from fixtures.faults.codes import _CODES
 from fixtures.full import build_full
 from fixtures.tensors import SIZES, read_tensors
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
+from preflight.findings import Verdict
 from tests.fixtures_builder.tree import tree
 
 LORA_FAULTS = sorted(one.name for one in FAULTS.values() if one.kinds & LORA)
@@ -178,3 +180,18 @@ def test_faults_are_many_and_named_once() -> None:
     assert len(FAULTS) > 250
     assert all(name == one.name and " " not in name for name, one in FAULTS.items())
     assert {one.family for one in FAULTS.values()} == set(Family)
+
+
+def test_every_code_names_faults_that_exist() -> None:
+    named = {name for names in _CODES.values() for name in names.split()}
+    assert named <= FAULTS.keys()
+
+
+def test_faults_that_must_be_reported_have_a_code() -> None:
+    silent = {one.name for one in FAULTS.values() if not codes_of(one.name)}
+    assert {FAULTS[name].expected for name in silent} == {Verdict.PASS}
+
+
+def test_faults_that_must_pass_have_none() -> None:
+    passing = {one.name for one in FAULTS.values() if one.expected is Verdict.PASS}
+    assert not {name for name in passing if codes_of(name)}

@@ -4,6 +4,8 @@ import json
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -265,7 +267,8 @@ def test_a_lost_answer_is_ambiguous_for_a_post_and_retried_for_a_get(
             client.request("GET", PATH, attempts=2)
         assert server.count("GET") == 2
     with raw_server([answer, http(OK)]) as server:
-        with raw_client(server.url, clock, read_timeout=0.3) as client:
+        client = raw_client(server.url, clock, read_timeout=0.3)
+        with client:
             assert client.request("GET", PATH).output["job_id"] == "j-1"
 
 
@@ -279,6 +282,21 @@ def test_a_server_that_is_not_there_got_no_request(clock: ManualClock) -> None:
             assert not isinstance(caught.value, AmbiguousAnswer)
             assert "DASHSCOPE_HTTP_BASE_URL" in caught.value.hint
     assert len(clock.slept) == 4
+
+
+def test_a_proxy_that_is_not_there_is_named(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = raw_client("https://dashscope-intl.aliyuncs.com/api/v1", clock)
+    with client, pytest.raises(ServiceUnavailable, match="proxy") as caught:
+        client.request("POST", PATH)
+    assert not isinstance(caught.value, AmbiguousAnswer)
+    assert "HTTPS_PROXY" in caught.value.hint
 
 
 def self_signed(folder: Path) -> ssl.SSLContext:
@@ -308,9 +326,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 ) -> None:
     with HTTPServer(ssl_context=self_signed(tmp_path)) as server:
         server.expect_request("/api/v1/x").respond_with_json({"output": {}})
-        with StudioClient(server.url_for("/api/v1"), KEY, clock=clock) as client:
-            with pytest.raises(ServiceUnavailable, match="certificate") as caught:
-                client.request("GET", "/x")
+        client = StudioClient(server.url_for("/api/v1"), KEY, clock=clock)
+        with client, pytest.raises(ServiceUnavailable, match="certificate") as caught:
+            client.request("GET", "/x")
         assert server.log == []
     assert "REQUESTS_CA_BUNDLE" in caught.value.hint
     assert clock.slept == []
@@ -379,9 +397,9 @@ def test_a_broken_connection_keeps_its_cause_but_not_the_key(
     clock: ManualClock,
 ) -> None:
     with raw_server([RESET]) as server:
-        with raw_client(server.url, clock) as client:
-            with pytest.raises(AmbiguousAnswer) as caught:
-                client.request("POST", PATH)
+        client = raw_client(server.url, clock)
+        with client, pytest.raises(AmbiguousAnswer) as caught:
+            client.request("POST", PATH)
     causes: list[BaseException] = []
     error: BaseException | None = caught.value
     while error is not None:
@@ -427,3 +445,14 @@ def test_an_answer_that_never_ends_is_given_up(
     httpserver.expect_request("/api/v1/x").respond_with_handler(dripping)
     with pytest.raises(ServiceUnavailable, match="did not end"):
         client.request("GET", "/x", attempts=1)
+
+
+def test_importing_the_package_loads_no_http_library() -> None:
+    code = (
+        "import sys, preflight.studio, preflight.settings;"
+        "print(sorted({'requests', 'urllib3', 'oss2', 'tqdm'} & set(sys.modules)))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"

@@ -48,6 +48,7 @@ def entry(number: int, **more: object) -> dict[str, Any]:
 def test_a_job_from_create_over_get_and_list_to_delete(
     sandbox: Sandbox, box_api: ImportApi
 ) -> None:
+    sandbox.studio.policy.job_seconds = 3600
     made = box_api.create(request_for(sandbox.bucket))
     assert made.status == "PENDING"
     assert made.weight_type is WeightType.LORA
@@ -62,6 +63,7 @@ def test_a_job_from_create_over_get_and_list_to_delete(
     assert [job.job_id for job in box_api.list_all()] == [made.job_id]
     with pytest.raises(ImportFailed, match="OperationDenied"):
         box_api.delete(made.job_id)
+    sandbox.studio.policy.job_seconds = 0
     while not (seen := box_api.get(made.job_id)).finished:
         pass
     assert seen.failed  # there are no files under the prefix

@@ -21,17 +21,17 @@ from preflight.studio import How, ImportApi, ImportRequest, StudioClient, submit
 from tests.studio.manual_clock import ManualClock
 
 PATH = "/api/v1/custom_models/import"
-LOST = [
-    {"action": Action.CUT, "at": "after"},
-    {"action": Action.TRUNCATE},
+LOST: list[dict[str, Any]] = [
+    {"action": "cut", "at": "after"},
+    {"action": "truncate"},
 ]
-NOT_DONE = [
-    {"action": Action.CUT, "at": "before"},
-    {"action": Action.CUT, "at": "body"},
-    {"action": Action.STATUS, "status": 500, "code": "InternalError"},
-    {"action": Action.STATUS, "status": 503, "code": "SystemError"},
-    {"action": Action.STATUS, "status": 429, "code": "Throttling"},
-    {"action": Action.CAPTIVE_PORTAL},
+NOT_DONE: list[dict[str, Any]] = [
+    {"action": "cut", "at": "before"},
+    {"action": "cut", "at": "body"},
+    {"action": "status", "status": 500, "code": "InternalError"},
+    {"action": "status", "status": 503, "code": "SystemError"},
+    {"action": "status", "status": 429, "code": "Throttling"},
+    {"action": "captive_portal"},
 ]
 
 
@@ -47,9 +47,16 @@ def box_api(sandbox: Sandbox, clock: ManualClock) -> Iterator[ImportApi]:
         yield ImportApi(client)
 
 
-def break_create(sandbox: Sandbox, fault: dict[str, Any], **more: Any) -> None:
+def break_create(sandbox: Sandbox, fault: dict[str, Any], times: int | str = 1) -> None:
     sandbox.faults.add(
-        Fault(service="studio", operation="CreateImportJob", **fault, **more)
+        Fault.from_json(
+            {
+                "service": "studio",
+                "operation": "CreateImportJob",
+                "times": times,
+                **fault,
+            }
+        )
     )
 
 
@@ -174,9 +181,9 @@ def test_a_refusal_is_final(
     request = ImportRequest("gpt-2", "", WeightType.LORA, sandbox.bucket, "m/")
     with pytest.raises(ImportFailed, match="NotFound"):
         submit(box_api, request, clock=clock)
-    with StudioClient(sandbox.studio_url, "sk-wrong", clock=clock) as client:
-        with pytest.raises(AccessDenied):
-            submit(ImportApi(client), request_for(sandbox.bucket), clock=clock)
+    wrong = StudioClient(sandbox.studio_url, "sk-wrong", clock=clock)
+    with wrong, pytest.raises(AccessDenied):
+        submit(ImportApi(wrong), request_for(sandbox.bucket), clock=clock)
     assert sandbox.studio.jobs() == ()
     assert clock.slept == []
 

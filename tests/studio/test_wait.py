@@ -24,6 +24,15 @@ from preflight.studio import (
 )
 from tests.studio.manual_clock import ManualClock
 
+TROUBLE: list[dict[str, object]] = [
+    {"action": "status", "status": 500, "code": "InternalError"},
+    {"action": "cut", "at": "before"},
+    {"action": "status", "status": 429, "code": "Throttling"},
+    {"action": "captive_portal"},
+    {"action": "truncate"},
+    {"action": "cut", "at": "after"},
+]
+
 
 class Script:
     """Gives the statuses in turn, the last for ever; an error is raised."""
@@ -105,7 +114,7 @@ def test_many_failed_looks_do_not_end_the_wait() -> None:
 
 def test_a_job_that_was_never_seen_is_named() -> None:
     script = Script(ServiceUnavailable("no route"))
-    with pytest.raises(StillRunning, match="no status.*no route") as caught:
+    with pytest.raises(StillRunning, match=r"no status.*no route") as caught:
         wait(script, limit=60, clock=ManualClock(), job_id="j-9")
     assert caught.value.hint == "preflight wait j-9"
     assert isinstance(caught.value.__cause__, ServiceUnavailable)
@@ -152,20 +161,9 @@ def test_waiting_over_http_survives_what_the_network_does(
 ) -> None:
     request = ImportRequest("qwen3-8b", "", WeightType.LORA, sandbox.bucket, "m/")
     made = api.create(request)
-    for nth, fault in enumerate(
-        [
-            {"action": Action.STATUS, "status": 500, "code": "InternalError"},
-            {"action": Action.CUT, "at": "before"},
-            {"action": Action.STATUS, "status": 429, "code": "Throttling"},
-            {"action": Action.CAPTIVE_PORTAL},
-            {"action": Action.TRUNCATE},
-            {"action": Action.CUT, "at": "after"},
-        ],
-        start=1,
-    ):
-        sandbox.faults.add(
-            Fault(service="studio", operation="GetImportJob", nth=nth, **fault)  # type: ignore[arg-type]
-        )
+    for nth, fault in enumerate(TROUBLE, start=1):
+        chosen = {"service": "studio", "operation": "GetImportJob", "nth": nth}
+        sandbox.faults.add(Fault.from_json(chosen | fault))
     clock = ManualClock()
     job = wait(lambda: api.get(made.job_id, attempts=1), limit=900, clock=clock)
     assert job.failed

@@ -116,16 +116,24 @@ def test_order_and_gaps(box: Box) -> None:
     client = box.client()
     upload_id, parts = begin(client, PART, PART, PART)
 
-    def complete(*chosen: PartInfo) -> object:
-        return client.complete_multipart_upload("k", upload_id, list(chosen))
+    def complete(*chosen: PartInfo) -> str:
+        """By hand: oss2 sorts the parts before it sends them."""
+        body = "".join(
+            f"<Part><PartNumber>{part.part_number}</PartNumber>"
+            f"<ETag>{part.etag}</ETag></Part>"
+            for part in chosen
+        )
+        whole = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode()
+        answer = box.send("POST", "k", query={"uploadId": upload_id}, data=whole)
+        return code_of(answer) if answer.status_code == 400 else ""
 
     first, second, third = parts
-    refused("InvalidPartOrder", 400, lambda: complete(second, first))
-    refused("InvalidPartOrder", 400, lambda: complete(first, first))
-    refused("InvalidPart", 400, lambda: complete(first, PartInfo(9, first.etag)))
-    refused("InvalidPart", 400, lambda: complete(first, PartInfo(2, first.etag)))
-    refused("MalformedXML", 400, complete)
-    complete(first, third)  # a part that is not named is dropped
+    assert complete(second, first) == "InvalidPartOrder"
+    assert complete(first, first) == "InvalidPartOrder"
+    assert complete(first, PartInfo(9, first.etag)) == "InvalidPart"
+    assert complete(first, PartInfo(2, first.etag)) == "InvalidPart"
+    assert complete() == "MalformedXML"
+    assert complete(first, third) == ""  # a part that is not named is dropped
     assert client.get_object("k").read() == b"\1" * PART + b"\3" * PART
 
 

@@ -63,9 +63,11 @@ def test_other_classes_are_fine(oss: OssState, storage_class: str) -> None:
 )
 def test_a_bucket_out_of_reach(oss: OssState, bucket: str, word: str) -> None:
     oss.create_bucket("frozen", tags=models.TAGS, storage_class="Archive")
-    oss.put("frozen", models.PREFIX + "a", [b"a"])
+    standard = Attributes("Standard")
+    oss.put("frozen", models.PREFIX + "a", [b"a"], attributes=standard)
     oss.create_bucket("abroad", tags=models.TAGS, region="cn-beijing")
     oss.put("abroad", models.PREFIX + "a", [b"a"])
+    oss.put(models.BUCKET, models.PREFIX, [b""])  # what a console calls a folder
     studio = studio_on(oss)
     job = models.run(studio, models.request(bucket=bucket))
     assert job.error_code.startswith("Failed to get files from OSS")

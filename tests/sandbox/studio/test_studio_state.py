@@ -130,6 +130,13 @@ def test_a_completed_upload_invalidates_and_its_parts_do_not(oss: OssState) -> N
     assert not studio.model_is_valid(job.id)
 
 
+def test_a_deleted_job_is_forgotten_whole(oss: OssState) -> None:
+    studio, job = imported(oss)
+    oss.put(models.BUCKET, models.PREFIX + "README.md", [b"x"])
+    studio.delete(job.id)
+    assert (studio.invalidated, studio.jobs()) == (set(), ())
+
+
 def test_other_places_do_not_matter(oss: OssState) -> None:
     studio, job = imported(oss)
     oss.create_bucket("elsewhere")

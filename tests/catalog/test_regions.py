@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from preflight.catalog.regions import (
+    DEFAULT_REGION,
+    REGIONS,
+    Site,
+    bucket_in_endpoint,
+    find_region,
+    import_regions,
+    region_of_base_url,
+    region_of_endpoint,
+)
+
+
+def test_every_region_is_complete_and_known_by_its_urls() -> None:
+    assert len({region.id for region in REGIONS}) == len(REGIONS)
+    for region in REGIONS:
+        assert region.source
+        assert urlsplit(region.base_url).scheme == "https"
+        assert region.base_url.endswith(".aliyuncs.com/api/v1")
+        assert region_of_base_url(region.base_url) == region.id
+        assert region_of_endpoint(region.public_endpoint) == region.id
+        assert region_of_endpoint(region.internal_endpoint) == region.id
+        assert find_region(region.id) is region
+        assert find_region(region.name.upper()) is region
+
+
+def test_imports_by_api_are_open_once_on_each_site() -> None:
+    found = {region.site: region.id for region in import_regions()}
+    assert len(import_regions()) == 2
+    assert found == {Site.INTERNATIONAL: "ap-southeast-1", Site.CHINA: "cn-beijing"}
+    assert DEFAULT_REGION.import_api
+
+
+def test_a_region_that_is_none() -> None:
+    assert find_region("") is None
+    assert find_region("cn-atlantis") is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
+        ("https://oss-cn-hangzhou-internal.aliyuncs.com:443", "cn-hangzhou"),
+        ("https://oss-me-central-1.aliyuncs.com", "me-central-1"),
+        ("https://OSS-AP-SOUTHEAST-1.aliyuncs.com", "ap-southeast-1"),
+        ("https://oss-accelerate.aliyuncs.com", ""),
+        ("https://oss-accelerate-overseas.aliyuncs.com", ""),
+        ("https://oss-cn-hangzhou.aliyuncs.com.example.com", ""),
+        ("https://bucket.oss-cn-hangzhou.aliyuncs.com", ""),
+        ("http://127.0.0.1:9000", ""),
+        ("", ""),
+    ],
+)
+def test_the_region_of_an_endpoint(endpoint: str, region: str) -> None:
+    assert region_of_endpoint(endpoint) == region
+
+
+@pytest.mark.parametrize(
+    ("base_url", "region"),
+    [
+        ("https://ws-1.ap-southeast-1.maas.aliyuncs.com/api/v1", "ap-southeast-1"),
+        ("https://ws-1.eu-central-1.maas.aliyuncs.com/api/v1", "eu-central-1"),
+        ("https://dashscope.aliyuncs.com.example.com/api/v1", ""),
+        ("https://a.b.c.maas.aliyuncs.com/api/v1", ""),
+        ("http://127.0.0.1:1/api/v1", ""),
+    ],
+)
+def test_the_region_of_a_base_url(base_url: str, region: str) -> None:
+    assert region_of_base_url(base_url) == region
+
+
+def test_a_bucket_s_own_domain_is_seen() -> None:
+    found = bucket_in_endpoint("https://my-bucket.oss-cn-beijing.aliyuncs.com")
+    assert found == ("my-bucket", "oss-cn-beijing.aliyuncs.com")
+    assert bucket_in_endpoint("https://oss-cn-beijing.aliyuncs.com") is None
