@@ -139,6 +139,45 @@ def _wait(parser: argparse.ArgumentParser) -> None:
     _report(parser)
 
 
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65535:
+        raise argparse.ArgumentTypeError(f"not a port: {text}")
+    return value
+
+
+def _sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port",
+        type=_port,
+        help="port of OSS; Model Studio gets the next one (default: free ones)",
+    )
+    parser.add_argument(
+        "--state", metavar="DIR", type=Path, help="keep buckets, keys and jobs there"
+    )
+    parser.add_argument(
+        "--seed-bucket",
+        metavar="NAME",
+        default="preflight-sandbox",
+        help="name of the bucket that exists from the start",
+    )
+    parser.add_argument(
+        "--faults", metavar="FILE", type=Path, help="a JSON plan of what goes wrong"
+    )
+    parser.add_argument(
+        "--digests",
+        action="store_true",
+        help="keep checksums instead of the bytes of large objects",
+    )
+    parser.add_argument(
+        "--job-seconds",
+        type=_seconds,
+        default=0.0,
+        metavar="S",
+        help="how long an import job takes (default: 0)",
+    )
+
+
 def _nothing(_: argparse.ArgumentParser) -> None:
     return
 
@@ -147,6 +186,7 @@ COMMANDS: tuple[tuple[str, str, Add], ...] = (
     ("check", "check a model directory against the import's rules; no network", _check),
     ("push", "check, upload, submit the import job, wait and report", _push),
     ("wait", "wait for an import job that was submitted before", _wait),
+    ("sandbox", "run the fake OSS and Model Studio on this machine", _sandbox),
     ("explain", "show a rule's manual page, or list all rules", _explain),
     ("bases", "list the base models that can be imported onto", _nothing),
 )

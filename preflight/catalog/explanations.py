@@ -63,14 +63,8 @@ def _by_code(rows: tuple[Explanation, ...], code: str) -> Explanation | None:
 
 
 def _by_sentence(rows: tuple[Explanation, ...], text: str) -> Explanation | None:
-    hits = (
-        (len(sentence), row)
-        for row in rows
-        for sentence in row.sentences
-        if sentence.casefold() in text
-    )
-    # The longest sentence is the most particular one.
-    return max(hits, key=lambda hit: hit[0], default=(0, None))[1]
+    said = (row for row in rows if any(s.casefold() in text for s in row.sentences))
+    return next(said, None)
 
 
 def _explain(service: Service, text: str) -> Explanation | None:

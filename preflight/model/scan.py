@@ -9,15 +9,15 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from preflight.errors import PreflightError
 from preflight.model.blocks import read_blocks
 from preflight.model.coverage import ByteRange, Coverage
 from preflight.model.headers import Container, Tensor
-from preflight.model.values import Tally, format_of, meter
+from preflight.model.values import Format, Tally, format_of, meter
 
 # Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
 # a smaller second-level cache is less than what fewer calls gain.
@@ -67,24 +67,18 @@ class ValueScanner:
     """
 
     def __init__(self, container: Container) -> None:
+        tensors = container.tensors
         self._container = container
-        self._order = sorted(
-            (n for n, t in enumerate(container.tensors) if t.start < t.end),
-            key=lambda n: container.tensors[n].start,
-        )
-        tensors = [container.tensors[n] for n in self._order]
-        self._starts = [tensor.start for tensor in tensors]
+        self._starts = [tensor.start for tensor in tensors]  # both ascend
         self._ends = [tensor.end for tensor in tensors]
-        # Where no tensor overlaps another, which a sound header ensures, the ends.
-        self._reach = list(accumulate(self._ends, max))
         formats = {tensor.dtype: format_of(tensor.dtype) for tensor in tensors}
         meters = {dtype: meter(form) for dtype, form in formats.items()}
-        self._widths = [formats[tensor.dtype].width for tensor in tensors]
+        self._formats = [formats[tensor.dtype] for tensor in tensors]
         self._meters = [meters[tensor.dtype] for tensor in tensors]
         self._lock = threading.Lock()  # guards what follows, never held for a tally
         self._coverage = Coverage()
         self._torn: dict[tuple[int, int], _Torn] = {}
-        self._tallies: list[Tally | None] = [None] * len(tensors)
+        self._tallies = [Tally(0, 0, 0, None) for _ in tensors]
 
     def feed(self, offset: int, block: memoryview) -> None:
         """Take `block`, the file's bytes from `offset` on; nothing of it is kept."""
@@ -96,34 +90,40 @@ class ValueScanner:
     def _take(self, part: ByteRange, block: memoryview) -> None:
         tallies: list[tuple[int, Tally]] = []
         fragments: list[_Fragment] = []
-        first = bisect_right(self._reach, part.start)
+        first = bisect_right(self._ends, part.start)
         for index in range(first, bisect_left(self._starts, part.stop)):
-            begin, width = self._starts[index], self._widths[index]
-            low, high = max(part.start, begin), min(part.stop, self._ends[index])
-            head = min(low + (begin - low) % width, high)
-            tail = max(high - (high - begin) % width, head)
+            begin, width = self._starts[index], self._formats[index].width
+            low = max(part.start, begin)
+            data = block[low - part.start : self._ends[index] - part.start]
+            head = min((begin - low) % width, len(data))
+            tail = len(data) - (len(data) - head) % width
             for at in range(head, tail, BLOCK):
-                piece = block[at - part.start : min(at + BLOCK, tail) - part.start]
+                piece = data[at : min(at + BLOCK, tail)]
                 tallies.append((index, self._meters[index](piece)))
-            if low < head or tail < high:
-                fragments += (
-                    _Fragment(index, *divmod(at - begin, width), bytes(data))
-                    for at, data in (
-                        (low, block[low - part.start : head - part.start]),
-                        (tail, block[tail - part.start : high - part.start]),
-                    )
-                    if data
-                )
-        for index, data in self._mend(fragments):
-            tallies.append((index, self._meters[index](memoryview(data))))
-        self._add(tallies)
+            if head:
+                fragments.append(self._fragment(index, low, data[:head]))
+            if tail < len(data):
+                fragments.append(self._fragment(index, low + tail, data[tail:]))
+        for index, element in self._mend(fragments):
+            tallies.append((index, self._meters[index](memoryview(element))))
+        with self._lock:
+            for index, tally in tallies:
+                self._tallies[index].add(tally)
+
+    def _fragment(self, index: int, offset: int, data: memoryview) -> _Fragment:
+        width = self._formats[index].width
+        element, at = divmod(offset - self._starts[index], width)
+        return _Fragment(index, element, at, bytes(data))
 
     def _mend(self, fragments: list[_Fragment]) -> list[tuple[int, bytearray]]:
         """Put fragments in their elements and return those that became whole."""
         whole = []
         with self._lock:
             for piece in fragments:
-                key, width = (piece.tensor, piece.element), self._widths[piece.tensor]
+                key, width = (
+                    (piece.tensor, piece.element),
+                    self._formats[piece.tensor].width,
+                )
                 torn = self._torn.setdefault(key, _Torn(bytearray(width), width))
                 torn.data[piece.at : piece.at + len(piece.data)] = piece.data
                 torn.missing -= len(piece.data)
@@ -131,49 +131,35 @@ class ValueScanner:
                     whole.append((piece.tensor, self._torn.pop(key).data))
         return whole
 
-    def _add(self, tallies: list[tuple[int, Tally]]) -> None:
-        with self._lock:
-            for index, tally in tallies:
-                total = self._tallies[index]
-                if total is None:
-                    self._tallies[index] = tally
-                else:
-                    total.add(tally)
-
     def result(self) -> tuple[TensorValues, ...]:
         """The values of each tensor, in the container's order.
 
         Raises PreflightError unless every byte of every tensor has been fed.
         """
-        tensors = self._container.tensors
-        found = [Tally(0, 0, 0, None) for _ in tensors]
+        file, tensors = self._container.file, self._container.tensors
         with self._lock:
-            for index, tally in enumerate(self._tallies):
-                number, width = self._order[index], self._widths[index]
-                elements = (self._ends[index] - self._starts[index]) // width
-                if tally:
-                    found[number] = tally
-                if found[number].count != elements:
-                    raise PreflightError(
-                        f"{self._container.file}: {found[number].count} of {elements} "
-                        f"elements of {tensors[number].name} were scanned"
-                    )
-        return tuple(map(self._values, tensors, found))
+            tallies = [replace(tally) for tally in self._tallies]
+        for tensor, form, tally in zip(tensors, self._formats, tallies, strict=True):
+            if tally.count * form.width != tensor.size:
+                raise PreflightError(
+                    f"{file}: {tally.count * form.width} of the {tensor.size} bytes of "
+                    f"{tensor.name} were scanned"
+                )
+        return tuple(map(partial(_values, file), tensors, self._formats, tallies))
 
-    def _values(self, tensor: Tensor, tally: Tally) -> TensorValues:
-        largest = 0.0
-        if tally.nonfinite < tally.count:
-            largest = format_of(tensor.dtype).decode(tally.peak)
-        zero = tally.count > 0 and not tally.nonfinite and largest == 0.0
-        return TensorValues(
-            file=self._container.file,
-            name=tensor.name,
-            count=tally.count,
-            nonfinite=tally.nonfinite,
-            zero=zero,
-            constant=tally.count > 1 and (zero or tally.pattern is not None),
-            largest=largest,
-        )
+
+def _values(file: str, tensor: Tensor, form: Format, tally: Tally) -> TensorValues:
+    largest = form.decode(tally.peak) if tally.nonfinite < tally.count else 0.0
+    zero = tally.count > 0 and not tally.nonfinite and largest == 0.0
+    return TensorValues(
+        file=file,
+        name=tensor.name,
+        count=tally.count,
+        nonfinite=tally.nonfinite,
+        zero=zero,
+        constant=tally.count > 1 and (zero or tally.pattern is not None),
+        largest=largest,
+    )
 
 
 def scan_file(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from preflight.findings import Unavailable
 from preflight.model.configs import JsonObject
@@ -42,7 +41,7 @@ def _of_field(name: str, value: object) -> Iterator[Template]:
         yield Template(where, Unavailable(f"{where} is not a string"))
 
 
-def _named(where: str, item: Any) -> Iterator[Template]:
+def _named(where: str, item: object) -> Iterator[Template]:
     if isinstance(item, dict):
         name = item.get("name", "unnamed")
         # Only the default one is rendered unless a caller asks for another by name.

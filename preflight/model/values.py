@@ -15,13 +15,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Patterns = npt.NDArray[np.unsignedinteger[npt.NBitBase]]
+    Patterns = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Kind(Enum):
@@ -92,10 +92,10 @@ def format_of(dtype: str) -> Format:
 
 @dataclass(slots=True)
 class Tally:
-    """What some elements of a tensor amount to; adding two gives that of both.
+    """What some elements of a tensor amount to.
 
-    `peak` is the largest magnitude pattern of a finite element; `pattern` the bits
-    that all elements have in common, None if they differ.
+    `peak` is the largest magnitude pattern of a finite element; `pattern` is that of
+    all elements, None if they differ or there are none.
     """
 
     count: int
@@ -104,13 +104,14 @@ class Tally:
     pattern: int | None
 
     def add(self, other: Tally) -> None:
-        """Take `other` in; the order in which parts are added makes no difference."""
+        """Take in another part; the order of the parts makes no difference."""
+        if not self.count:
+            self.pattern = other.pattern
+        elif other.pattern != self.pattern:
+            self.pattern = None
         self.count += other.count
         self.nonfinite += other.nonfinite
-        if other.peak > self.peak:
-            self.peak = other.peak
-        if other.pattern != self.pattern:
-            self.pattern = None
+        self.peak = max(self.peak, other.peak)
 
 
 Meter = Callable[[memoryview], Tally]
@@ -164,16 +165,17 @@ def _float_meter(form: Format) -> Meter:
     unsigned, signed = np.dtype(f"<u{form.width}"), np.dtype(f"<i{form.width}")
     sign = 1 << (8 * form.width - 1)
     nan_is_sign = form.kind is Kind.UNSIGNED_ZERO
-    maximum = np.maximum.reduce  # a third faster than .max() on a short array
 
     def measure(data: memoryview) -> Tally:
         view = np.frombuffer(data, unsigned)
         if not view.flags.aligned:
             view = view.copy()  # one copy costs less than two unaligned passes
-        peak = highest = int(maximum(view))
+        # argmax has the faster loop, max the slower one and a wrapper in Python.
+        peak = highest = view.item(view.argmax())
         bad = 0
         if highest >= sign:  # then it is the largest of the negative elements
-            peak = max(highest ^ sign, int(maximum(view.view(signed))))
+            other = view.view(signed)
+            peak = max(highest ^ sign, other.item(other.argmax()))
         if peak >= form.infinity:
             bad, peak = _count_nonfinite(view, form)
         elif nan_is_sign and highest >= sign:

@@ -90,7 +90,7 @@ def _sum(record: RunRecord) -> str:
         f"{number['skipped']} skipped{skipped}"
     )
     uploads = record.command == "push" and record.upload is None
-    return f"{text} – nothing was uploaded" if uploads else text
+    return f"{text}; nothing was uploaded" if uploads else text
 
 
 def _lines(record: RunRecord, style: Style) -> Iterator[str]:
@@ -122,10 +122,8 @@ def _imported(record: RunRecord) -> Iterator[str]:
         )
         named = f" ({printable(job.display_name)})" if job.display_name else ""
         where = " in the sandbox" if record.sandbox else ""
-        yield (
-            f"imported {printable(record.directory)}, {kind} {record.base_model},{where}"
-            f" as model {job.model_name}{named}"
-        )
+        what = f"{printable(record.directory)}, {kind} {record.base_model},"
+        yield f"imported {what}{where} as model {job.model_name}{named}"
 
 
 def render_text(record: RunRecord, style: Style | None = None) -> str:

@@ -37,7 +37,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 def _upload(upload: UploadRecord) -> dict[str, Any]:
     return {
         "destination": upload.destination,
-        # As OSS writes them: a number of 64 bits is more than many readers of JSON hold.
+        # As OSS writes them; many readers of JSON do not hold 64 bits in a number.
         "files": [
             {"key": f.key, "size": f.size, "crc64": str(f.crc64)} for f in upload.files
         ],

@@ -21,6 +21,8 @@ from tests.fixtures_builder.tree import tree
 LORA_FAULTS = sorted(one.name for one in FAULTS.values() if one.kinds & LORA)
 FULL_FAULTS = sorted(one.name for one in FAULTS.values() if one.kinds & FULL)
 
+NEED_A_TEMPLATE = {"template-newline", "template-crlf", "template-word"}
+
 # What the library itself refuses to open, by its own words on a malformed header.
 REFUSED = {
     "all-zero-file", "duplicate-name", "header-120-mb", "header-2-63",
@@ -64,7 +66,11 @@ def test_fault_changes_a_full_model(name: str, tmp_path: Path) -> None:
 def test_fault_needs_no_tokenizer_and_no_new_peft(name: str, tmp_path: Path) -> None:
     old = "peft-0.4"
     directory = build_adapter(tmp_path / "a", base=TINY_TEXT, rank=8, trainer=old)
-    _break(directory, FAULTS[name])
+    if name in NEED_A_TEMPLATE:
+        with pytest.raises(Inapplicable, match=r"no chat_template\.jinja"):
+            FAULTS[name].apply(directory)
+    else:
+        _break(directory, FAULTS[name])
 
 
 def _opens(path: Path) -> bool:

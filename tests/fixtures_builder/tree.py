@@ -15,6 +15,8 @@ def _content(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return f"mode {stat.S_IFMT(mode):o}"
     found = path.stat()
+    if not os.access(path, os.R_OK):
+        return f"{stat.S_IMODE(mode):o} unreadable"
     if found.st_blocks * 512 < found.st_size // 2:  # mostly hole: gigabytes of zeros
         with path.open("rb") as file:
             head = file.read(1 << 16)

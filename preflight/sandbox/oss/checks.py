@@ -106,7 +106,7 @@ def content_md5(header: str | None) -> bytes | None:
 
 def check_md5(expected: bytes | None, found_hex: str) -> None:
     """What arrived has the digest that was announced, or BadDigest."""
-    if expected is not None and expected.hex() != found_hex:
+    if expected is not None and expected.hex() != found_hex.lower():
         details = {"ExpectedDigest": expected.hex(), "CalculatedDigest": found_hex}
         raise OssFault("BadDigest", details=details)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 import oss2
@@ -96,6 +97,33 @@ class Box:
             timeout=10,
         )
 
+    def raw(
+        self,
+        method: str,
+        key: str,
+        *lines: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        half: bool = False,
+    ) -> bytes:
+        """The answer to signed bytes on a socket; `lines` are more headers.
+
+        With `half` the client closes after the body without reading the answer.
+        """
+        request = oss2.http.Request(
+            method, "", params=dict(query or {}), region=REGION, product="oss"
+        )
+        oss2.AuthV4(KEY_ID, SECRET)._sign_request(request, BUCKET, key)
+        target = f"/{BUCKET}/{quote(key)}?{urlencode(request.params)}"
+        signed = [f"{k}: {v}" for k, v in request.headers.items() if v is not None]
+        head = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", *signed, *lines]
+        with socket.create_connection(("127.0.0.1", self.endpoint.port), 10) as peer:
+            peer.sendall("\r\n".join([*head, "Connection: close", "", ""]).encode())
+            peer.sendall(body)
+            if half:
+                return b""
+            return b"".join(iter(lambda: peer.recv(1 << 16), b""))
+
     def close(self) -> None:
         self.http.close()
         for session in self._sessions:
@@ -114,7 +142,9 @@ def code_of(answer: requests.Response) -> str:
     return root.findtext("Code") or ""
 
 
-def refused(code: str, status: int, call: Callable[[], object]) -> oss2.exceptions.OssError:
+def refused(
+    code: str, status: int, call: Callable[[], object]
+) -> oss2.exceptions.OssError:
     """The error of an oss2 call that must be answered with this code and status."""
     with pytest.raises(oss2.exceptions.OssError) as caught:
         call()

@@ -68,7 +68,9 @@ def test_listing_buckets(box: Box) -> None:
     session.session.close()
 
 
-@pytest.mark.parametrize("name", ["ab", "Upper-case", "-front", "back-", "a_b", "a" * 64])
+@pytest.mark.parametrize(
+    "name", ["ab", "Upper-case", "-front", "back-", "a_b", "a" * 64]
+)
 def test_bucket_names(box: Box, name: str) -> None:
     answer = box.send("GET", query={"bucketInfo": ""}, bucket=name)
     assert (answer.status_code, code_of(answer)) == (400, "InvalidBucketName")

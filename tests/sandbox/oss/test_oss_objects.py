@@ -12,7 +12,9 @@ from tests.sandbox.oss.box import BUCKET, Box, code_of, refused
 
 
 @pytest.mark.parametrize("v1", [False, True])
-@pytest.mark.parametrize("key", ["a", "dir/sub/x.json", "ä ö+%2F&=?#.txt", "a//b", "x/"])
+@pytest.mark.parametrize(
+    "key", ["a", "dir/sub/x.json", "ä ö+%2F&=?#.txt", "a//b", "x/"]
+)
 def test_what_is_put_can_be_read(box: Box, v1: bool, key: str) -> None:
     client = box.client(v1=v1)
     put = client.put_object(key, b"hello", headers={"x-oss-meta-who": "me"})
@@ -154,12 +156,20 @@ def test_forbidding_to_overwrite(box: Box) -> None:
 
 
 def test_a_put_of_more_than_5_gb_is_refused_before_it_is_sent(box: Box) -> None:
-    client = box.client()
-    announced = {"Content-Length": str((5 << 30) + 1)}
-    error = refused(
-        "EntityTooLarge", 400, lambda: client.put_object("k", b"", headers=announced)
-    )
-    assert error.details["MaxSizeAllowed"] == str(5 << 30)
+    answer = box.raw("PUT", "k", f"Content-Length: {(5 << 30) + 1}", body=b"begin")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"<Code>EntityTooLarge</Code>" in answer
+    assert b"<MaxSizeAllowed>5368709120</MaxSizeAllowed>" in answer
+
+
+def test_a_put_without_any_length(box: Box) -> None:
+    answer = box.raw("PUT", "k")
+    assert answer.startswith(b"HTTP/1.1 411 ")
+    assert b"<Code>MissingContentLength</Code>" in answer
+    chunks = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    answer = box.raw("PUT", "k", "Transfer-Encoding: chunked", body=chunks)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert box.state.read(BUCKET, "k", 0, 9) == b"abcde"
 
 
 @pytest.mark.parametrize("name", ["Archive", "ColdArchive", "DeepColdArchive"])

@@ -59,8 +59,9 @@ def test_both_files_are_required(oss: OssState, name: str) -> None:
 
 def test_files_in_a_subdirectory_are_not_found(oss: OssState) -> None:
     files = {f"final/{n}": text for n, text in models.lora(tiny()).items()}
-    job, _ = imported(oss, files)
-    assert job.status is Status.FAILED
+    job, reason = imported(oss, files)
+    assert job.error_code.startswith("Failed to get files from OSS")
+    assert "no file directly under" in reason
     assert_refused(imported(oss, files | {"README.md": b"x"}), "missing")
 
 

@@ -1,0 +1,60 @@
+"""`sandbox`: the fake services for a shell, a Makefile or another program."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from preflight.arguments import Namespace
+from preflight.errors import Terminated, UsageError
+from preflight.model.text import printable
+from preflight.record import RunRecord
+from preflight.terminal import Terminal
+
+if TYPE_CHECKING:
+    from preflight.sandbox.faults import FaultPlan
+
+
+def _fault_plan(path: Path | None) -> FaultPlan | None:
+    if path is None:
+        return None
+    from preflight.sandbox.faults import FaultPlan
+
+    shown = printable(str(path))
+    try:
+        return FaultPlan.from_json(json.loads(path.read_text("utf-8")))
+    except OSError as exc:
+        raise UsageError(f"cannot read {shown}: {exc.strerror}") from exc
+    except (ValueError, TypeError) as exc:
+        raise UsageError(f"not a fault plan: {shown}: {exc}") from exc
+
+
+def cmd_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+    """Serve until Ctrl-C, which is the ordinary end."""
+    del record
+    from preflight.sandbox import Sandbox
+
+    ports = (args.port, args.port + 1) if args.port else (0, 0)
+    box = Sandbox(
+        directory=args.state,
+        digests=args.digests,
+        oss_port=ports[0],
+        studio_port=ports[1],
+        faults=_fault_plan(args.faults),
+        seed_bucket=args.seed_bucket,
+        job_seconds=args.job_seconds,
+    )
+    try:
+        with box:
+            for name, value in box.environment().items():
+                screen.show(f"export {name}={shlex.quote(value)}\n")
+            screen.say(f"sandbox: bucket {args.seed_bucket}; Ctrl-C ends it")
+            while True:
+                signal.pause()
+    except OSError as exc:
+        raise UsageError(f"cannot listen on port {args.port}: {exc.strerror}") from exc
+    except (KeyboardInterrupt, Terminated):
+        screen.say("sandbox: stopped")

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from preflight.oss.crc import crc64
+from preflight.sandbox.oss import ContentNotKept, OssFault, OssState
+from preflight.sandbox.oss.storage import HEAD, SMALL
+from tests.sandbox.oss.box import BUCKET, PART, Box
+
+MIB = 1 << 20
+
+
+def upload(state: OssState, key: str, *parts: bytes) -> None:
+    opened = state.initiate(BUCKET, key)
+    listed = [
+        (n, state.put_part(BUCKET, key, opened.id, n, [data], size=len(data)).etag)
+        for n, data in enumerate(parts, 1)
+    ]
+    state.complete(BUCKET, key, opened.id, listed)
+
+
+def files(directory: Path) -> set[str]:
+    return set(os.listdir(directory / "bodies"))
+
+
+def test_completing_copies_nothing(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET)
+    opened = state.initiate(BUCKET, "k")
+    parts = [bytes([n]) * PART for n in (1, 2, 3)]
+    listed = [
+        (n, state.put_part(BUCKET, "k", opened.id, n, [data]).etag)
+        for n, data in enumerate(parts, 1)
+    ]
+    before = files(tmp_path)
+    state.complete(BUCKET, "k", opened.id, listed)
+    assert files(tmp_path) == before
+    assert state.read(BUCKET, "k", PART - 1, 2) == b"\1\2"
+    assert state.read(BUCKET, "k", 0, 9 * PART) == b"".join(parts)
+    state.delete(BUCKET, "k")
+    assert files(tmp_path) == set()
+    state.close()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_directory_can_be_opened_again(tmp_path: Path, killed: bool) -> None:
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET, storage_class="IA", tags={"a": "b"})
+    state.put(BUCKET, "gone", [b"x"])
+    state.put(BUCKET, "kept/ü", [b"hello"])
+    state.delete(BUCKET, "gone")
+    upload(state, "whole", b"a" * PART, b"b")
+    opened = state.initiate(BUCKET, "open")
+    state.put_part(BUCKET, "open", opened.id, 7, [b"part"])
+    if not killed:
+        state.close()
+    (tmp_path / "bodies" / "orphan").write_bytes(b"of a killed run")
+
+    again = OssState(directory=tmp_path)
+    bucket = again.bucket(BUCKET)
+    assert (bucket.storage_class, bucket.tags) == ("IA", {"a": "b"})
+    found = {item.key: item for item in again.objects(BUCKET)}
+    assert sorted(found) == ["kept/ü", "whole"]
+    assert found["kept/ü"].crc64 == crc64(b"hello")
+    assert again.read(BUCKET, "whole", PART - 1, 9) == b"ab"
+    part = again.upload(BUCKET, "open", opened.id).parts[7]
+    again.complete(BUCKET, "open", opened.id, [(7, part.etag)])
+    assert again.read(BUCKET, "open", 0, 9) == b"part"
+    assert "orphan" not in files(tmp_path)
+    again.close()
+    state.close()
+
+
+def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET)
+    state.close()
+    index = tmp_path / "index.jsonl"
+    whole = index.read_bytes()
+    index.write_bytes(whole + b'[["buckets","torn"')
+    again = OssState(directory=tmp_path)
+    assert [bucket.name for bucket in again.buckets()] == [BUCKET]
+    again.close()
+    assert all(json.loads(line) for line in index.read_text("utf-8").splitlines())
+    index.write_bytes(b"nonsense\n" + whole)
+    with pytest.raises(ValueError, match="line 1 is damaged"):
+        OssState(directory=tmp_path)
+
+
+def test_a_body_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"begin"
+        raise ConnectionError
+
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET)
+    state.put(BUCKET, "k", [b"old"])
+    before = files(tmp_path)
+    with pytest.raises(ConnectionError):
+        state.put(BUCKET, "k", broken())
+    assert state.read(BUCKET, "k", 0, 9) == b"old"
+    assert files(tmp_path) == before
+    state.close()
+
+
+def test_a_reader_goes_on_while_the_object_is_replaced(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET)
+    first = b"1" * (3 * MIB)
+    upload(state, "k", first, b"end")
+    pieces = state.stream(state.object(BUCKET, "k"), 0, len(first) + 3)
+    begun = next(pieces)
+    state.put(BUCKET, "k", [b"second"])
+    assert begun + b"".join(pieces) == first + b"end"
+    assert len(files(tmp_path)) == 1
+    state.close()
+
+
+def test_an_upload_that_vanishes_while_its_part_arrives(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path)
+    state.create_bucket(BUCKET)
+    opened = state.initiate(BUCKET, "k")
+
+    def aborted() -> Iterator[bytes]:
+        yield b"begin"
+        state.abort(BUCKET, "k", opened.id)
+        yield b"end"
+
+    with pytest.raises(OssFault, match="NoSuchUpload"):
+        state.put_part(BUCKET, "k", opened.id, 1, aborted())
+    assert files(tmp_path) == set()
+    state.close()
+
+
+def test_digests_keep_what_headers_need(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path, digests=True)
+    state.create_bucket(BUCKET)
+    small, large = b"s" * SMALL, os.urandom(1 << 10) * (17 << 10)
+    state.put(BUCKET, "small", [small], size=len(small))
+    state.put(BUCKET, "large", [large], size=len(large))
+    assert state.read(BUCKET, "small", 0, 2 * SMALL) == small
+    assert state.read(BUCKET, "large", 0, HEAD) == large[:HEAD]
+    assert state.object(BUCKET, "large").crc64 == crc64(large)
+    with pytest.raises(ContentNotKept):
+        state.read(BUCKET, "large", HEAD, 1)
+    state.close()
+
+
+def test_digests_of_a_multipart_upload(tmp_path: Path) -> None:
+    state = OssState(directory=tmp_path, digests=True)
+    state.create_bucket(BUCKET)
+    parts = [os.urandom(1 << 10) * (6 << 10) for _ in range(5)]
+    upload(state, "k", *parts, b"end")
+    whole = b"".join(parts) + b"end"
+    made = state.object(BUCKET, "k")
+    assert (made.size, made.crc64) == (len(whole), crc64(whole))
+    assert state.read(BUCKET, "k", 0, HEAD) == whole[:HEAD]
+    assert state.read(BUCKET, "k", len(whole) - 3, 3) == b"end"
+    with pytest.raises(ContentNotKept):
+        state.read(BUCKET, "k", HEAD - 1, 2)
+    kept = sum(path.stat().st_size for path in (tmp_path / "bodies").iterdir())
+    assert kept == HEAD + 3
+    state.close()
+
+
+def test_content_that_was_not_kept_is_a_501(box: Box) -> None:
+    box.state.close()
+    state = OssState(digests=True, region=box.state.region, clock=box.clock)
+    state.credentials.update(box.state.credentials)
+    state.create_bucket(BUCKET)
+    large = bytes(HEAD + 1)
+    state.put(BUCKET, "k", [large], size=len(large))
+    box.state.__dict__.update(state.__dict__)
+    answer = box.send("GET", "k")
+    assert answer.status_code == 501
+    assert "not kept" in answer.text
+    head = box.send("GET", "k", headers={"Range": "bytes=0-7"})
+    assert (head.status_code, head.content) == (206, bytes(8))
+
+
+def test_changes_are_announced() -> None:
+    state = OssState()
+    seen: list[tuple[str, str]] = []
+    state.create_bucket(BUCKET)
+    state.on_change(lambda bucket, key: seen.append((bucket, key)))
+    state.put(BUCKET, "a", [b"x"])
+    upload(state, "b", b"y")
+    state.delete(BUCKET, "a")
+    state.delete(BUCKET, "a")
+    state.close()
+    assert seen == [(BUCKET, "a"), (BUCKET, "b"), (BUCKET, "a")]
+
+
+def test_a_temporary_directory_goes_away() -> None:
+    state = OssState()
+    directory = state._directory
+    assert directory.is_dir()
+    state.close()
+    assert not directory.exists()
