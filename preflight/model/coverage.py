@@ -25,6 +25,9 @@ class Coverage:
         """Mark [start, stop) and return what of it had not been marked before."""
         if start >= stop:
             return []
+        if self._stops and start == self._stops[-1]:  # a file read in order
+            self._stops[-1] = stop
+            return [ByteRange(start, stop)]
         touched = slice(
             bisect_left(self._stops, start), bisect_right(self._starts, stop)
         )

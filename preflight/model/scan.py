@@ -15,7 +15,7 @@ from pathlib import Path
 
 from preflight.errors import PreflightError
 from preflight.model.blocks import read_blocks
-from preflight.model.coverage import ByteRange, Coverage
+from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
 from preflight.model.values import Format, Tally, format_of, meter
 
@@ -85,16 +85,16 @@ class ValueScanner:
         with self._lock:
             fresh = self._coverage.claim(offset, offset + len(block))
         for part in fresh:
-            self._take(part, block[part.start - offset : part.stop - offset])
+            self._take(part.start, block[part.start - offset : part.stop - offset])
 
-    def _take(self, part: ByteRange, block: memoryview) -> None:
+    def _take(self, start: int, block: memoryview) -> None:
         tallies: list[tuple[int, Tally]] = []
         fragments: list[_Fragment] = []
-        first = bisect_right(self._ends, part.start)
-        for index in range(first, bisect_left(self._starts, part.stop)):
+        first = bisect_right(self._ends, start)
+        for index in range(first, bisect_left(self._starts, start + len(block))):
             begin, width = self._starts[index], self._formats[index].width
-            low = max(part.start, begin)
-            data = block[low - part.start : self._ends[index] - part.start]
+            low = max(start, begin)
+            data = block[low - start : self._ends[index] - start]
             head = min((begin - low) % width, len(data))
             tail = len(data) - (len(data) - head) % width
             for at in range(head, tail, BLOCK):
@@ -104,7 +104,7 @@ class ValueScanner:
                 fragments.append(self._fragment(index, low, data[:head]))
             if tail < len(data):
                 fragments.append(self._fragment(index, low + tail, data[tail:]))
-        for index, element in self._mend(fragments):
+        for index, element in self._mend(fragments) if fragments else ():
             tallies.append((index, self._meters[index](memoryview(element))))
         with self._lock:
             for index, tally in tallies:

@@ -66,6 +66,8 @@ class Body(io.RawIOBase):
         Raises ConnectionCut where a fault cuts, or when the client went away.
         """
         view = memoryview(buffer).cast("B")
+        if self.cut_at is not None and self.received >= self.cut_at:
+            raise ConnectionCut
         if self.finished or not view:
             return 0
         count = self._read(view[: self._room(len(view))])
@@ -94,8 +96,6 @@ class Body(io.RawIOBase):
             wanted = min(wanted, max(1, self.bytes_per_second // 20))
         if self.cut_at is not None:
             wanted = min(wanted, self.cut_at - self.received)
-            if wanted <= 0:
-                raise ConnectionCut
         return wanted
 
     def _read(self, view: memoryview) -> int:

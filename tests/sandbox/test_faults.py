@@ -14,9 +14,9 @@ from werkzeug.wrappers import Request, Response
 
 from preflight.oss.crc import crc64
 from preflight.sandbox.faults import Action, Fault, FaultPlan
-from preflight.sandbox.oss import Credential, OssRoutes, OssState
+from preflight.sandbox.oss import Credential, OssState
 from preflight.sandbox.server import Endpoint, operation
-from tests.sandbox.oss.box import BUCKET, KEY_ID, REGION, SECRET, Box, Clock, refused
+from tests.sandbox.oss.box import BUCKET, REGION, Box, Clock, refused, serving
 
 OSS = {"service": "oss", "operation": "PutObject"}
 
@@ -45,15 +45,8 @@ def slept() -> Slept:
 def box(slept: Slept) -> Iterator[Box]:
     clock = Clock()
     plan = FaultPlan(clock=slept.clock, sleep=slept.sleep)
-    state = OssState(region=REGION, clock=clock)
-    state.add_credential(Credential(KEY_ID, SECRET))
-    state.create_bucket(BUCKET)
-    endpoint = Endpoint("oss", OssRoutes(state), faults=plan)
-    endpoint.start()
-    made = Box(state, endpoint, plan, clock)
-    yield made
-    made.close()
-    endpoint.check()
+    with serving(OssState(region=REGION, clock=clock), plan, clock) as made:
+        yield made
 
 
 def plan_of(box: Box, **entry: Any) -> None:
@@ -276,8 +269,10 @@ def test_an_answer_that_ends_early(box: Box) -> None:
 
 
 def test_clearing(box: Box) -> None:
-    plan_of(box, action="status", status=500, times="always")
+    plan_of(box, action="status", status=500, code="InternalError", times="always")
     client = box.client()
+    refused("InternalError", 500, lambda: client.put_object("k", b"x"))
+    assert len(box.plan.fired) == 1
     box.plan.clear()
     assert box.plan.fired == ()
     assert client.put_object("k", b"x").status == 200

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ import pytest
 import requests
 
 from preflight.sandbox.faults import FaultPlan
-from preflight.sandbox.oss import OssState
+from preflight.sandbox.oss import Credential, OssRoutes, OssState
 from preflight.sandbox.server import Endpoint
 
 BUCKET = "sandbox-bucket"
@@ -130,6 +131,21 @@ class Box:
             session.close()
         self.endpoint.stop()
         self.state.close()
+
+
+@contextmanager
+def serving(state: OssState, plan: FaultPlan, clock: Clock) -> Iterator[Box]:
+    """The state behind an endpoint with one key and one bucket; checked at the end."""
+    state.add_credential(Credential(KEY_ID, SECRET))
+    state.create_bucket(BUCKET)
+    endpoint = Endpoint("oss", OssRoutes(state), faults=plan)
+    endpoint.start()
+    made = Box(state, endpoint, plan, clock)
+    try:
+        yield made
+    finally:
+        made.close()
+    endpoint.check()
 
 
 def code_of(answer: requests.Response) -> str:

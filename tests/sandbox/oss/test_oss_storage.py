@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from preflight.oss.crc import crc64
+from preflight.sandbox.faults import FaultPlan
 from preflight.sandbox.oss import ContentNotKept, OssFault, OssState
 from preflight.sandbox.oss.storage import HEAD, SMALL
-from tests.sandbox.oss.box import BUCKET, PART, Box
+from tests.sandbox.oss.box import BUCKET, PART, REGION, Clock, serving
 
 MIB = 1 << 20
 
@@ -168,19 +169,17 @@ def test_digests_of_a_multipart_upload(tmp_path: Path) -> None:
     state.close()
 
 
-def test_content_that_was_not_kept_is_a_501(box: Box) -> None:
-    box.state.close()
-    state = OssState(digests=True, region=box.state.region, clock=box.clock)
-    state.credentials.update(box.state.credentials)
-    state.create_bucket(BUCKET)
-    large = bytes(HEAD + 1)
-    state.put(BUCKET, "k", [large], size=len(large))
-    box.state.__dict__.update(state.__dict__)
-    answer = box.send("GET", "k")
-    assert answer.status_code == 501
-    assert "not kept" in answer.text
-    head = box.send("GET", "k", headers={"Range": "bytes=0-7"})
-    assert (head.status_code, head.content) == (206, bytes(8))
+def test_content_that_was_not_kept_is_a_501() -> None:
+    clock = Clock()
+    state = OssState(digests=True, region=REGION, clock=clock)
+    with serving(state, FaultPlan(), clock) as box:
+        large = bytes(HEAD + 1)
+        state.put(BUCKET, "k", [large], size=len(large))
+        answer = box.send("GET", "k")
+        assert answer.status_code == 501
+        assert "not kept" in answer.text
+        head = box.send("GET", "k", headers={"Range": "bytes=0-7"})
+        assert (head.status_code, head.content) == (206, bytes(8))
 
 
 def test_changes_are_announced() -> None:

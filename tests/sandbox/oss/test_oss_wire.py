@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import oss2
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.faults import FaultPlan
@@ -19,6 +20,14 @@ from tests.sandbox.oss.box import BUCKET, PART, Box
 def hello(request: Request) -> Response:
     operation(request, "Hello")
     return Response(b"hello")
+
+
+def connections(box: Box) -> int:
+    """How many connections the client has opened so far."""
+    adapter = box.http.get_adapter(box.endpoint.url)
+    assert isinstance(adapter, HTTPAdapter)
+    pools = adapter.poolmanager.pools
+    return sum(pools[key].num_connections for key in pools.keys())  # noqa: SIM118
 
 
 def test_64_connections_at_once(box: Box) -> None:
@@ -57,9 +66,7 @@ def test_connections_stay_open(box: Box) -> None:
     for _ in range(3):
         answer = box.send("PUT", "k", data=b"x")
         assert "Connection" not in answer.headers
-    pools = box.http.get_adapter("http://").poolmanager  # type: ignore[attr-defined]
-    pool = pools.connection_from_url(box.endpoint.url)
-    assert (pool.num_connections, pool.num_requests) == (1, 3)
+    assert connections(box) == 1
 
 
 def test_an_error_leaves_the_connection_usable(box: Box) -> None:
@@ -67,8 +74,7 @@ def test_an_error_leaves_the_connection_usable(box: Box) -> None:
     for _ in range(3):  # the body is not read by the route
         answer = box.send("PUT", "k", query=missing, data=bytes(1 << 20))
         assert answer.status_code == 404
-    pools = box.http.get_adapter("http://").poolmanager  # type: ignore[attr-defined]
-    assert pools.connection_from_url(box.endpoint.url).num_connections == 1
+    assert connections(box) == 1
 
 
 def test_an_abandoned_body_leaves_nothing(box: Box) -> None:
@@ -107,8 +113,8 @@ def test_a_length_that_is_no_number(box: Box, length: str) -> None:
 
 
 def test_a_chunk_that_is_none(box: Box) -> None:
-    answer = box.raw("PUT", "k", "Transfer-Encoding: chunked", body=b"zz\r\n")
-    assert answer == b""
+    with pytest.raises(ConnectionResetError):
+        box.raw("PUT", "k", "Transfer-Encoding: chunked", body=b"zz\r\n")
     assert box.state.objects(BUCKET) == []
 
 
@@ -160,6 +166,7 @@ def test_stopping_ends_idle_connections() -> None:
 def test_nothing_is_printed() -> None:
     script = """
 import requests
+from requests.adapters import HTTPAdapter
 from werkzeug.wrappers import Request, Response
 from preflight.sandbox.faults import FaultPlan
 from preflight.sandbox.server import Endpoint
