@@ -1,22 +1,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.etree import ElementTree
 
 import oss2
 import pytest
 
 from preflight.oss.crc import crc64
 from preflight.sandbox.oss import OssState
-from tests.sandbox.oss.box import BUCKET, PART, Box, code_of, refused
-
-PartInfo = oss2.models.PartInfo
+from tests.sandbox.oss.box import BUCKET, PART, Box, code_of, parsed, refused
 
 
-def begin(client: oss2.Bucket, *sizes: int) -> tuple[str, list[PartInfo]]:
+def begin(client: oss2.Bucket, *sizes: int) -> tuple[str, list[oss2.models.PartInfo]]:
     upload_id = client.init_multipart_upload("k").upload_id
     return upload_id, [
-        PartInfo(n, client.upload_part("k", upload_id, n, bytes([n]) * size).etag)
+        oss2.models.PartInfo(
+            n, client.upload_part("k", upload_id, n, bytes([n]) * size).etag
+        )
         for n, size in enumerate(sizes, 1)
     ]
 
@@ -67,9 +66,7 @@ def test_nothing_is_visible_before_completion(box: Box) -> None:
 def test_listed_parts_carry_their_crc(box: Box) -> None:
     client = box.client()
     upload_id, _ = begin(client, PART, 7)
-    root = ElementTree.fromstring(
-        box.send("GET", "k", query={"uploadId": upload_id}).content
-    )
+    root = parsed(box.send("GET", "k", query={"uploadId": upload_id}).content)
     crcs = [part.findtext("HashCrc64ecma") for part in root.findall("Part")]
     assert crcs == [str(crc64(b"\1" * PART)), str(crc64(b"\2" * 7))]
     etags = [part.findtext("ETag") or "" for part in root.findall("Part")]
@@ -93,7 +90,7 @@ def test_a_part_sent_again_replaces_the_first(box: Box) -> None:
         400,
         lambda: client.complete_multipart_upload("k", upload_id, parts),
     )
-    parts[1] = PartInfo(2, again.etag)
+    parts[1] = oss2.models.PartInfo(2, again.etag)
     client.complete_multipart_upload("k", upload_id, parts)
     assert client.get_object("k").read() == b"\1" * PART + b"new"
 
@@ -116,7 +113,7 @@ def test_order_and_gaps(box: Box) -> None:
     client = box.client()
     upload_id, parts = begin(client, PART, PART, PART)
 
-    def complete(*chosen: PartInfo) -> str:
+    def complete(*chosen: oss2.models.PartInfo) -> str:
         """By hand: oss2 sorts the parts before it sends them."""
         body = "".join(
             f"<Part><PartNumber>{part.part_number}</PartNumber>"
@@ -130,8 +127,8 @@ def test_order_and_gaps(box: Box) -> None:
     first, second, third = parts
     assert complete(second, first) == "InvalidPartOrder"
     assert complete(first, first) == "InvalidPartOrder"
-    assert complete(first, PartInfo(9, first.etag)) == "InvalidPart"
-    assert complete(first, PartInfo(2, first.etag)) == "InvalidPart"
+    assert complete(first, oss2.models.PartInfo(9, first.etag)) == "InvalidPart"
+    assert complete(first, oss2.models.PartInfo(2, first.etag)) == "InvalidPart"
     assert complete() == "MalformedXML"
     assert complete(first, third) == ""  # a part that is not named is dropped
     assert client.get_object("k").read() == b"\1" * PART + b"\3" * PART

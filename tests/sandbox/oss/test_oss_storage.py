@@ -26,7 +26,7 @@ def upload(state: OssState, key: str, *parts: bytes) -> None:
 
 
 def files(directory: Path) -> set[str]:
-    return set(os.listdir(directory / "bodies"))
+    return {path.name for path in (directory / "bodies").iterdir()}
 
 
 def test_completing_copies_nothing(tmp_path: Path) -> None:
