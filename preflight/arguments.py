@@ -41,7 +41,10 @@ _EPILOG = "exit codes:\n" + "\n".join(
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
     return value

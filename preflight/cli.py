@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
@@ -27,7 +28,7 @@ from preflight.record import (
 from preflight.report.as_json import render_json
 from preflight.report.as_text import Style, render_text
 from preflight.report.document import as_document
-from preflight.terminal import Terminal
+from preflight.terminal import Terminal, discard, prepare_streams
 
 _REPORTING = ("check", "push", "wait")
 
@@ -36,7 +37,7 @@ def _wants_color(args: Namespace) -> bool:
     if args.color != "auto":
         return bool(args.color == "always")
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return sys.stdout.isatty() and not plain
+    return sys.stdout is not None and sys.stdout.isatty() and not plain
 
 
 def _report(args: Namespace, record: RunRecord, screen: Terminal) -> None:
@@ -131,6 +132,8 @@ def _run(args: Namespace, argv: Sequence[str] | None) -> int:
     try:
         with _terminable():
             find_command(args.command)(args, record, screen)
+    except BrokenPipeError:
+        raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
         error = _as_error(exc, record, argv)
         record.exit_code = error.exit_code
@@ -138,8 +141,12 @@ def _run(args: Namespace, argv: Sequence[str] | None) -> int:
         if args.verbose > 1:
             traceback.print_exc()
     if args.command in _REPORTING:
-        _report(args, record, screen)
         _keep(record, screen)
+        try:
+            _report(args, record, screen)
+        except UsageError as exc:  # it must not hide how the run itself ended
+            _complain(exc, screen)
+            record.exit_code = record.exit_code or exc.exit_code
     if record.error is not None:
         _complain(error, screen)
     return record.exit_code
@@ -158,7 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exc.exit_code
     except BrokenPipeError:
         # The reader went away (`| head`): nothing more can be told, to anyone.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
+        discard(sys.stderr)
         return 141
     except KeyboardInterrupt:
         return Interrupted.exit_code
@@ -166,4 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """The console script."""
+    if not sys.warnoptions:  # oss2's sources warn on newer Pythons; no user can mend it
+        warnings.simplefilter("ignore")
+    prepare_streams()
     sys.exit(main())

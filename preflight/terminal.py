@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
 
+from preflight.errors import UsageError
 from preflight.model.text import printable
 from preflight.progress import Progress, ProgressMode, make_progress
 
@@ -27,9 +34,38 @@ class Terminal:
 
     def show(self, text: str) -> None:
         """A result, on standard output as it is."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            # None: the shell closed it (`>&-`).
+            if sys.stdout is None:
+                raise OSError(errno.EBADF, "it is closed")
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as exc:
+            discard(sys.stdout)
+            raise UsageError(
+                f"cannot write to standard output: {exc.strerror}"
+            ) from exc
 
     def progress(self) -> Progress:
         """A bar on a terminal, a line now and then elsewhere."""
         return make_progress(ProgressMode.OFF if self.quiet else ProgressMode.AUTO)
+
+
+def discard(stream: TextIO | None) -> None:
+    """Let nothing more come of a stream that fails, not even when Python ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]
+
+
+def prepare_streams() -> None:
+    """Make do with closed standard streams and with terminals that lack letters."""
+    # The number of a closed one would go to the next file or socket opened.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

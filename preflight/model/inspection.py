@@ -9,17 +9,27 @@ from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.identity import Identity
+from preflight.catalog.uploadable import Role, role_of
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, Walk, walk
 from preflight.model.headers import Broken, Container, Tensor, read_container
-from preflight.model.identity import BaseClaim, choose_base, read_claim
+from preflight.model.identity import (
+    BaseClaim,
+    choose_base,
+    named_by,
+    named_path,
+    read_claim,
+)
+from preflight.model.likely import likely_bases
 from preflight.model.lora import LoraView, lora_view
+from preflight.model.pointers import find_pointers
 from preflight.model.reference import Reference, find_reference
 from preflight.model.templates import Template, read_templates
 from preflight.model.text import printable
 from preflight.model.scan import TensorValues
+from preflight.model.tower import TowerComparison
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -41,6 +51,7 @@ class Request:
     weight_type: WeightType | None = None
     base_model: str | None = None
     base_dir: Path | None = None
+    base_from_hub: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +59,11 @@ class Inspection:
     """Everything the rules read; what cannot be had is `Unavailable(reason)`.
 
     `documents` holds the JSON files at the top of the directory by name, `containers`
-    the weight files that would be uploaded, `tensors` all tensors of them when every
-    one is intact.
+    the weight files that would be uploaded, `pointers` the files that git-lfs left
+    without their content, `tensors` all tensors of them when every
+    one is intact. `base` is the base that was asked for or named; where there is none,
+    `candidates` are those that the shapes and figures allow, and `compared` is the
+    only one of them. Nothing is imported on the word of these two.
     """
 
     directory: Path
@@ -63,6 +77,7 @@ class Inspection:
     tokenizer: JsonObject | Unavailable
     tokenizer_config: JsonObject | Unavailable
     index: JsonObject | Unavailable
+    pointers: tuple[str, ...]
     templates: tuple[Template, ...]
     containers: tuple[Container | Broken, ...] | Unavailable
     tensors: tuple[Tensor, ...] | Unavailable
@@ -70,8 +85,11 @@ class Inspection:
     claim: BaseClaim
     requested: Identity | Unavailable
     base: BaseModel | Unavailable
+    candidates: tuple[BaseModel, ...]
+    compared: BaseModel | Unavailable
     reference: Reference | Unavailable
     values: tuple[TensorValues, ...] | Unavailable = _NOT_SCANNED
+    tower: TowerComparison | Unavailable = _NOT_SCANNED
 
 
 def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailable:
@@ -96,11 +114,13 @@ def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailab
 def weight_files(
     names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
 ) -> tuple[FileEntry, ...]:
-    """The safetensors files that the import would read, in name order."""
+    """The safetensors files that would be uploaded, in name order."""
     if weight_type is WeightType.LORA:
         return tuple(e for n, e in names.items() if n == ADAPTER_WEIGHTS)
     if weight_type is WeightType.FULL:
-        return tuple(e for n, e in names.items() if FULL_WEIGHTS.match(n))
+        return tuple(
+            e for n, e in names.items() if role_of(n, weight_type) is Role.WEIGHTS
+        )
     return ()
 
 
@@ -164,9 +184,18 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         for entry in weight_files(names, weight_type)
     ) or Unavailable("there are no safetensors weights to read")
     tensors = _all_tensors(containers)
-    claim = read_claim(documents, weight_type)
-    requested, base = choose_base(request.base_model, claim)
-    tokenizer_config = _document(documents, "tokenizer_config.json")
+    claim = read_claim(documents, weight_type, names)
+    asked = request.base_model or named_by(request.base_dir, claim)
+    requested, base = choose_base(asked, claim)
+    config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
+    candidates: tuple[BaseModel, ...]
+    if not isinstance(base, Unavailable):
+        candidates = (base,)
+    elif asked is not None:
+        candidates = ()
+    else:
+        candidates = likely_bases(claim, config, tensors, lora)
+    compared = candidates[0] if len(candidates) == 1 else base
     return Inspection(
         directory=directory,
         weight_type=weight_type,
@@ -174,19 +203,27 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         files=names,
         documents=documents,
         adapter_config=_document(documents, ADAPTER_CONFIG),
-        config=_document(documents, "config.json"),
+        config=config,
         generation_config=_document(documents, "generation_config.json"),
         tokenizer=_document(documents, "tokenizer.json"),
-        tokenizer_config=tokenizer_config,
+        tokenizer_config=_document(documents, "tokenizer_config.json"),
         index=_document(documents, INDEX),
+        pointers=find_pointers(names.values(), weight_type),
         templates=read_templates(names, documents, read_text),
         containers=containers,
         tensors=tensors,
-        lora=_lora(tensors, weight_type),
+        lora=lora,
         claim=claim,
         requested=requested,
         base=base,
-        reference=find_reference(request.base_dir, base),
+        candidates=candidates,
+        compared=compared,
+        reference=find_reference(
+            request.base_dir,
+            compared,
+            named=named_path(claim),
+            from_hub=request.base_from_hub,
+        ),
     )
 
 

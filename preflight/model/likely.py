@@ -38,12 +38,20 @@ def likely_bases(
         return ()
     bases = tuple(load_bases().values())
     if not isinstance(lora, Unavailable):
-        return tuple(base for base in bases if _fits(lora, base))
+        bases = tuple(base for base in bases if _fits(lora, base))
+        alike = [] if isinstance(config, Unavailable) else _resembling(config, bases)
+        return tuple(alike) or bases
     if not isinstance(config, Unavailable):
-        alike = tuple(base for base in bases if resembles(config, base))
+        alike = _resembling(config, bases)
         if alike:
-            return alike
+            return tuple(alike)
     return () if isinstance(tensors, Unavailable) else _most_alike(tensors, bases)
+
+
+def _resembling(
+    config: JsonObject, bases: tuple[BaseModel, ...]
+) -> list[BaseModel]:
+    return [base for base in bases if resembles(config, base)]
 
 
 def _fits(lora: LoraView, base: BaseModel) -> bool:

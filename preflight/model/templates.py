@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,36 @@ Reader = Callable[[Path, str], "str | Unavailable"]
 # vision models chat_template.json as well (transformers, tokenization_utils_base.py).
 _FIELDS = ("tokenizer_config.json", "chat_template.json", "config.json")
 _JINJA = "chat_template.jinja"
+DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One chat template: where it stands (file, or file: field) and its text."""
+    """One chat template: where it stands (file, or file: field) and its text.
+
+    Only the one named `default` is rendered unless a caller asks for another.
+    """
 
     where: str
     text: str | Unavailable
+    name: str = DEFAULT
+
+
+def normalised(text: str) -> str:
+    """The text with Unix line ends and without line ends at its end.
+
+    Editors, git and Windows change these; what the model is told hardly differs.
+    """
+    return text.replace("\r\n", "\n").rstrip("\n")
+
+
+def digests(text: str) -> tuple[str, ...]:
+    """SHA-256 of the text as it is, and as it was before an editor saved it."""
+    plain = normalised(text)
+    made = (text, plain, plain + "\n")
+    # A lone surrogate cannot be encoded; nothing that has one equals a template.
+    found = (hashlib.sha256(one.encode("utf-8", "replace")) for one in made)
+    return tuple(one.hexdigest() for one in found)
 
 
 def _of_field(name: str, value: object) -> Iterator[Template]:
@@ -33,26 +56,27 @@ def _of_field(name: str, value: object) -> Iterator[Template]:
         yield Template(where, value)
     elif isinstance(value, list):
         for item in value:
-            yield from _named(where, item)
+            yield _named(where, item)
     elif isinstance(value, dict):
         for key, text in value.items():
-            yield Template(f"{where} ({key})", _text(text))
+            yield Template(where, _text(text), key)
     elif value is not None:
-        yield Template(where, Unavailable(f"{where} is not a string"))
+        yield Template(where, Unavailable("is not a string"))
 
 
-def _named(where: str, item: object) -> Iterator[Template]:
-    if isinstance(item, dict):
-        name = item.get("name", "unnamed")
-        # Only the default one is rendered unless a caller asks for another by name.
-        if name == "default":
-            yield Template(where, _text(item.get("template")))
-    else:
-        yield Template(where, Unavailable(f"{where} is not a list of templates"))
+def _named(where: str, item: object) -> Template:
+    if not isinstance(item, dict):
+        return Template(where, Unavailable("is not a list of named templates"))
+    name = item.get("name")
+    return Template(
+        where,
+        _text(item.get("template")),
+        name if isinstance(name, str) else DEFAULT,
+    )
 
 
 def _text(value: object) -> str | Unavailable:
-    return value if isinstance(value, str) else Unavailable("it is not a string")
+    return value if isinstance(value, str) else Unavailable("is not a string")
 
 
 def read_templates(

@@ -6,8 +6,11 @@ from preflight.rules import (
     adapter,
     base,
     container,
+    dtypes,
     directory,
+    files,
     keys,
+    targets,
     values,
     variants,
 )
@@ -15,7 +18,7 @@ from preflight.rules._rule import Rule, run_rule, run_rules
 
 __all__ = ["RULES", "SCAN_RULES", "STATIC_RULES", "Rule", "run_rule", "run_rules"]
 
-_FAMILIES = (directory, container, adapter, variants, keys, base, values)
+_FAMILIES = (directory, files, container, dtypes, adapter, targets, variants, keys, base, values)
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from preflight.findings import CannotTell, Problem
-from preflight.model.headers import Broken, Cause, Container, oracle_accepts
+from preflight.model.headers import Broken, Cause, Container, Tensor, oracle_accepts
 from preflight.model.text import printable
 from preflight.rules._rule import Answer, rule
 
@@ -22,7 +23,7 @@ _LAYOUT = frozenset(
         Cause.UNKNOWN_DTYPE,
     }
 )
-_MATRICES = (".lora_A.weight", ".lora_B.weight")
+_HALF = re.compile(r"\.lora_[AB]\.")
 Containers = tuple[Container | Broken, ...]
 
 
@@ -109,10 +110,25 @@ def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
     while it saves.
     """
     for found in containers:
-        for tensor in found.tensors if isinstance(found, Container) else ():
-            where = f"{printable(found.file)}: {printable(tensor.name)}"
-            shape = list(tensor.shape)
-            if 0 in shape:
-                yield Problem(where, f"shape {shape} holds no value")
-            elif len(shape) != 2 and tensor.name.endswith(_MATRICES):
-                yield Problem(where, f"shape {shape} has not 2 dimensions")
+        if isinstance(found, Container):
+            empty = [t for t in found.tensors if 0 in t.shape]
+            flat = [t for t in found.tensors if _is_flat_half(t)]
+            yield from _shaped(found, empty, "holds no value")
+            yield from _shaped(found, flat, "has not 2 dimensions")
+
+
+def _is_flat_half(tensor: Tensor) -> bool:
+    return (
+        len(tensor.shape) != 2
+        and 0 not in tensor.shape
+        and tensor.name.endswith(".weight")
+        and bool(_HALF.search(tensor.name))
+    )
+
+
+def _shaped(container: Container, found: list[Tensor], what: str) -> Iterator[Problem]:
+    if found:
+        where = f"{printable(container.file)}: {printable(found[0].name)}"
+        so = f"; so {len(found):,} of {len(container.tensors):,} tensors"
+        shape = printable(str(list(found[0].shape)), limit=60)
+        yield Problem(where, f"shape {shape} {what}{so}")

@@ -1,74 +1,113 @@
-"""D: the directory and the names in it."""
+"""D: the directory, and whether the files of an import lie in it under their names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from preflight.catalog.service import FULL_REQUIRED, LORA_REQUIRED
-from preflight.findings import Problem, Unavailable, WeightType
+from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.files import FileEntry, Walk
+from preflight.model.inspection import FULL_WEIGHTS, INDEX
+from preflight.model.pointers import is_uploadable
 from preflight.model.text import printable
 from preflight.rules._rule import FULL, LORA, rule
+from preflight.rules.candidates import candidates, command
 
+WEIGHTS, CONFIG = LORA_REQUIRED
 _PICKLES = re.compile(r"^adapter_model.*\.(bin|pt|pth|ckpt)$", re.IGNORECASE)
-_COPY_MARK = re.compile(r"[ _-]*(\(\d+\)|copy|\d+)(?=\.)", re.IGNORECASE)
+_COPY_MARK = re.compile(r"([ _-]*(\(\d+\)|copy|\d+(-of-\d+)?))+(?=\.)", re.IGNORECASE)
+_BACKUP = re.compile(r"\.(bak|old|orig|txt|tmp|part|download|\d)$", re.IGNORECASE)
+_MEANT = {
+    "adapters.safetensors": WEIGHTS,  # mlx-lm
+    "adapter.safetensors": WEIGHTS,
+    "lora.safetensors": WEIGHTS,
+    "pytorch_lora_weights.safetensors": WEIGHTS,  # diffusers
+    "adapter_model.config.json": CONFIG,
+}
+# Weights in other forms: patterns of lower-case names, and what wrote them.
+_OTHER_FORMS = (
+    ("pytorch_model_fsdp*", "weights as FSDP shards them"),
+    ("*.distcp", "weights as FSDP shards them"),
+    ("pytorch_model*.bin", "weights pickled by torch"),
+    ("consolidated*.pth", "weights in Meta's own form"),
+    ("global_step*", "DeepSpeed's partitioned states"),
+    ("*.gguf", "weights for llama.cpp"),
+    ("*.pt", "something pickled by torch"),
+    ("*.ckpt", "something pickled by torch"),
+)
+Files = Mapping[str, FileEntry]
 
 
 @rule("D01", fix="Point preflight at the directory that holds the trained weights.")
-def directory_readable(walk: Walk) -> Iterator[Problem]:
+def directory_readable(
+    walk: Walk, weight_type: WeightType | Unavailable
+) -> Iterator[Problem]:
     """An empty or unreadable directory would be uploaded as nothing at all.
 
     Causes: the trainer wrote elsewhere, the job died before its first save, or the
     directory belongs to another user.
     Source: an import needs objects under its prefix, user guide "Model import".
     """
-    if not walk.entries and not walk.unreadable:
+    if "." in walk.unreadable:
+        yield Problem(".", "the directory cannot be listed (permission)")
+    elif not walk.entries:
         yield Problem(".", "the directory is empty")
-    for name in walk.unreadable:
-        yield Problem(printable(name), "the directory cannot be listed (permission)")
     if not walk.complete:
-        yield Problem(".", f"more than {len(walk.entries):,} entries; listing stopped")
+        told = f"more than {len(walk.entries):,} entries: those further down were not"
+        yield Problem(".", f"{told} looked at", Severity.WARNING)
     for entry in walk.entries:
-        if entry.is_file and entry.at_top and not entry.readable:
+        needed = entry.is_file and is_uploadable(entry.name, weight_type)
+        if needed and not entry.readable:
             yield Problem(printable(entry.name), "the file cannot be read (permission)")
 
 
 @rule("D02", fix="Give --weight-type lora or full, or keep the two apart.")
-def weight_type_decidable(weight_type: WeightType | Unavailable) -> Iterator[Problem]:
+def weight_type_decidable(
+    directory: Path, files: Files, weight_type: WeightType | Unavailable
+) -> Iterator[Problem]:
     """An import is either of an adapter or of full weights, never of a mixture.
 
-    Causes: an adapter was saved beside a merged model, or the weights lie in a
-    sub-directory such as `checkpoint-500/`.
+    Causes: an adapter was saved beside a merged model, the adapter's weights were
+    saved as `model.safetensors`, or the weights lie in a sub-directory such as
+    `checkpoint-500/`.
     Source: field `weight_type`, API page "Create an import job".
     """
-    if isinstance(weight_type, Unavailable):
-        yield Problem(".", weight_type.reason)
+    if not isinstance(weight_type, Unavailable):
+        return
+    yield Problem(".", weight_type.reason)
+    full = [name for name in files if FULL_WEIGHTS.match(name) or name == INDEX]
+    adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
+    if not full or not adapter:
+        return
+    if WEIGHTS not in files:
+        told = f"there is no {WEIGHTS}; if these are the adapter's weights, rename them"
+        yield Problem(full[0], told)
+    for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
+        told = f"for the {kind.value} weights: {command(directory, kind)}"
+        yield Problem(printable(names[0]), told)
 
 
-def _near(wanted: str, names: Mapping[str, FileEntry]) -> str:
+def _near(wanted: str, names: Files) -> str:
     """A name that was probably meant to be `wanted`, or nothing."""
-    stem, _, ending = wanted.rpartition(".")
-    for name in names:
-        plain = _COPY_MARK.sub("", name).lower().replace("adapt_", "adapter_")
-        plain = plain.replace("adapter_model.config", "adapter_config")
-        if name != wanted and plain in (wanted, f"{stem}.{ending}"):
+    for name, entry in names.items():
+        plain = _BACKUP.sub("", _COPY_MARK.sub("", name.lower())).replace("-", "_")
+        plain = plain.replace(" ", "_").replace("adapt_", "adapter_")
+        if name != wanted and entry.is_file and _MEANT.get(plain, plain) == wanted:
             return name
     return ""
 
 
-def _missing(
-    required: tuple[str, ...], files: Mapping[str, FileEntry]
-) -> Iterator[Problem]:
+def _missing(required: tuple[str, ...], files: Files) -> Iterator[Problem]:
     for name in required:
         entry = files.get(name)
         if entry is not None and entry.is_file:
             continue
-        near = _near(name, files)
         if entry is not None:
             message = f"is a {entry.kind.value}, not a file"
-        elif near:
+        elif near := _near(name, files):
             message = f"missing; {printable(near)} looks like it under another name"
         else:
             message = "missing"
@@ -80,7 +119,7 @@ def _missing(
     applies=LORA,
     fix="Save with PEFT's save_pretrained, or rename the files to these exact names.",
 )
-def adapter_files_present(files: Mapping[str, FileEntry]) -> Iterator[Problem]:
+def adapter_files_present(files: Files) -> Iterator[Problem]:
     """The import looks for these two names, spelt exactly so, and for nothing else.
 
     Causes: a browser download added `(1)`, a script renamed the files, the weights
@@ -95,21 +134,56 @@ def adapter_files_present(files: Mapping[str, FileEntry]) -> Iterator[Problem]:
     applies=LORA,
     fix="Load the adapter and save it again with safe_serialization=True.",
 )
-def adapter_is_safetensors(files: Mapping[str, FileEntry]) -> Iterator[Problem]:
+def adapter_is_safetensors(files: Files) -> Iterator[Problem]:
     """Adapters pickled by torch are not read by the import, only safetensors are.
 
     Causes: `safe_serialization=False`, or a PEFT older than 0.6.
     Source: required files, user guide "Model import".
     """
-    if LORA_REQUIRED[0] in files:
+    if WEIGHTS in files:
         return
     for name in files:
         if _PICKLES.match(name):
-            yield Problem(printable(name), f"a pickle; {LORA_REQUIRED[0]} is needed")
+            yield Problem(printable(name), f"a pickle; {WEIGHTS} is needed")
+
+
+@rule(
+    "D06",
+    fix="Gather the weights into safetensors: DeepSpeed's zero_to_fp32.py with "
+    "--safe_serialization, accelerate merge-weights for FSDP, or load the model and "
+    "save_pretrained it.",
+)
+def weights_are_safetensors(
+    files: Files, weight_type: WeightType | Unavailable
+) -> Iterator[Problem]:
+    """Only safetensors are read; other forms hold the weights in vain.
+
+    Causes: `safe_serialization=False`, a run that kept only its DeepSpeed or FSDP
+    state, an export for llama.cpp.
+    Source: file formats, user guide "My models".
+    """
+    wanted = WEIGHTS if weight_type is WeightType.LORA else "model.safetensors"
+    if any(name.endswith(".safetensors") for name in files):
+        return
+    groups: dict[str, list[str]] = {}
+    for name in files:
+        if not _PICKLES.match(name) and (form := _other_form(name)):
+            groups.setdefault(form, []).append(name)
+    for form, names in groups.items():
+        more = f" ({len(names):,} entries)" if len(names) > 1 else ""
+        yield Problem(printable(names[0]), f"{form}{more}; {wanted} is needed")
+
+
+def _other_form(name: str) -> str:
+    states = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
+    if name.startswith(states):
+        return ""
+    found = (form for pattern, form in _OTHER_FORMS if fnmatchcase(name, pattern))
+    return next(found, "")
 
 
 @rule("D08", applies=FULL, fix="Save the tokenizer beside the weights.")
-def full_files_present(files: Mapping[str, FileEntry]) -> Iterator[Problem]:
+def full_files_present(files: Files) -> Iterator[Problem]:
     """Full weights are served only together with their config and tokenizer.
 
     Causes: only the model was saved, not `tokenizer.save_pretrained`.
@@ -119,38 +193,30 @@ def full_files_present(files: Mapping[str, FileEntry]) -> Iterator[Problem]:
     yield from _missing(FULL_REQUIRED, files)
     if "tokenizer.json" not in files and not {"vocab.json", "merges.txt"} <= set(files):
         yield Problem("tokenizer.json", "missing, and so are vocab.json and merges.txt")
-    if not any(name.endswith(".safetensors") for name in files):
+    if not any(FULL_WEIGHTS.match(name) for name in files):
         yield Problem("model.safetensors", "missing, and no shard of it either")
+    if "generation_config.json" not in files:
+        told = "missing; the open-source model has one"
+        yield Problem("generation_config.json", told, Severity.WARNING)
 
 
-def subdirectory_candidates(directory: Path, walk: Walk) -> tuple[FileEntry, ...]:
-    """Weight files one or more levels down, newest first."""
-    wanted = {LORA_REQUIRED[0], "model.safetensors", "model.safetensors.index.json"}
-    found = [
-        entry
-        for entry in walk.entries
-        if entry.is_file and not entry.at_top and entry.path.name in wanted
-    ]
-    return tuple(sorted(found, key=lambda entry: -entry.mtime_ns))
-
-
-@rule("D03", fix="Run the same command on the sub-directory that you want.")
-def weights_at_the_top(directory: Path, walk: Walk) -> Iterator[Problem]:
+@rule("D03", fix="Run the command of the sub-directory that you want.")
+def weights_at_the_top(
+    directory: Path, walk: Walk, files: Files, weight_type: WeightType | Unavailable
+) -> Iterator[Problem]:
     """The files must lie directly under the prefix; sub-directories are not read.
 
     Causes: preflight was pointed at the trainer's output directory, whose weights lie
     in `checkpoint-N/`, `merged/`, `epoch_N/` or `converted/default/`.
     Source: layout, user guide "Model import".
     """
-    at_top = any(
-        e.at_top and e.is_file and e.name.endswith((".safetensors", ".bin", ".pt"))
-        for e in walk.entries
-    )
-    if at_top:
+    full = any(FULL_WEIGHTS.match(name) for name in files)
+    if WEIGHTS in files if weight_type is WeightType.LORA else full:
         return
-    for entry in subdirectory_candidates(directory, walk)[:10]:
-        parent = printable(str(directory / entry.name.rpartition("/")[0]))
+    if isinstance(weight_type, Unavailable) and WEIGHTS in files:
+        return
+    for found in candidates(walk):
+        told = f"{found.what}, saved {found.saved}: "
         yield Problem(
-            printable(entry.name),
-            f"the weights lie one level down: preflight check {parent}",
+            printable(found.weights), told + command(directory / found.folder)
         )

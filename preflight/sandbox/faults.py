@@ -21,7 +21,8 @@ and `action` with the keys that belong to it (a star: may be left out):
     captive_portal  an HTML page with status 200 instead of the call
     truncate        fraction*: the call is done, its answer's body ends early
 
-An unknown key, action or operation-less fault is refused when the plan is made.
+An unknown key or action is refused with a sentence when the plan is made. A token that
+`expire_token` ended stays so: the client has to come with another one.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def get_versioning(context: Context) -> Response:
 
 def get_tags(context: Context) -> Response:
     """OSS docs, "GetBucketTags": no tags is 200 with an empty set, not 404 as in S3."""
-    tags = context.state.bucket(context.bucket).tags
+    tags = dict(context.state.bucket(context.bucket).tags)
     nodes: list[Node] = [
         ("Tag", [("Key", key), ("Value", value)]) for key, value in tags.items()
     ]

@@ -22,9 +22,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "AccessDenied": Kind(
-        403, "You have no right to access this object.", "0003-00000001"
-    ),
+    "AccessDenied": Kind(403, "You have no right to access this object."),
     "BadDigest": Kind(
         400, "The Content-MD5 you specified did not match what we received."
     ),
@@ -64,7 +62,9 @@ KINDS: Mapping[str, Kind] = {
     "InvalidSecurityToken": Kind(
         403, "The security token you provided is invalid.", "0002-00000006"
     ),
-    "InvalidStorageClass": Kind(400, "The storage class you specified is not valid."),
+    "InvalidStorageClass": Kind(
+        400, "The storage class you specified is not valid.", "0013-00000101"
+    ),
     "MalformedXML": Kind(
         400,
         "The XML you provided was not well-formed or did not validate against our"
@@ -97,9 +97,6 @@ KINDS: Mapping[str, Kind] = {
         403,
         "The request signature we calculated does not match the signature you"
         " provided. Check your key and signing method.",
-    ),
-    "TooManyBuckets": Kind(
-        400, "You have attempted to create more buckets than allowed."
     ),
 }
 

@@ -193,7 +193,7 @@ def list_parts(context: Context) -> Response:
     limit = checks.page_size(query, "max-parts", default=1000)
     marker = query.get("part-number-marker") or "0"
     after = checks.whole_number(marker, "part-number-marker")
-    parts = sorted(upload.parts.values(), key=lambda part: part.number)
+    parts = context.state.parts(context.bucket, context.key, upload.id)
     rest = [part for part in parts if part.number > after]
     shown = rest[:limit]
     nodes: list[Node] = [

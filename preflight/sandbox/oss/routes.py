@@ -26,6 +26,7 @@ from preflight.sandbox.oss.state import OssState
 
 ROUTES = (*lists.ROUTES, *buckets.ROUTES, *objects.ROUTES)
 _ANONYMOUS = frozenset({"GetObject", "HeadObject", "GetObjectMeta"})
+_NO_PERMISSION = "0003-00000001"  # OSS docs, support/0003-00000001
 # OSS docs, "GetBucketInfo": "from any OSS endpoint"; so does GetBucketLocation.
 _ANY_ENDPOINT = frozenset({"GetBucketInfo", "GetBucketLocation", "PutBucket"})
 
@@ -82,11 +83,13 @@ def _authorize(context: Context, route: Route) -> None:
     who = signature.verify(_signed(context), account)
     if context.bucket:
         check_bucket_name(context.bucket)
-    if who is not None:
-        if not who.may(route.name):
-            raise OssFault("AccessDenied", details={"AuthAction": route.name})
-    elif route.name not in _ANONYMOUS or _is_private(context):
-        raise OssFault("AccessDenied", "You have no right to access this object.")
+    if who is None:
+        allowed = route.name in _ANONYMOUS and not _is_private(context)
+    else:
+        allowed = who.may(route.name)
+    if not allowed:
+        named = {"AuthAction": route.name}
+        raise OssFault("AccessDenied", ec=_NO_PERMISSION, details=named)
     if context.bucket and route.name not in _ANY_ENDPOINT:
         _check_endpoint(context)
 

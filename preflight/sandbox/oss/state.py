@@ -226,6 +226,12 @@ class OssState:
             raise OssFault("NoSuchUpload", details={"UploadId": upload_id})
         return found
 
+    def parts(self, bucket: str, key: str, upload_id: str) -> list[Part]:
+        """The parts of an open upload by number, or NoSuchUpload."""
+        with self._lock:
+            found = self.upload(bucket, key, upload_id).parts
+            return [found[number] for number in sorted(found)]
+
     def initiate(
         self,
         bucket: str,

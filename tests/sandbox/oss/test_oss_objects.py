@@ -238,3 +238,12 @@ def test_names_are_not_in_a_namespace(box: Box) -> None:
     body = box.send("GET").content
     assert b"xmlns" not in body
     assert parsed(body).tag == "ListBucketResult"
+
+
+def test_the_bucket_in_the_host(box: Box) -> None:
+    """Virtual-hosted style, as at the real endpoint; the signature is the same."""
+    client = box.client()
+    client.put_object("dir/k", b"x")
+    url = client.sign_url("GET", "dir/k", 60).replace(f"/{BUCKET}/", "/")
+    host = {"Host": f"{BUCKET}.oss-ap-southeast-1.aliyuncs.com"}
+    assert box.http.get(url, headers=host, timeout=10).content == b"x"

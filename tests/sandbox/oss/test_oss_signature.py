@@ -176,6 +176,7 @@ def test_a_single_permission_can_be_missing(box: Box) -> None:
     client = box.client(key_id="clerk", secret="s")
     error = refused("AccessDenied", 403, client.get_bucket_tagging)
     assert error.details["AuthAction"] == "GetBucketTags"
+    assert error.ec == "0003-00000001"
     assert client.get_bucket_info().name == BUCKET
 
 

@@ -1,0 +1,69 @@
+"""Copies of a base model that other tools left on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CachedCopy:
+    """A directory with a `config.json`, and in words whose cache it lies in."""
+
+    directory: Path
+    origin: str
+
+
+def cached_copies(hub_id: str) -> Iterator[CachedCopy]:
+    """What lies in the caches of Hugging Face and ModelScope, the likeliest first."""
+    for directory in _snapshots(hub_cache(), hub_id):
+        if (directory / "config.json").is_file():
+            yield CachedCopy(directory, "the Hugging Face cache")
+    for directory in _modelscope(hub_id):
+        if (directory / "config.json").is_file():
+            yield CachedCopy(directory, "the ModelScope cache")
+
+
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps its copies.
+
+    https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+    """
+    if named := os.environ.get("HF_HUB_CACHE"):
+        return Path(named).expanduser()
+    if home := os.environ.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    return _user_cache() / "huggingface" / "hub"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def _snapshots(cache: Path, hub_id: str) -> Iterator[Path]:
+    """The snapshot of `main` first, then the others, the newest first."""
+    folder = cache / f"models--{hub_id.replace('/', '--')}"
+    snapshots = folder / "snapshots"
+    try:
+        main = (folder / "refs" / "main").read_text("ascii").strip()
+    except (OSError, ValueError):
+        main = ""
+    try:
+        found = {entry.name: entry.stat().st_mtime for entry in os.scandir(snapshots)}
+    except OSError:
+        return
+    for name in sorted(found, key=lambda one: (one != main, -found[one])):
+        yield snapshots / name
+
+
+def _modelscope(hub_id: str) -> Iterator[Path]:
+    """ModelScope writes `___` for a dot, and has moved its models below `models/`."""
+    organisation, _, name = hub_id.partition("/")
+    named = os.environ.get("MODELSCOPE_CACHE")
+    # Without the variable the root has a folder `hub` (modelscope, file_utils.py).
+    root = Path(named).expanduser() if named else Path("~/.cache/modelscope").expanduser()
+    for below in ("hub/models", "models", "hub", ""):
+        for leaf in (name.replace(".", "___"), name):
+            yield root / below / organisation / leaf

@@ -1,0 +1,93 @@
+"""The base model as its hub describes it: small files and headers, no weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from preflight.catalog.bases import BaseModel
+from preflight.findings import Unavailable
+from preflight.model.caches import hub_cache
+from preflight.model.reference import (
+    CONFIG,
+    TEMPLATE_FILES,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    Reference,
+    Shapes,
+    read_reference,
+)
+from preflight.model.text import printable
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+SECONDS = 10.0  # without an answer, per request
+
+
+def fetch_reference(base: BaseModel) -> Reference | Unavailable:
+    """Ask the Hugging Face hub (or `$HF_ENDPOINT`) for a base model.
+
+    A few MB go into the ordinary cache. Whatever goes wrong is told as the reason.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+    try:
+        with _quiet():
+            directory = _download(api, base.hub_id)
+            shapes = _shapes(api, base.hub_id)
+    # Its errors derive from those of requests or of httpx, as its version has it.
+    except Exception as error:  # noqa: BLE001
+        first = str(error).strip().split("\n", 1)[0]
+        told = printable(first or type(error).__name__, 160)
+        return Unavailable(f"{base.hub_id} could not be had from the hub: {told}")
+    return read_reference(directory, f"the hub ({base.hub_id})", shapes)
+
+
+def _download(api: HfApi, hub_id: str) -> Path:
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    config = api.hf_hub_download(
+        hub_id, CONFIG, cache_dir=hub_cache(), etag_timeout=SECONDS
+    )
+    for name in (TOKENIZER, TOKENIZER_CONFIG, *TEMPLATE_FILES):
+        try:
+            api.hf_hub_download(
+                hub_id, name, cache_dir=hub_cache(), etag_timeout=SECONDS
+            )
+        except LocalEntryNotFoundError:  # no answer, which is another matter
+            raise
+        except EntryNotFoundError:
+            continue
+    return Path(config).parent
+
+
+def _shapes(api: HfApi, hub_id: str) -> Shapes:
+    found = api.get_safetensors_metadata(hub_id)
+    return {
+        name: tuple(tensor.shape)
+        for file in found.files_metadata.values()
+        for name, tensor in file.tensors.items()
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars: the files are small and the screen is somebody else's."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    were_disabled = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_disabled:
+            enable_progress_bars()

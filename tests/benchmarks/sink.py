@@ -1,0 +1,217 @@
+"""A fast, neutral place to send to: it speaks OSS, sums every byte and keeps none.
+
+    python -m tests.benchmarks.sink [--bandwidth 60e6] [--latency 0.03] [--seconds 600]
+
+It prints its port and lives until its standard input closes, at most `--seconds`.
+Every PUT is answered with the CRC-64 of what really came, so that a client's own
+verification runs. Signatures are not looked at. It listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from preflight.oss.crc import crc64
+from tests.benchmarks.sink_store import Answer, Digest, Request, Store
+
+BLOCK = 512 << 10  # bytes taken from a socket at once
+MAX_HEAD = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What lies between client and sink: bytes/s per connection (0: no limit) and
+    seconds before each answer."""
+
+    bandwidth: float = 0.0
+    latency: float = 0.0
+
+
+class Reader:
+    """The receiving side of one connection."""
+
+    def __init__(self, peer: socket.socket, link: Link) -> None:
+        self._peer = peer
+        self._link = link
+        self._buffer = bytearray(BLOCK)
+        self._view = memoryview(self._buffer)
+        self._start = self._end = 0  # what of the buffer is not used yet
+
+    def _more(self, limit: int = BLOCK) -> bool:
+        """Receive behind what is there; False at the end of the stream."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        space = self._view[self._end : min(BLOCK, self._end + limit)]
+        count = self._peer.recv_into(space)
+        self._end += count
+        return count > 0
+
+    def until(self, mark: bytes) -> bytes:
+        """All up to `mark`, which is dropped; empty at the end of the stream."""
+        while (at := self._buffer.find(mark, self._start, self._end)) < 0:
+            if self._end - self._start > MAX_HEAD:
+                raise ConnectionError("a head without an end")
+            if BLOCK - self._end < MAX_HEAD:  # move it to the front
+                rest = bytes(self._view[self._start : self._end])
+                self._buffer[: len(rest)] = rest
+                self._start, self._end = 0, len(rest)
+            if not self._more():
+                return b""
+        found = bytes(self._view[self._start : at])
+        self._start = at + len(mark)
+        return found
+
+    def blocks(self, length: int) -> Iterator[memoryview]:
+        """The next `length` bytes as the link lets them through."""
+        begin, done = time.monotonic(), 0
+        while done < length:
+            if self._start == self._end and not self._more(length - done):
+                raise ConnectionError("the body ends early")
+            stop = min(self._end, self._start + length - done)
+            block = self._view[self._start : stop]
+            self._start = stop
+            done += len(block)
+            yield block
+            if self._link.bandwidth:
+                due = begin + done / self._link.bandwidth
+                time.sleep(max(0.0, due - time.monotonic()))
+
+    def chunks(self) -> Iterator[memoryview]:
+        """A chunked body."""
+        while size := int(self.until(b"\r\n").split(b";")[0] or b"0", 16):
+            yield from self.blocks(size)
+            self.until(b"\r\n")
+        self.until(b"\r\n")
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _digest(blocks: Iterator[memoryview]) -> Digest:
+    size = crc = 0
+    for block in blocks:
+        size += len(block)
+        crc = crc64(block, crc)
+    return Digest(size, crc)
+
+
+def _target(target: str, host: str) -> tuple[str, str, dict[str, str]]:
+    """Bucket, key and query; the bucket is in the path, or before a host's name."""
+    parts = urlsplit(target)
+    first, _, rest = parts.path.lstrip("/").partition("/")
+    if host.endswith(".localhost"):
+        first, rest = host.split(".")[0], parts.path.lstrip("/")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return unquote(first), unquote(rest), query
+
+
+def read_request(reader: Reader) -> Request | None:
+    """The next request with its body consumed; None when the client is done."""
+    head = reader.until(b"\r\n\r\n").decode("latin-1")
+    if not head:
+        return None
+    first, *lines = head.split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = _headers(lines)
+    is_chunked = headers.get("transfer-encoding", "").lower() == "chunked"
+    length = int(headers.get("content-length") or 0)
+    blocks = reader.chunks() if is_chunked else reader.blocks(length)
+    host = headers.get("host", "").partition(":")[0]
+    bucket, key, query = _target(target, host)
+    if method == "PUT":
+        return Request(method, bucket, key, query, _digest(blocks))
+    body = b"".join(bytes(block) for block in blocks)
+    return Request(method, bucket, key, query, Digest(0, 0), body)
+
+
+def _encoded(answer: Answer, *, is_head: bool) -> bytes:
+    body = answer.body.encode()
+    headers = {
+        "Server": "sink",
+        "Date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()),
+        "Connection": "keep-alive",
+        "x-oss-request-id": "0" * 24,
+        "Content-Type": "application/xml",
+        "Content-Length": str(len(body)),
+        **answer.headers,
+    }
+    if is_head and body:  # an answer to HEAD has no body to say it in
+        headers["x-oss-err"] = base64.b64encode(body).decode()
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join([f"HTTP/1.1 {answer.status.value} {answer.status.phrase}", *lines])
+    return f"{head}\r\n\r\n".encode() + (b"" if is_head else body)
+
+
+class Sink:
+    """Answers on a socket, one thread for each connection."""
+
+    def __init__(self, link: Link | None = None) -> None:
+        self.link = link or Link()
+        self.store = Store()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = int(self._listener.getsockname()[1])
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def serve(self) -> None:
+        """Accept until closed."""
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(peer,), daemon=True).start()
+
+    def _talk(self, peer: socket.socket) -> None:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reader = Reader(peer, self.link)
+        with closing(peer):
+            try:
+                while request := read_request(reader):
+                    peer.sendall(self._reply(request))
+            except ConnectionError:
+                return  # the client went away, as a killed one does
+
+    def _reply(self, request: Request) -> bytes:
+        answer = self.store.answer(request)
+        if answer.status is HTTPStatus.NOT_IMPLEMENTED:
+            text = f"sink: {request.method} {request.key} {dict(request.query)}\n"
+            sys.stderr.write(text)
+        time.sleep(self.link.latency)
+        return _encoded(answer, is_head=request.method == "HEAD")
+
+
+def main() -> None:
+    """Serve until standard input closes or the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bandwidth", type=float, default=0.0, help="bytes/s each")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--seconds", type=float, default=600.0, help="to live at most")
+    args = parser.parse_args()
+    sink = Sink(Link(args.bandwidth, args.latency))
+    threading.Thread(target=sink.serve, daemon=True).start()
+    end = threading.Timer(args.seconds, os._exit, (3,))
+    end.daemon = True
+    end.start()
+    sys.stdout.write(f"{sink.port}\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

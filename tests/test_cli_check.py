@@ -1,0 +1,295 @@
+"""`preflight check` as its users see it: exit code, standard output, standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fixtures.faults import FAULTS
+from preflight.findings import WeightType
+from preflight.rules import RULES
+from tests.running import InProcess, assert_contract, tiny_adapter
+
+LORA_RULES = sum(WeightType.LORA in rule.applies for rule in RULES)
+ALL_PASSED = f"{LORA_RULES} passed, 0 failed, 0 skipped\n"
+AS_ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def preflight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> InProcess:
+    return InProcess(tmp_path / "home", monkeypatch, capsys)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return tiny_adapter(tmp_path / "adapter")
+
+
+def broken(directory: Path, fault: str) -> Path:
+    FAULTS[fault].apply(directory)
+    return directory
+
+
+def test_a_sound_adapter_passes(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", adapter, "-q")
+    assert (done.code, done.out, done.err) == (0, ALL_PASSED, "")
+
+
+def test_progress_goes_to_stderr_alone(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", adapter)
+    assert (done.code, done.out) == (0, ALL_PASSED)
+    assert done.err.startswith("scanning: ")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_broken_adapter_fails(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", broken(adapter, "rank-128"), "-q")
+    lines = done.out.splitlines()
+    assert done.code == 1
+    assert lines[0].startswith("error ")
+    assert "128" in lines[1]
+    assert any(line.startswith("  why  ") for line in lines)
+    assert any(line.startswith("  fix  ") for line in lines)
+    assert lines[-1].endswith(" failed, 0 skipped")
+    assert done.err == ""
+
+
+def test_a_warning_is_told_and_is_no_failure(
+    preflight: InProcess, adapter: Path
+) -> None:
+    broken(adapter, "rslora")
+    done = preflight("check", adapter, "-q")
+    assert done.code == 0
+    assert done.out.startswith("warning ")
+    assert f"{LORA_RULES - 1} passed, 1 failed" in done.out
+    assert preflight("check", adapter, "--format", "json").document["verdict"] == "warn"
+
+
+def test_verbose_lists_every_rule_once(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", adapter, "-q", "-v")
+    listed = [line.split()[1] for line in done.out.splitlines()[:LORA_RULES]]
+    assert listed == [r.code for r in RULES if WeightType.LORA in r.applies]
+    assert done.out.endswith(f"\n{ALL_PASSED}")
+
+
+def test_without_the_scan_its_rules_are_skipped(
+    preflight: InProcess, adapter: Path
+) -> None:
+    broken(adapter, "nan-first")
+    assert preflight("check", adapter, "-q").code == 1
+    done = preflight("check", adapter, "-q", "--no-scan")
+    assert done.code == 0
+    assert "skipped (not scanned, as --no-scan asks)" in done.out
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_color(
+    preflight: InProcess,
+    adapter: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    broken(adapter, "rank-128")
+    flags = ("check", adapter, "-q", "--color")
+    assert "\x1b" not in preflight("check", adapter, "-q").out  # not a terminal
+    if where == "after":
+        monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31merror\x1b[0m " in preflight(*flags, "always").out
+    assert "\x1b" not in preflight(*flags, "never").out
+    assert "\x1b" not in preflight(*flags, "auto").out
+
+
+# JSON
+
+
+@pytest.mark.parametrize("fault", [None, "rank-128", "rslora", "nan-all"])
+def test_json_is_one_document_that_keeps_the_contract(
+    preflight: InProcess, adapter: Path, fault: str | None
+) -> None:
+    if fault:
+        broken(adapter, fault)
+    done = preflight("check", adapter, "--format", "json")
+    document = done.document
+    assert_contract(document)
+    assert document["command"] == "check"
+    assert document["exit_code"] == done.code
+    assert (document["weight_type"], document["base_model"]) == ("lora", "qwen3-8b")
+    assert len(document["outcomes"]) == LORA_RULES
+    assert (document["verdict"] == "fail") == (done.code == 1)
+    assert "upload" not in document
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("nowhere", "no such directory: "), ("a file", "not a directory: ")],
+)
+def test_an_error_is_a_document_too(
+    preflight: InProcess, tmp_path: Path, path: str, message: str
+) -> None:
+    (tmp_path / "a file").write_text("x")
+    done = preflight("check", tmp_path / path, "--format", "json")
+    document = done.document
+    assert_contract(document)
+    assert done.code == 2
+    assert (document["exit_code"], document["verdict"]) == (2, "fail")
+    assert document["error"]["message"] == f"{message}{tmp_path / path}"
+    assert document["error"]["hint"]
+    assert done.told()[0] == f"preflight: {message}{tmp_path / path}"
+
+
+def test_output_goes_to_a_file_in_a_new_directory(
+    preflight: InProcess, adapter: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "new" / "place" / "report.json"
+    done = preflight("check", adapter, "-q", "--format", "json", "--output", target)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    document = json.loads(target.read_text("utf-8"))
+    assert_contract(document)
+    assert [file.name for file in target.parent.iterdir()] == ["report.json"]
+
+
+def test_output_replaces_an_old_report(
+    preflight: InProcess, adapter: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.txt"
+    target.write_text("old")
+    assert preflight("check", adapter, "--output", target).code == 0
+    assert target.read_text("utf-8") == ALL_PASSED
+
+
+def test_output_in_colour_stays_plain(
+    preflight: InProcess, adapter: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "report.txt"
+    broken(adapter, "rank-128")
+    preflight("check", adapter, "--color", "always", "--output", target)
+    assert "\x1b" not in target.read_text("utf-8")
+
+
+@pytest.mark.parametrize("place", ["a file/report.json", "a directory"])
+def test_output_that_cannot_be_written(
+    preflight: InProcess, adapter: Path, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "a file").write_text("x")
+    (tmp_path / "a directory").mkdir()
+    done = preflight("check", adapter, "-q", "--output", tmp_path / place)
+    assert (done.code, done.out) == (2, "")
+    assert done.told()[0].startswith(f"preflight: cannot write {tmp_path / place}: ")
+    assert [file.name for file in (tmp_path / "a directory").iterdir()] == []
+
+
+# Directories that are none, or hold surprises
+
+
+def test_no_such_directory(preflight: InProcess) -> None:
+    done = preflight("check", "nowhere/at all")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        "preflight: no such directory: nowhere/at all",
+        "  try  give the directory that holds the trained weights",
+    ]
+
+
+def test_a_file_in_its_place(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", adapter / "adapter_config.json")
+    assert (done.code, done.out) == (2, "")
+    assert done.told()[0].startswith("preflight: not a directory: ")
+    assert done.told()[1].startswith("  try  ")
+
+
+def test_an_empty_directory_fails_d01(preflight: InProcess, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = preflight("check", tmp_path / "empty")
+    assert done.code == 1
+    assert done.out.startswith("error D01 directory-readable\n")
+    assert "the directory is empty" in done.out
+    document = preflight("check", tmp_path / "empty", "--format", "json").document
+    assert_contract(document)
+    assert (document["weight_type"], document["verdict"]) == (None, "fail")
+
+
+@pytest.mark.skipif(AS_ROOT, reason="root may read everything")
+def test_an_unreadable_file_fails_and_is_named(
+    preflight: InProcess, adapter: Path
+) -> None:
+    (adapter / "adapter_config.json").chmod(0)
+    done = preflight("check", adapter)
+    assert done.code == 1
+    assert "adapter_config.json: the file cannot be read (permission)" in done.out
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("模型 é 🙂", "模型 é 🙂"),
+        ("a\nb", r"a\nb"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("right\u202eleft", r"right\u202eleft"),
+        (os.fsdecode(b"no\xffutf-8"), r"no\xffutf-8"),
+    ],
+)
+def test_odd_names_are_shown_harmlessly(
+    preflight: InProcess, tmp_path: Path, name: str, shown: str
+) -> None:
+    done = preflight("check", tmp_path / name)
+    assert done.told()[0] == f"preflight: no such directory: {tmp_path}/{shown}"
+    adapter = tiny_adapter(tmp_path / name)
+    (adapter / f"{name}.pt").write_bytes(b"x")
+    (adapter / f"adapter_model {name}.bin").write_bytes(b"x")
+    for form in ("text", "json"):
+        done = preflight("check", adapter, "-v", "--format", form)
+        assert done.code in (0, 1)
+        assert "\x1b" not in done.out
+        assert "\u202e" not in done.out
+        done.out.encode("utf-8")
+        assert done.err.startswith("scanning: ")
+    assert done.document["directory"] == f"{tmp_path}/{shown}"
+
+
+def test_a_tensor_name_cannot_colour_the_terminal(
+    preflight: InProcess, adapter: Path
+) -> None:
+    broken(adapter, "control-character")
+    done = preflight("check", adapter, "-v")
+    assert done.code == 1
+    assert "\x1b" not in done.out + done.err
+
+
+# What to check against
+
+
+def test_the_base_by_code_or_hub_id(preflight: InProcess, adapter: Path) -> None:
+    for name in ("qwen3-8b", "Qwen/Qwen3-8B"):
+        done = preflight("check", adapter, "--base-model", name, "--format", "json")
+        assert (done.code, done.document["base_model"]) == (0, "qwen3-8b")
+
+
+@pytest.mark.parametrize("name", ["qwen3-14b", "no-such-model"])
+def test_another_base_than_trained_fails(
+    preflight: InProcess, adapter: Path, name: str
+) -> None:
+    done = preflight("check", adapter, "--base-model", name)
+    assert done.code == 1
+    assert name in done.out
+
+
+def test_an_adapter_is_no_full_weights(preflight: InProcess, adapter: Path) -> None:
+    done = preflight("check", adapter, "--weight-type", "full", "--format", "json")
+    assert (done.code, done.document["weight_type"]) == (1, "full")
+
+
+def test_check_leaves_the_directory_and_home_alone(
+    preflight: InProcess, adapter: Path
+) -> None:
+    before = {path: path.stat() for path in adapter.rglob("*")}
+    preflight("check", adapter)
+    assert {path: path.stat().st_mtime_ns for path in adapter.rglob("*")} == {
+        path: found.st_mtime_ns for path, found in before.items()
+    }
+    assert list(preflight.home.rglob("*")) == []

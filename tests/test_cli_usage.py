@@ -1,0 +1,248 @@
+"""The grammar: help, version, the manual, and command lines that cannot be read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from preflight import __version__
+from preflight.arguments import COMMANDS, EXIT_CODES
+from preflight.catalog.bases import load_bases
+from preflight.errors import PreflightError
+from preflight.rules import RULES
+from tests.running import InProcess, command, environment, run
+
+NAMES = [entry[0] for entry in COMMANDS]
+
+
+@pytest.fixture
+def preflight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> InProcess:
+    return InProcess(tmp_path / "home", monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in NAMES)])
+def test_every_help_shows_every_exit_code(
+    preflight: InProcess, words: list[str]
+) -> None:
+    done = preflight(*words, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert "exit codes:" in done.out
+    for code, text in EXIT_CODES:
+        assert f"  {code:<4} {text}\n" in done.out
+
+
+def test_help_names_every_command(preflight: InProcess) -> None:
+    out = preflight("--help").out
+    for name, text, _ in COMMANDS:
+        assert name in out
+        assert text.split()[0] in out
+
+
+def every_error(kind: type[PreflightError]) -> set[type[PreflightError]]:
+    found = {kind}
+    for below in kind.__subclasses__():
+        found |= every_error(below)
+    return found
+
+
+def test_every_error_has_an_exit_code_that_is_documented() -> None:
+    documented = {code for code, _ in EXIT_CODES}
+    assert {kind.exit_code for kind in every_error(PreflightError)} <= documented
+
+
+def test_version_of_the_module(tmp_path: Path) -> None:
+    done = run(command("--version"), environment(tmp_path / "home"))
+    assert (done.code, done.out, done.err) == (0, f"preflight {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "required: COMMAND"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["check"], "required: MODEL_DIR"),
+        (["check", "d", "--frob"], "unrecognized arguments: --frob"),
+        (["check", "d", "extra"], "unrecognized arguments: extra"),
+        (["check", "d", "--form", "json"], "unrecognized arguments: --form json"),
+        (["check", "d", "--format", "xml"], "invalid choice: 'xml'"),
+        (["check", "d", "--weight-type", "qlora"], "invalid choice: 'qlora'"),
+        (["check", "d", "--color", "maybe"], "invalid choice: 'maybe'"),
+        (["push"], "required: MODEL_DIR"),
+        (["push", "d", "oss://b/p/", "more"], "unrecognized arguments: more"),
+        (["push", "d", "oss://b/p/", "--timeout"], "expected one argument"),
+        (["push", "d", "oss://b/p/", "--timeout", "soon"], "invalid _seconds value"),
+        (["push", "d", "oss://b/p/", "--timeout", "-1"], "not a number of seconds: -1"),
+        (["push", "d", "oss://b/p/", "--timeout=nan"], "not a number of seconds: nan"),
+        (["wait", "j", "--timeout=inf"], "not a number of seconds: inf"),
+        (["wait"], "required: JOB_ID"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read(
+    preflight: InProcess, words: list[str], told: str
+) -> None:
+    done = preflight(*words)
+    told = told.replace("invalid _seconds value", "not a number of seconds: soon")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("usage: preflight")
+    assert told in done.err
+
+
+def test_flags_may_stand_before_the_destination(
+    preflight: InProcess, tmp_path: Path
+) -> None:
+    """argparse alone refuses this order; here the destination is what is refused."""
+    done = preflight("push", tmp_path, "--base-model", "qwen3-8b", "oss://B/p/")
+    assert done.told()[0] == "preflight: 'B' is not a bucket name"
+
+
+# The manual
+
+
+def test_explain_lists_all_rules(preflight: InProcess) -> None:
+    done = preflight("explain")
+    lines = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert lines[0].split() == ["code", "severity", "weights", "rule"]
+    assert [line.split()[0] for line in lines[1:]] == [rule.code for rule in RULES]
+    assert not any(line != line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_explain_shows_every_manual(preflight: InProcess, rule: object) -> None:
+    from preflight.rules import Rule
+
+    assert isinstance(rule, Rule)
+    for word in (rule.code, rule.code.lower(), rule.name):
+        done = preflight("explain", word)
+        assert done.code == 0
+        assert done.out.startswith(f"{rule.code} {rule.name} (")
+        assert rule.manual in done.out
+        assert done.out.endswith(f"\nFix: {rule.fix}\n")
+
+
+def test_explain_of_an_unknown_rule(preflight: InProcess) -> None:
+    done = preflight("explain", "Z99\x1b[31m")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
+        r"preflight: there is no rule Z99\x1b[31m",
+        "  try  `preflight explain` lists all rules",
+    ]
+
+
+def test_bases_lists_every_base(preflight: InProcess) -> None:
+    done = preflight("bases")
+    codes = [line.split()[0] for line in done.out.splitlines()[1:]]
+    assert (done.code, done.err) == (0, "")
+    assert codes == list(load_bases())
+    assert "Qwen/Qwen3-8B " in done.out
+
+
+def test_bases_of_the_user_that_cannot_be_read(
+    preflight: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bases.json").write_text("{")
+    monkeypatch.setenv("PREFLIGHT_BASES", str(tmp_path / "bases.json"))
+    done = preflight("bases")
+    assert (done.code, done.out) == (2, "")
+    assert "bases.json" in done.told()[0]
+
+
+# What stands at the other end of the pipes
+
+
+def shell(text: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", text],
+        env={**environment(home), "PREFLIGHT": f"{sys.executable} -m preflight"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    """The write end breaks for sure: the reader is gone before anything is written."""
+    text = "{ sleep 1; exec $PREFLIGHT explain; } | true"
+    done = shell(text, tmp_path / "home")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+
+
+def test_head_gets_its_line(tmp_path: Path) -> None:
+    done = shell("$PREFLIGHT explain | head -1", tmp_path / "home")
+    assert done.stdout.split() == ["code", "severity", "weights", "rule"]
+    assert done.stderr == ""
+
+
+def test_standard_error_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    text = "{ sleep 1; exec $PREFLIGHT check nowhere; } 2>&1 | true"
+    done = shell(text, tmp_path / "home")
+    assert done.returncode in (2, 141)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["explain", "check .", "check . --format json"])
+def test_closed_standard_output_is_told(tmp_path: Path, words: str) -> None:
+    done = shell(f"cd {tmp_path}; $PREFLIGHT {words} -q >&-", tmp_path / "home")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "preflight: cannot write to standard output" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["explain", "check .", "check . --format json"])
+def test_a_full_disk_is_told(tmp_path: Path, words: str) -> None:
+    done = shell(f"cd {tmp_path}; $PREFLIGHT {words} -q >/dev/full", tmp_path / "home")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "cannot write to standard output: No space left" in done.stderr
+
+
+def test_closed_standard_error_does_no_harm(tmp_path: Path) -> None:
+    done = shell("$PREFLIGHT check nowhere 2>&-", tmp_path / "home")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    (tmp_path / "modèle").mkdir()
+    text = f"PYTHONIOENCODING=ascii $PREFLIGHT push --dry-run {tmp_path}/modèle oss://bbb/p/"
+    done = shell(text, tmp_path / "home")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "nothing was uploaded" in done.stdout
+
+
+# What is imported
+
+
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    [
+        (["--help"], {"numpy"}),
+        (["push", "--help"], {"numpy"}),
+        (["check", "ADAPTER"], set()),
+        (["explain"], set()),
+    ],
+)
+def test_no_heavy_import(tmp_path: Path, words: list[str], heavy: set[str]) -> None:
+    from tests.running import tiny_adapter
+
+    adapter = str(tiny_adapter(tmp_path / "adapter"))
+    words = [adapter if word == "ADAPTER" else word for word in words]
+    done = run(
+        [sys.executable, "-X", "importtime", *command(*words)[1:]],
+        environment(tmp_path / "home"),
+    )
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0]
+        for line in done.err.splitlines()
+        if line.startswith("import time:")
+    }
+    assert done.code == 0
+    assert "preflight" in imported
+    banned = {"oss2", "requests", "tqdm", "huggingface_hub", "pytest_httpserver"}
+    assert imported & (banned | heavy) == set()
