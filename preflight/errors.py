@@ -59,6 +59,10 @@ class ImportFailed(PreflightError):
     exit_code = 6
 
 
+class LivePrefix(ImportFailed):
+    """The upload would invalidate a model that was imported from its prefix."""
+
+
 class ServiceUnavailable(ImportFailed):
     """Model Studio could not be reached, or did not answer in its own form."""
 

@@ -87,17 +87,18 @@ def test_without_the_scan_its_rules_are_skipped(
     assert "skipped (not scanned, as --no-scan asks)" in done.out
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("no_color", [True, False])
 def test_color(
     preflight: InProcess,
     adapter: Path,
     monkeypatch: pytest.MonkeyPatch,
-    where: str,
+    *,
+    no_color: bool,
 ) -> None:
     broken(adapter, "rank-128")
     flags = ("check", adapter, "-q", "--color")
     assert "\x1b" not in preflight("check", adapter, "-q").out  # not a terminal
-    if where == "after":
+    if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[1;31merror\x1b[0m " in preflight(*flags, "always").out
     assert "\x1b" not in preflight(*flags, "never").out

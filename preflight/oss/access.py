@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urlsplit
 
 from preflight.errors import ConfigurationError
@@ -24,6 +25,19 @@ _USER_IN_URL = re.compile(r"(://)[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True)
+class OssKeys:
+    """One key pair; `security_token` only with temporary (STS) keys."""
+
+    access_key_id: str = field(repr=False)
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(default="", repr=False)
+
+
+CredentialsSource = Callable[[], OssKeys]
+"""Reads the keys anew from where they come from."""
+
+
+@dataclass(frozen=True, slots=True)
 class OssAccess:
     """How to reach OSS. Make it with `oss_access`, which checks and completes it."""
 
@@ -32,6 +46,22 @@ class OssAccess:
     security_token: str = field(repr=False)
     region: str
     endpoint: str
+
+    @property
+    def keys(self) -> OssKeys:
+        """The key pair alone."""
+        return OssKeys(
+            self.access_key_id, self.access_key_secret, self.security_token
+        )
+
+    def with_keys(self, keys: OssKeys) -> OssAccess:
+        """The same place, reached with other keys."""
+        return replace(
+            self,
+            access_key_id=keys.access_key_id,
+            access_key_secret=keys.access_key_secret,
+            security_token=keys.security_token,
+        )
 
     @property
     def is_local(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from preflight.errors import PreflightError, TransferError
-from preflight.oss.access import OssAccess
+from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.answers import (
     BucketInfo,
     ListedObject,
@@ -18,7 +19,15 @@ from preflight.oss.answers import (
     parse_parts,
 )
 from preflight.oss.crc import combine_all
-from preflight.oss.faults import Missing, not_oss, translated
+from preflight.oss.faults import (
+    KeysExpired,
+    Missing,
+    Occupied,
+    Skewed,
+    not_oss,
+    translated,
+)
+from preflight.oss.keyring import KeyRing
 from preflight.oss.retry import Retry, Transient
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.source import Body
@@ -30,6 +39,9 @@ T = TypeVar("T")
 
 PROBE_PREFIX = ".preflight-probe-"
 _PAGE = 1000  # the most that OSS lists at once
+_SAME_TIME = 60.0  # seconds; a clock that is off by less was not the fault
+# https://www.alibabacloud.com/help/en/oss/developer-reference/putobject, read 2026-11
+_NO_OVERWRITE = {"x-oss-forbid-overwrite": "true"}
 
 
 def _check_answer(action: str, result: RequestResult) -> None:
@@ -65,7 +77,9 @@ class BucketClient:
     """The calls that an upload needs, each retried where asking twice is harmless.
 
     All raise `AccessDenied`, `ConfigurationError`, `UsageError` (no such bucket) or
-    `TransferError`. `timeout` is (connect, read) in seconds. Close it, or use `with`.
+    `TransferError`. `timeout` is (connect, read) in seconds. `credentials` is asked for
+    other keys once OSS calls those of `access` ended. While `hurry` is set, the pauses
+    between attempts are left out. Close it, or use `with`.
     """
 
     def __init__(
@@ -76,14 +90,17 @@ class BucketClient:
         connections: int = 10,
         timeout: tuple[float, float] = (10.0, 60.0),
         retry: Retry | None = None,
+        credentials: CredentialsSource | None = None,
     ) -> None:
         silence_oss2()
         self.access = access
         self.bucket = bucket
-        self._retry = retry or Retry()
+        self.hurry = threading.Event()
+        self._retry = retry or Retry(sleep=self._pause)
+        self._ring = KeyRing(access.keys, credentials)
         self._session = open_session(connections, is_local=access.is_local)
         with translated(f"open {bucket}", access):
-            self._oss = open_bucket(access, bucket, self._session, timeout)
+            self._oss = open_bucket(access, bucket, self._session, timeout, self._ring)
 
     def __enter__(self) -> BucketClient:
         return self
@@ -100,14 +117,36 @@ class BucketClient:
         """Close all connections."""
         self._session.session.close()
 
+    def _pause(self, seconds: float) -> None:
+        self.hurry.wait(seconds)
+
     def _once(self, action: str, call: Callable[[], T]) -> T:
         with translated(action, self.access):
             result = call()
             _check_answer(action, result)
         return result
 
+    def _mended(self, call: Callable[[], T]) -> T:
+        """Call, and again with fresh keys or the right time if that was the fault."""
+        for _ in range(2):  # both may be wrong
+            keys, ahead = self._ring.keys, self._ring.ahead
+            try:
+                return call()
+            except KeysExpired:
+                if not self._ring.refresh(keys):
+                    raise
+                self.access = self.access.with_keys(self._ring.keys)
+            except Skewed as exc:
+                if abs(exc.ahead - ahead) < _SAME_TIME:
+                    raise
+                self._ring.ahead = exc.ahead
+        return call()
+
+    def _retried(self, call: Callable[[], T]) -> T:
+        return self._retry.call(lambda: self._mended(call))
+
     def _ask(self, action: str, call: Callable[[], T]) -> T:
-        return self._retry.call(lambda: self._once(action, call))
+        return self._retried(lambda: self._once(action, call))
 
     def _send(
         self,
@@ -124,7 +163,7 @@ class BucketClient:
             _check_crc(action, body.crc, result)
             return result, body
 
-        return self._retry.call(attempt)
+        return self._retried(attempt)
 
     def head(self, key: str) -> ObjectHead | None:
         """What is stored under `key`; None when nothing is."""
@@ -137,10 +176,24 @@ class BucketClient:
         storage_class = result.headers.get("x-oss-storage-class", "Standard")
         return ObjectHead(key, result.content_length, result.server_crc, storage_class)
 
-    def put(self, key: str, make: Callable[[], Body]) -> int:
-        """Store one object from `make()`'s body; its CRC-64, compared with OSS's."""
-        put = partial(self._oss.put_object, key)
-        return self._send(f"put {key}", make, put)[1].crc
+    def put(
+        self, key: str, make: Callable[[], Body], *, forbid_overwrite: bool = False
+    ) -> int:
+        """Store one object from `make()`'s body; its CRC-64, compared with OSS's.
+
+        With `forbid_overwrite` an object that is there must hold these very bytes.
+        """
+        headers = _NO_OVERWRITE if forbid_overwrite else {}
+        put = partial(self._oss.put_object, key, headers=headers)
+        try:
+            return self._send(f"put {key}", make, put)[1].crc
+        except Occupied:  # by whom? by us, if the answer to a first attempt was lost
+            body = make()
+            while body.read(-1):
+                pass
+            if self._holds(key, body.len, body.crc):
+                return body.crc
+            raise
 
     def initiate(self, key: str) -> str:
         """Begin a multipart upload; its id."""
@@ -159,30 +212,39 @@ class BucketClient:
         found = self.head(key)
         return found is not None and (found.size, found.crc64) == (size, crc)
 
-    def complete(self, key: str, upload_id: str, parts: list[Part]) -> int:
+    def complete(
+        self,
+        key: str,
+        upload_id: str,
+        parts: list[Part],
+        *,
+        forbid_overwrite: bool = False,
+    ) -> int:
         """Make the object of its parts visible; its CRC-64, compared with OSS's.
 
-        All parts need their CRC-64. When the answer is lost, asks whether it worked.
+        All parts need their CRC-64. When the answer is lost, when the upload is gone
+        or when the object must not be overwritten, asks whether it is there as wanted.
         """
         from oss2.models import PartInfo
 
         action = f"complete {key}"
         size, crc = _whole(action, parts)
         infos = [PartInfo(part.number, part.etag) for part in parts]
+        headers = _NO_OVERWRITE if forbid_overwrite else {}
+        finish = partial(
+            self._oss.complete_multipart_upload, key, upload_id, infos, headers=headers
+        )
 
         def attempt() -> int | None:
             try:
-                result = self._once(
-                    action,
-                    lambda: self._oss.complete_multipart_upload(key, upload_id, infos),
-                )
-            except (Transient, Missing):
+                result = self._once(action, finish)
+            except (Transient, Missing, Occupied):
                 if self._holds(key, size, crc):
                     return crc
                 raise
             return result.crc  # type: ignore[no-any-return]
 
-        stored = self._retry.call(attempt)
+        stored = self._retried(attempt)
         if stored != crc and not self._holds(key, size, crc):
             raise TransferError(f"{action}: the object is not the sum of its parts")
         return crc
@@ -220,7 +282,7 @@ class BucketClient:
                 answer = self._oss._do("GET", self.bucket, key, params=query)  # noqa: SLF001
                 return parse_parts(answer.read())
 
-        return self._retry.call(attempt)
+        return self._retried(attempt)
 
     def list_uploads(self, prefix: str) -> Iterator[PendingUpload]:
         """All unfinished multipart uploads below `prefix`, over all pages."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
@@ -30,6 +32,28 @@ class PermissionMissing(AccessDenied):
     """The key is good, but may not do this."""
 
 
+class KeysExpired(AccessDenied):
+    """The key or token ended, or is not known any more; fresh ones may do."""
+
+
+class Skewed(AccessDenied):
+    """This machine's clock is off; `ahead` is how many seconds OSS's is before it."""
+
+    def __init__(
+        self, message: str, *, hint: str, request_id: str, ahead: float
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.ahead = ahead
+
+
+class Refused(TransferError):
+    """OSS understood the request and will not do it; asking again changes nothing."""
+
+
+class Occupied(Refused):
+    """An object of that key exists, and the request must not overwrite one."""
+
+
 # Codes: OSS docs, "Error codes", read 2026-11.
 # https://www.alibabacloud.com/help/en/oss/developer-reference/error-codes
 _KEY_FAULTS = {
@@ -40,6 +64,7 @@ _KEY_FAULTS = {
     "RequestTimeTooSkewed": "set this machine's clock; 15 minutes are tolerated",
     "UserDisable": "the account is disabled; an overdue payment is the usual cause",
 }
+_ENDED_KEYS = {"SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"}
 _TRANSIENT_CODES = {"RequestTimeout", "BadRequest", "TooManyRequests", "Throttling"}
 _TRANSIENT_STATUS = {408, 429}
 _PORTAL = "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
@@ -57,6 +82,16 @@ def _wait(headers: Mapping[str, str]) -> float:
     return int(value) / 1000 if value.isdecimal() else 0.0
 
 
+def _seconds_ahead(error: ServerError) -> float:
+    """How far OSS's clock is before ours; 0 when the answer does not say."""
+    for text in (error.details.get("ServerTime"), error.headers.get("Date")):
+        for form in ("%Y-%m-%dT%H:%M:%S.%fZ", "%a, %d %b %Y %H:%M:%S GMT"):
+            with suppress(ValueError):
+                moment = datetime.strptime(str(text), form).replace(tzinfo=timezone.utc)
+                return moment.timestamp() - time.time()
+    return 0.0
+
+
 def _foreign(status: int, action: str) -> PreflightError:
     """An error status without a request id: something between us and OSS spoke."""
     if status == 407:
@@ -69,7 +104,11 @@ def _foreign(status: int, action: str) -> PreflightError:
 def _refused(error: ServerError, message: str, request_id: str) -> PreflightError:
     """401 and 403: is it the key, the endpoint or the permission?"""
     if hint := _KEY_FAULTS.get(error.code):
-        return AccessDenied(message, hint=hint, request_id=request_id)
+        if error.code == "RequestTimeTooSkewed":
+            ahead = _seconds_ahead(error)
+            return Skewed(message, hint=hint, request_id=request_id, ahead=ahead)
+        kind = KeysExpired if error.code in _ENDED_KEYS else AccessDenied
+        return kind(message, hint=hint, request_id=request_id)
     if endpoint := error.details.get("Endpoint"):
         return ConfigurationError(
             message,
@@ -108,7 +147,8 @@ def _answered(error: ServerError, action: str, access: OssAccess) -> PreflightEr
     passes = status >= 500 or status in _TRANSIENT_STATUS
     if passes or error.code in _TRANSIENT_CODES:
         return Transient(message, request_id=request_id, wait=_wait(error.headers))
-    return TransferError(message, request_id=request_id)
+    kind = Occupied if error.code == "FileAlreadyExists" else Refused
+    return kind(message, request_id=request_id)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from preflight.oss.access import OssAccess
+from preflight.oss.keyring import KeyRing, signer
 from preflight.oss.source import BLOCK
 
 if TYPE_CHECKING:
@@ -45,17 +46,17 @@ def open_session(connections: int, *, is_local: bool) -> Session:
 
 
 def open_bucket(
-    access: OssAccess, name: str, session: Session, timeout: tuple[float, float]
+    access: OssAccess,
+    name: str,
+    session: Session,
+    timeout: tuple[float, float],
+    ring: KeyRing,
 ) -> Bucket:
     """The bucket over `session`; `timeout` is (connect, read) in seconds."""
     import oss2
-    from oss2.credentials import StaticCredentialsProvider
 
-    provider = StaticCredentialsProvider(
-        access.access_key_id, access.access_key_secret, access.security_token
-    )
     return oss2.Bucket(
-        oss2.ProviderAuthV4(provider),
+        signer(ring),
         access.endpoint,
         name,
         session=session,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,10 @@ class OpenSource:
             done += self.read_into(memoryview(buffer)[done:], done)
         return bytes(buffer)
 
+    def close(self) -> None:
+        """Close the descriptor; nothing can be read any more."""
+        os.close(self.descriptor)
+
     def crc(self) -> int:
         """The CRC-64 of the whole file, read once."""
         body = SliceBody(self, 0, self.stamp.size)
@@ -117,14 +121,32 @@ class OpenSource:
 
 
 class SliceBody:
-    """A body that is a stretch of an open file, read in blocks into one buffer."""
+    """A body that is a stretch of an open file, read in blocks into one buffer.
 
-    def __init__(self, source: OpenSource, offset: int, length: int) -> None:
+    `buffer` is used again by the next body of the same thread. `on_block` sees each
+    block and its offset in the file before it is sent, in that same buffer; what it
+    raises ends the reading.
+    """
+
+    def __init__(
+        self,
+        source: OpenSource,
+        offset: int,
+        length: int,
+        *,
+        buffer: memoryview | None = None,
+        on_block: Callable[[int, memoryview], None] | None = None,
+    ) -> None:
         self._source = source
         self._at, self._end = offset, offset + length
         self._length = length
-        self._buffer = memoryview(bytearray(min(BLOCK, length)))
+        self._buffer = self._new(length) if buffer is None else buffer
+        self._on_block = on_block
         self.crc = 0
+
+    @staticmethod
+    def _new(length: int) -> memoryview:
+        return memoryview(bytearray(min(BLOCK, length)))
 
     @property
     def len(self) -> int:
@@ -138,14 +160,15 @@ class SliceBody:
         if not piece:
             return piece
         piece = piece[: self._source.read_into(piece, self._at)]
-        self._at += len(piece)
         self.crc = crc64(piece, self.crc)
+        if self._on_block is not None:
+            self._on_block(self._at, piece)
+        self._at += len(piece)
         return piece
 
 
-@contextmanager
-def open_source(path: Path, expected: Stamp) -> Iterator[OpenSource]:
-    """Open a regular file for reading, closed again on leaving.
+def opened(path: Path, expected: Stamp) -> OpenSource:
+    """Open a regular file for reading; `close` it in the end.
 
     Raises `SourceChanged` when it is gone, is no regular file any more or has
     another stamp than `expected`.
@@ -155,10 +178,18 @@ def open_source(path: Path, expected: Stamp) -> Iterator[OpenSource]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as exc:
         raise SourceChanged(f"{path.name} cannot be opened: {exc.strerror}") from exc
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or Stamp.of(found) != expected:
-            raise SourceChanged(f"{path.name} changed since the directory was checked")
-        yield OpenSource(path, descriptor, expected)
-    finally:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or Stamp.of(found) != expected:
         os.close(descriptor)
+        raise SourceChanged(f"{path.name} changed since the directory was checked")
+    return OpenSource(path, descriptor, expected)
+
+
+@contextmanager
+def open_source(path: Path, expected: Stamp) -> Iterator[OpenSource]:
+    """An `opened` file, closed again on leaving."""
+    source = opened(path, expected)
+    try:
+        yield source
+    finally:
+        source.close()

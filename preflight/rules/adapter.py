@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
 from preflight.model.configs import JsonObject
-from preflight.model.lora import LoraView
+from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.text import printable
 from preflight.rules._rule import LORA, rule
 
 CONFIG = "adapter_config.json"
 _ALLOWED = ", ".join(map(str, LORA_RANKS))
+_LONGEST_PATTERN = 20_000  # characters; a list of all modules as a pattern is shorter
 
 
 def declared_rank(adapter_config: JsonObject) -> int | None:
@@ -57,7 +59,7 @@ def _fields(config: JsonObject) -> Iterator[Problem]:
     kind = config.get("peft_type")
     if kind is None:
         yield Problem(f"{CONFIG}: peft_type", "missing; LORA is needed")
-    elif not isinstance(kind, str) or kind.upper() != "LORA":
+    elif kind != "LORA":
         yield Problem(f"{CONFIG}: peft_type", f"is {shown(kind)}; LORA is needed")
     if "r" not in config:
         yield Problem(f"{CONFIG}: r", f"missing; the rank must be one of {_ALLOWED}")
@@ -68,13 +70,35 @@ def _fields(config: JsonObject) -> Iterator[Problem]:
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or alpha <= 0:
         message = "missing" if alpha is None else f"is {shown(alpha)}"
         yield Problem(f"{CONFIG}: lora_alpha", f"{message}; a number above 0 is needed")
-    targets = config.get("target_modules")
-    if not targets and not config.get("target_parameters"):
-        message = "missing" if targets is None else f"is {shown(targets)}"
-        yield Problem(f"{CONFIG}: target_modules", f"{message}; no layer is adapted")
-    elif targets and not isinstance(targets, (str, list)):
-        message = f"is {shown(targets)}, neither a list nor a pattern"
-        yield Problem(f"{CONFIG}: target_modules", message)
+    yield from _targets(config)
+
+
+def _targets(config: JsonObject) -> Iterator[Problem]:
+    targets, where = config.get("target_modules"), f"{CONFIG}: target_modules"
+    if not targets:
+        if not config.get("target_parameters"):
+            message = "missing" if targets is None else f"is {shown(targets)}"
+            yield Problem(where, f"{message}; no layer is adapted")
+    elif isinstance(targets, str):
+        if fault := _pattern_fault(targets):
+            yield Problem(where, f"is {shown(targets)}, no valid pattern: {fault}")
+    elif not isinstance(targets, list):
+        yield Problem(where, f"is {shown(targets)}, neither a list nor a pattern")
+    elif odd := [t for t in targets if not isinstance(t, str) or not t]:
+        yield Problem(where, f"holds {shown(odd[0])}, which is no module's name")
+
+
+def _pattern_fault(pattern: str) -> str:
+    """Why a pattern cannot be compiled; long ones are not tried."""
+    if len(pattern) > _LONGEST_PATTERN:
+        return ""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as fault:
+        return printable(str(fault) or type(fault).__name__, limit=80)
+    return ""
 
 
 @rule(
@@ -110,15 +134,39 @@ def rank_the_same_in_every_tensor(
     """
     rank = declared_rank(adapter_config)
     wrong = [h for h in lora.halves if h.rank not in (None, rank)]
-    for found, count in Counter(h.rank for h in wrong).most_common():
-        first = next(h for h in wrong if h.rank == found)
+    groups: dict[tuple[int | None, str], list[LoraTensor]] = {}
+    for half in wrong:
+        groups.setdefault((half.rank, _likely_cause(half, rank)), []).append(half)
+    if (
+        rank is None
+        and len({h.rank for h in wrong}) == 1
+        and wrong[0].rank in LORA_RANKS
+    ):
+        return  # one allowed rank throughout; that r is missing is told by C01
+    for (found, cause), halves in sorted(groups.items(), key=lambda g: -len(g[1])):
         told = f"the config says r = {rank}" if rank is not None else "r is unknown"
-        allowed = "" if found in LORA_RANKS else f"; allowed are {_ALLOWED}"
+        if cause:
+            told += f": {cause}"
+        elif found not in LORA_RANKS:
+            told += f"; allowed are {_ALLOWED}"
+        shape = printable(str(list(halves[0].tensor.shape)), limit=60)
         yield Problem(
-            printable(first.tensor.name),
-            f"has rank {found} (shape {list(first.tensor.shape)}), {told}{allowed}; "
-            f"so {count:,} of {len(lora.halves):,} tensors",
+            printable(halves[0].tensor.name),
+            f"has rank {found} (shape {shape}), {told}; "
+            f"so {len(halves):,} of {len(lora.halves):,} tensors",
         )
+
+
+def _likely_cause(half: LoraTensor, rank: int | None) -> str:
+    """What a wrong rank looks like, as far as one tensor tells."""
+    if rank is None or half.rank is None:
+        return ""
+    if half.outer == rank:
+        return "it seems transposed, or lora_A and lora_B are exchanged"
+    slices = rank // half.rank if half.rank else 0
+    if half.half == "A" and slices > 1 and slices * half.rank == rank:
+        return f"it seems one of {slices} slices, as FSDP leaves them ungathered"
+    return ""
 
 
 @rule(
@@ -134,15 +182,26 @@ def no_rank_pattern(adapter_config: JsonObject) -> Iterator[Problem]:
     Causes: AdaLoRA-like recipes; PEFT writes one by itself for fused experts.
     Source: "the same in every LoRA layer", user guide "Model import".
     """
-    rank = adapter_config.get("r")
-    ranks = adapter_config.get("rank_pattern") or {}
-    if isinstance(ranks, Mapping):
-        for module, value in ranks.items():
-            if value != rank:
-                where = f"{CONFIG}: rank_pattern"
-                told = f"gives {printable(module)} rank {shown(value)}, r is {rank}"
-                yield Problem(where, told)
-    alphas = adapter_config.get("alpha_pattern")
-    if alphas:
-        told = f"is set for {len(alphas):,} modules; its treatment is undocumented"
-        yield Problem(f"{CONFIG}: alpha_pattern", told, Severity.WARNING)
+    rank, alpha = adapter_config.get("r"), adapter_config.get("lora_alpha")
+    ranks, alphas = (_pattern(adapter_config, f) for f in _PATTERNS)
+    for module, value in ranks.items():
+        if value != rank:
+            told = f"gives {printable(module)} rank {shown(value)}, r is {shown(rank)}"
+            yield Problem(f"{CONFIG}: rank_pattern", told)
+    other = [module for module, value in alphas.items() if value != alpha]
+    if other:
+        told = f"scales {printable(other[0])} and so {len(other):,} patterns otherwise"
+        where = f"{CONFIG}: alpha_pattern"
+        yield Problem(where, f"{told}; its treatment is undocumented", Severity.WARNING)
+    for field in _PATTERNS:
+        value = adapter_config.get(field)
+        if value and not isinstance(value, Mapping):
+            yield Problem(f"{CONFIG}: {field}", f"is {shown(value)}, not an object")
+
+
+_PATTERNS = ("rank_pattern", "alpha_pattern")
+
+
+def _pattern(config: JsonObject, field: str) -> Mapping[str, object]:
+    value = config.get(field)
+    return value if isinstance(value, Mapping) else {}

@@ -44,7 +44,7 @@ def _is_hidden(entry: FileEntry) -> bool:
 
 
 def candidates(walk: Walk) -> tuple[Candidate, ...]:
-    """The sub-directories that hold weights, the newest first; empty files count not."""
+    """The sub-directories with weights, the newest first; empty files do not count."""
     newest: dict[tuple[str, str], FileEntry] = {}
     for entry in walk.entries:
         what = _what(entry.path.name)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.findings import Problem, Severity, WeightType
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Broken, Container, Tensor
 from preflight.model.text import printable
 from preflight.rules._rule import FULL, rule
 
 _FLOATS = ("BF16", "F16", "F32")
+_ALLOWED = "BF16, F16 or F32"
 # How config.json spells them, as torch does.
 _SPELLED = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 Tensors = tuple[Tensor, ...]
@@ -22,7 +23,7 @@ Tensors = tuple[Tensor, ...]
     fix="Save the weights in BF16, F16 or F32; a quantised model has to be merged "
     "and dequantised first.",
 )
-def dtypes_are_floats(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]:
+def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
     """Weights are served from BF16, F16 or F32; all else is quantised or a mistake.
 
     Causes: a model loaded in 4 or 8 bits was saved as it was, FP8 training, numpy's
@@ -32,9 +33,9 @@ def dtypes_are_floats(tensors: Tensors, weight_type: WeightType) -> Iterator[Pro
     """
     for dtype in sorted({t.dtype for t in tensors} - set(_FLOATS)):
         found = [t for t in tensors if t.dtype == dtype]
-        kind = "is twice as wide as any engine computes" if dtype == "F64" else ""
-        kind = kind or f"no float format that {weight_type.value} weights are kept in"
-        told = f"is {dtype}, {kind}; so {len(found):,} of {len(tensors):,} tensors"
+        kind = "" if dtype == "F64" else ", as quantised weights are"
+        told = f"is {dtype}, not {_ALLOWED}{kind}"
+        told += f"; so {len(found):,} of {len(tensors):,} tensors"
         yield Problem(printable(found[0].name), told)
 
 
@@ -98,7 +99,7 @@ def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[P
     fix='Save with the metadata {"format": "pt"}, as save_pretrained does.',
 )
 def metadata_says_format(
-    containers: tuple[Container | Broken, ...] | Unavailable,
+    containers: tuple[Container | Broken, ...],
 ) -> Iterator[Problem]:
     """The header's metadata say which framework's layout the tensors have.
 
@@ -107,13 +108,11 @@ def metadata_says_format(
     Causes: a converter that wrote the file by hand, mlx's own saver (`mlx`).
     Source: `load_state_dict` in transformers, modeling_utils.py.
     """
-    if isinstance(containers, Unavailable):
-        return
     for found in containers:
         if isinstance(found, Broken) or not found.tensors:
             continue
         named = (found.metadata or {}).get("format")
         if named != "pt":
-            told = f"the format is {printable(named)}, not pt" if named else "no format"
-            where = f"{printable(found.file)}: __metadata__"
-            yield Problem(where, f"{told} is named" if not named else told)
+            told = "is missing" if named is None else f"is {printable(named, 40)}"
+            where = f"{printable(found.file)}: __metadata__.format"
+            yield Problem(where, f"{told}; save_pretrained writes pt")

@@ -29,7 +29,7 @@ def _nonfinite(values: Values) -> Iterator[Problem]:
 @rule(
     "S10",
     applies=LORA,
-    fix="Take an earlier checkpoint; train again in bf16 or with a lower learning rate.",
+    fix="Take an earlier checkpoint; train in bf16 or with a lower learning rate.",
 )
 def adapter_values_finite(values: Values) -> Iterator[Problem]:
     """One NaN or Inf spreads through every answer; no loader complains of it.
@@ -70,19 +70,20 @@ def adapter_is_trained(values: Values) -> Iterator[Problem]:
     DeepSpeed partitions, zero steps of training.
     Source: https://github.com/huggingface/peft/issues/1402
     """
-    halves = [v for v in values if ".lora_B" in v.name and v.count]
-    zero = [v for v in halves if v.zero]
-    if halves and len(zero) == len(halves):
-        told = f"all {len(zero):,} lora_B tensors are zero: the adapter does nothing"
-        yield Problem(_first(zero), told)
-    elif zero:
-        told = f"{len(zero):,} of {len(halves):,} lora_B tensors are zero"
-        yield Problem(_first(zero), told, Severity.WARNING)
-    dead = [v for v in values if ".lora_A" in v.name and v.count and v.zero]
-    if dead:
-        told = f"{len(dead):,} lora_A tensors are zero: these layers do nothing"
-        everything = len(dead) == len(values) - len(halves)
-        yield Problem(_first(dead), told, None if everything else Severity.WARNING)
+    for half in ("B", "A"):
+        found = [v for v in values if v.count and _is_half(v.name, half)]
+        zero = [v for v in found if v.zero]
+        if zero and len(zero) == len(found):
+            told = f"all {len(zero):,} lora_{half} tensors are zero"
+            yield Problem(_first(zero), f"{told}: the adapter does nothing")
+        elif zero:
+            told = f"{len(zero):,} of {len(found):,} lora_{half} tensors are zero"
+            message = f"{told}: their layers do nothing"
+            yield Problem(_first(zero), message, Severity.WARNING)
+
+
+def _is_half(name: str, half: str) -> bool:
+    return f".lora_{half}." in name and not name.endswith(".bias")
 
 
 @rule(

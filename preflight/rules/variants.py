@@ -24,6 +24,8 @@ _VARIANTS = {
     "monteclora_config": "MonteCLoRA",
     "arrow_config": "Arrow routing",
 }
+_CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
+_LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "lora_ga", "true", "false")
 _VARIANT_TENSOR = "lora_magnitude_vector"
 _TRAINABLE_TOKENS = "trainable_tokens"
 _VOCABULARY = frozenset({"lm_head", "embed_tokens", "wte", "word_embeddings"})
@@ -161,12 +163,16 @@ def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Probl
     https://huggingface.co/docs/peft/developer_guides/lora
     """
     initial = adapter_config.get("init_lora_weights")
-    if isinstance(initial, str) and initial.lower().startswith(
-        ("pissa", "olora", "corda", "loftq")
-    ):
-        yield Problem(f"{CONFIG}: init_lora_weights", f"is {shown(initial)}")
-    if adapter_config.get("loftq_config"):
-        yield Problem(f"{CONFIG}: loftq_config", "is set: the base was changed")
+    where, told = f"{CONFIG}: init_lora_weights", f"is {shown(initial)}"
+    kind = initial.lower() if isinstance(initial, str) else ""
+    changed = kind.startswith(_CHANGES_THE_BASE)
+    if changed:
+        yield Problem(where, f"{told}: the base that it was trained on was changed")
+    elif kind and kind not in _LEAVES_THE_BASE:
+        yield Problem(where, f"{told}, which is not known here", Severity.WARNING)
+    if adapter_config.get("loftq_config") and not changed:
+        message = "is set, though init_lora_weights says otherwise"
+        yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
 
 
 @rule(

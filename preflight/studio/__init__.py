@@ -3,11 +3,12 @@
 from preflight.studio.client import StudioClient
 from preflight.studio.clock import Clock, SystemClock
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest, JobPage
-from preflight.studio.submit import How, Submission, submit
+from preflight.studio.submit import Contents, How, Submission, submit
 from preflight.studio.wait import require_success, wait
 
 __all__ = [
     "Clock",
+    "Contents",
     "How",
     "ImportApi",
     "ImportJob",

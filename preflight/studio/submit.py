@@ -3,14 +3,18 @@
 Create has no idempotency key. So the list is read before it, and again after each
 answer that was lost: a job of the same bucket and prefix that was not there before
 is the one that was asked for. No clock of this machine takes part in that.
+
+Two runs that pass the first look at the same moment, on two machines, can still
+create two jobs: the API offers nothing to prevent it. Both import the same files, and
+`preflight jobs` shows both.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
@@ -24,6 +28,8 @@ _log = logging.getLogger(__name__)
 ATTEMPTS = 3  # of Create
 # Seconds before each look after a lost answer: a job may take a moment to be listed.
 _LOOKS = (2.0, 5.0, 10.0)
+# Two services, two clocks, and OSS writes whole seconds.
+_CLOCKS_DIFFER = timedelta(seconds=2)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -45,31 +51,62 @@ class Submission:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is known of the files under the prefix, so that old jobs can be told.
+
+    `changed_at`: when the newest object was written, by the clock of OSS. `voided`:
+    ids of jobs that were there before this run itself changed an object.
+    """
+
+    changed_at: datetime | None = None
+    voided: frozenset[str] = field(default_factory=frozenset)
+
+    def outdate(self, job: ImportJob) -> bool:
+        """Whether a job that succeeded imported other bytes than lie there now."""
+        if job.job_id in self.voided:
+            return True
+        if self.changed_at is None or job.created is None:
+            return False
+        return job.created + _CLOCKS_DIFFER < self.changed_at
+
+
 def submit(
-    api: ImportApi, request: ImportRequest, *, clock: Clock, again: bool = False
+    api: ImportApi,
+    request: ImportRequest,
+    *,
+    clock: Clock,
+    again: bool = False,
+    contents: Contents | None = None,
 ) -> Submission:
     """Create the job of `request`, unless there is one already.
 
-    A pending or running job of the same base model, bucket and prefix is joined; so
-    is one in a state unknown here. A succeeded one is `ALREADY_DONE`: the caller
-    knows whether the files are still the same. `again` passes over both the succeeded
+    A pending or running job of the same base model, bucket and prefix is joined,
+    unless `contents` voids it; so is one in a state unknown here. A succeeded one is
+    `ALREADY_DONE` unless `contents` outdate it. `again` passes over both the succeeded
     and the unknown. Raises `AmbiguousAnswer` when it cannot be known whether a job
     was made: the same call later finds out.
     """
+    there = contents or Contents()
     before = _jobs_at(api, request)
-    if found := _choose([j for j in before if _same_base(j, request)], again=again):
+    same = [j for j in before if _same_base(j, request)]
+    if found := _choose(same, there, again=again):
         return found
     return _create(api, request, clock, known={job.job_id for job in before})
 
 
-def _choose(jobs: Sequence[ImportJob], *, again: bool) -> Submission | None:
+def _choose(
+    jobs: Sequence[ImportJob], there: Contents, *, again: bool
+) -> Submission | None:
     newest_first = sorted(jobs, key=lambda job: job.created or _LONG_AGO, reverse=True)
-    unfinished = (j for j in newest_first if j.live or not (j.finished or again))
+    valid = [job for job in newest_first if job.job_id not in there.voided]
+    unfinished = (j for j in valid if j.live or not (j.finished or again))
     if job := next(unfinished, None):
         return Submission(job, How.JOINED)
     if again:
         return None
-    job = next((j for j in newest_first if j.succeeded), None)
+    done = (j for j in valid if j.succeeded and not there.outdate(j))
+    job = next(done, None)
     return Submission(job, How.ALREADY_DONE) if job else None
 
 

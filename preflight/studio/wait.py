@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import inf
 
 from preflight.catalog.explanations import Service, explain_code
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
+from preflight.studio.answers import Transient
+from preflight.studio.client import MAX_RETRY_AFTER
 from preflight.studio.clock import Clock, between
 from preflight.studio.imports import ImportJob
 
@@ -24,16 +27,19 @@ def wait(
     interval: float | None = None,
     on_state: Callable[[ImportJob], None] | None = None,
     job_id: str = "",
+    heartbeat: float = inf,
 ) -> ImportJob:
     """Look until the job is final, at most `limit` seconds; a failed job is returned.
 
     Looks come every `interval` seconds, or ever more rarely, 3 to 30 seconds apart.
-    `on_state` is told of each new status; `job_id` serves the message of a job that
+    `on_state` is told of each new status, and of the same one again after `heartbeat`
+    seconds; `job_id` serves the message of a job that
     was never seen. A look that fails with `ServiceUnavailable` is followed by the
     next one. Raises `StillRunning` at the limit, and what else `get` raises at once.
     """
     deadline = clock.now() + limit
     seen: ImportJob | None = None
+    told = clock.now()
     pause, trouble = SHORTEST, None
     while True:
         try:
@@ -43,7 +49,9 @@ def wait(
             trouble = error
         else:
             trouble = None
-            if on_state and (seen is None or seen.status != job.status):
+            is_new = seen is None or seen.status != job.status
+            if on_state and (is_new or clock.now() - told >= heartbeat):
+                told = clock.now()
                 on_state(job)
             seen = job
             if job.finished:
@@ -52,6 +60,8 @@ def wait(
         if left <= 0:
             raise _still_running(seen, job_id, limit, trouble) from trouble
         wanted = interval if interval is not None else between(SHORTEST, pause)
+        if isinstance(trouble, Transient):
+            wanted = max(wanted, min(trouble.retry_after, MAX_RETRY_AFTER))
         pause = min(pause * _GROWTH, LONGEST)
         clock.sleep(min(wanted, left))
 

@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from preflight.oss.crc import crc64
 from tests.benchmarks.sink_store import Answer, Digest, Request, Store
 
-BLOCK = 512 << 10  # bytes taken from a socket at once
+BLOCK = 1024 << 10  # bytes taken from a socket at once
 MAX_HEAD = 64 << 10
 
 
@@ -108,14 +108,12 @@ def _digest(blocks: Iterator[memoryview]) -> Digest:
     return Digest(size, crc)
 
 
-def _target(target: str, host: str) -> tuple[str, str, dict[str, str]]:
-    """Bucket, key and query; the bucket is in the path, or before a host's name."""
+def _target(target: str) -> tuple[str, str, dict[str, str]]:
+    """Bucket, key and query of a path-style request."""
     parts = urlsplit(target)
-    first, _, rest = parts.path.lstrip("/").partition("/")
-    if host.endswith(".localhost"):
-        first, rest = host.split(".")[0], parts.path.lstrip("/")
+    bucket, _, key = parts.path.lstrip("/").partition("/")
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return unquote(first), unquote(rest), query
+    return unquote(bucket), unquote(key), query
 
 
 def read_request(reader: Reader) -> Request | None:
@@ -129,8 +127,7 @@ def read_request(reader: Reader) -> Request | None:
     is_chunked = headers.get("transfer-encoding", "").lower() == "chunked"
     length = int(headers.get("content-length") or 0)
     blocks = reader.chunks() if is_chunked else reader.blocks(length)
-    host = headers.get("host", "").partition(":")[0]
-    bucket, key, query = _target(target, host)
+    bucket, key, query = _target(target)
     if method == "PUT":
         return Request(method, bucket, key, query, _digest(blocks))
     body = b"".join(bytes(block) for block in blocks)

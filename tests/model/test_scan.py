@@ -202,6 +202,19 @@ def test_one_bad_element_at_any_border_of_a_block(dtype: str, place: int) -> Non
         assert values == expected(made.tensors[0], data)
 
 
+@pytest.mark.parametrize("dtype", ["BF16", "F32", "F64", "F8_E5M2", "F8_E4M3FNUZ"])
+@pytest.mark.parametrize("lead", [8, 9])
+def test_bad_elements_in_a_long_block(dtype: str, lead: int) -> None:
+    width, rng = WIDTH.get(dtype, 1), dice(dtype)
+    body = finite_only(dtype, 20_000, rng) * 8
+    bad = SPECIAL[dtype][1 if dtype.endswith("UZ") else -1].to_bytes(width, "little")
+    changed = bytearray(body)
+    for place in (0, 32_768, 65_535, 65_536, 159_999):
+        changed[place * width : (place + 1) * width] = bad
+    made, data = container([(dtype, body), (dtype, bytes(changed))], lead)
+    check(made, data, len(data))
+
+
 def test_more_in_one_block_than_is_tallied_at_once() -> None:
     body = bytearray(b"\x01\x3f" * (3 << 20))
     for place in (0, (1 << 20) - 1, 1 << 20, (3 << 20) - 1):

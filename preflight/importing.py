@@ -1,0 +1,158 @@
+"""The import itself: submit once, wait to the end, keep the record up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from preflight.errors import ImportFailed
+from preflight.progress import human_time
+from preflight.record import JobRecord, RunRecord
+from preflight.settings import Settings
+from preflight.studio.client import StudioClient
+from preflight.studio.clock import Clock, SystemClock
+from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
+from preflight.studio.submit import Contents, How, submit
+from preflight.studio.wait import require_success, wait
+
+HEARTBEAT = 60.0  # seconds; a job that stays in one state is told of so often
+
+Diagnose = Callable[[ImportJob], list[str]]
+
+
+class Teller(Protocol):
+    """Whom the states are told."""
+
+    def say(self, text: str) -> None:
+        """One line about what happens now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long to wait for a job, and how often to look, both in seconds."""
+
+    timeout: float
+    interval: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What to import and how; `waiting` None submits and returns."""
+
+    request: ImportRequest
+    contents: Contents
+    waiting: Waiting | None
+    again: bool = False
+
+
+def studio_client(settings: Settings) -> StudioClient:
+    """A client for Model Studio with the settings' key and address."""
+    return StudioClient(settings.base_url.value, settings.api_key.value)
+
+
+def submit_once(
+    wanted: Import, api: ImportApi, record: RunRecord, teller: Teller
+) -> ImportJob:
+    """Create the job or find the one there is; raises what `submit` raises."""
+    with record.timed("submit"):
+        submission = submit(
+            api,
+            wanted.request,
+            clock=SystemClock(),
+            again=wanted.again,
+            contents=wanted.contents,
+        )
+    job, how = submission.job, submission.how
+    record.job = job_record(job, how)
+    teller.say(f"job {job.job_id} {how.value}: {job.status}")
+    return job
+
+
+def run_import(
+    wanted: Import,
+    api: ImportApi,
+    record: RunRecord,
+    teller: Teller,
+    diagnose: Diagnose | None = None,
+) -> None:
+    """Submit once and wait; only a job that succeeded ends without an exception.
+
+    Raises `ImportFailed`, `StillRunning`, and what the API raises.
+    """
+    job = submit_once(wanted, api, record, teller)
+    if wanted.waiting is not None:
+        finish(job, wanted.waiting, api, record, teller, diagnose)
+    elif job.finished:
+        conclude(job, record, diagnose)
+
+
+def finish(
+    job: ImportJob,
+    waiting: Waiting,
+    api: ImportApi,
+    record: RunRecord,
+    teller: Teller,
+    diagnose: Diagnose | None = None,
+) -> None:
+    """Wait for the job's end and judge it; raises as `run_import` does."""
+    if not job.finished:
+        with record.timed("wait"):
+            job = watch(job.job_id, waiting, api, record, teller)
+    conclude(job, record, diagnose)
+
+
+def watch(
+    job_id: str,
+    waiting: Waiting,
+    api: ImportApi,
+    record: RunRecord,
+    teller: Teller,
+) -> ImportJob:
+    """Look until the job is final; each state is told and kept in the record."""
+    clock: Clock = SystemClock()
+    began = clock.now()
+    how = record.job.how if record.job else How.JOINED.value
+
+    def seen(job: ImportJob) -> None:
+        record.job = job_record(job, how)
+        teller.say(f"job {job.job_id}: {job.status} after {_since(clock, began)}")
+
+    return wait(
+        lambda: api.get(job_id, attempts=1),
+        limit=waiting.timeout,
+        clock=clock,
+        interval=waiting.interval,
+        on_state=seen,
+        job_id=job_id,
+        heartbeat=HEARTBEAT,
+    )
+
+
+def conclude(
+    job: ImportJob, record: RunRecord, diagnose: Diagnose | None = None
+) -> None:
+    """Raise `ImportFailed` unless the job succeeded, its likely cause in the notes."""
+    try:
+        require_success(job)
+    except ImportFailed:
+        if diagnose is not None:
+            record.notes += diagnose(job)
+        raise
+
+
+def job_record(job: ImportJob, how: How | str) -> JobRecord:
+    """The job as the run's record keeps it."""
+    return JobRecord(
+        job.job_id,
+        job.status,
+        job.model_name,
+        job.display_name,
+        job.error_code,
+        job.request_id,
+        how.value if isinstance(how, How) else how,
+    )
+
+
+def _since(clock: Clock, began: float) -> str:
+    return human_time(clock.now() - began)

@@ -1,0 +1,129 @@
+"""A bucket looked at more closely than an upload needs to: for checks and reasons."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from preflight.oss.answers import BucketInfo
+from preflight.oss.client import PROBE_PREFIX, BucketClient
+from preflight.oss.faults import Missing, translated
+
+if TYPE_CHECKING:
+    from oss2.models import RequestResult
+
+_PAGE = 1000  # the most that OSS lists at once
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object as a listing shows it.
+
+    `size` in bytes, `modified` in whole seconds since 1970 by the clock of OSS.
+    """
+
+    key: str
+    size: int
+    modified: int
+    etag: str
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class BucketDetails:
+    """What GetBucketInfo says; `clock_offset`: seconds that OSS is ahead of us."""
+
+    info: BucketInfo
+    acl: str
+    versioning: str
+    clock_offset: float | None
+
+
+def clock_offset(date: str) -> float | None:
+    """Seconds that the writer of a Date header is ahead of this machine."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+class BucketInspector(BucketClient):
+    """The calls that only checks need; of them `set_tag` alone changes anything."""
+
+    def details(self) -> BucketDetails:
+        """Region, storage class, access control and versioning of the bucket."""
+        found = self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
+        region = str(found.location).removeprefix("oss-")
+        info = BucketInfo(str(found.name), region, str(found.storage_class))
+        return BucketDetails(
+            info,
+            str(getattr(found.acl, "grant", "") or ""),
+            str(found.versioning_status or ""),
+            _offset(found),
+        )
+
+    def snapshot(self, prefix: str) -> Mapping[str, Stored]:
+        """All objects below `prefix` by key, without the console's folder marker."""
+        found: dict[str, Stored] = {}
+        call = partial(self._oss.list_objects_v2, prefix, max_keys=_PAGE)
+        token, more = "", True
+        while more:
+            page = self._ask(f"list {prefix}", partial(call, continuation_token=token))
+            for each in page.object_list:
+                found[each.key] = Stored(
+                    each.key,
+                    each.size,
+                    each.last_modified,
+                    each.etag,
+                    each.storage_class,
+                )
+            token, more = page.next_continuation_token, page.is_truncated
+        marker = found.get(prefix)
+        if marker is not None and marker.size == 0:
+            del found[prefix]
+        return found
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Give the bucket a tag and keep its others; the call replaces them all."""
+        from oss2.models import Tagging, TaggingRule
+
+        rule = TaggingRule()
+        for name, text in {**self.tags(), key: value}.items():
+            rule.add(name, text)
+        put = partial(self._oss.put_bucket_tagging, Tagging(rule))
+        self._ask(f"set the tag {key} of {self.bucket}", put)
+
+    def read_small(self, key: str, limit: int) -> bytes | None:
+        """The first `limit` bytes of an object; None when there is none."""
+
+        def attempt() -> bytes:
+            with translated(f"read {key}", self.access):
+                answer = self._oss.get_object(key)
+                try:
+                    return bytes(answer.read(limit))
+                finally:
+                    answer.resp.response.close()
+
+        try:
+            return self._retry.call(attempt)
+        except Missing:
+            return None
+
+    def prove_writable(self, prefix: str) -> None:
+        """Begin an upload below `prefix` and drop it: the same permission as a put.
+
+        No object ever appears, so an imported model stays valid and no permission to
+        delete is needed. Raises `PermissionMissing` for a key that may not write.
+        """
+        # OSS docs, "RAM policies": oss:PutObject covers InitiateMultipartUpload.
+        key = f"{prefix}{PROBE_PREFIX}{secrets.token_hex(4)}"
+        self.abort(key, self.initiate(key))
+
+
+def _offset(result: RequestResult) -> float | None:
+    return clock_offset(str(result.headers.get("Date", "")))

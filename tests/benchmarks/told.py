@@ -1,0 +1,28 @@
+"""What an uploader's process says of itself at its end; standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def peak_resident() -> int:
+    """The largest resident size of this process in bytes; 0 where Linux is not."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
+
+
+def time_and_tell(upload: Callable[[], object]) -> None:
+    """Run `upload` and print its seconds and the peak as one line of JSON."""
+    start = time.perf_counter()
+    upload()
+    seconds = time.perf_counter() - start
+    sys.stdout.write(json.dumps({"seconds": seconds, "peak": peak_resident()}) + "\n")
