@@ -23,6 +23,18 @@ export MODEL DEST BASE_MODEL DEMO_DIR DEMO_BASE
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The vendor's v2 SDK and oss2 install different packages of one name, crcmod.
+V2_VENV ?= .venv-oss-v2
+V2_READY := $(V2_VENV)/.ready
+V2_REQUIREMENTS := tests/sandbox/v2/requirements.txt
+# With it a test that needs this SDK fails, not skips, when the SDK is not there.
+V2_PYTHON := PREFLIGHT_OSS_V2_PYTHON=$(V2_VENV)/bin/python
+
+# For `make bench-upload`: size of the weights, how often, and fast, slow or both.
+GIB ?= 1
+ROUNDS ?= 3
+SHAPE ?= both
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -35,11 +47,18 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+$(V2_READY): $(V2_REQUIREMENTS)
+	$(PYTHON) -m venv $(V2_VENV)
+	$(V2_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement $(V2_REQUIREMENTS)
+	touch $@
+
 .PHONY: install
 install: $(READY) ## create the virtual environment and install preflight into it
 
 .PHONY: demo
 demo: $(READY) ## build an adapter and take it through the whole pipeline, no account needed
+	rm -rf "$$DEMO_DIR/$$DEMO_BASE-lora"
 	$(BIN)/python -m fixtures build "$$DEMO_DIR/$$DEMO_BASE-lora" --base "$$DEMO_BASE" --rank 16
 	$(BIN)/preflight push --sandbox "$$DEMO_DIR/$$DEMO_BASE-lora" --base-model "$$DEMO_BASE"
 
@@ -64,16 +83,29 @@ types: $(READY) ## type checker
 	$(BIN)/mypy
 
 .PHONY: unit
-unit: $(READY) ## the tests alone
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+unit: $(READY) $(V2_READY) ## the tests alone
+	$(V2_PYTHON) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 .PHONY: test
 test: lint types unit ## all checks and tests
 
 .PHONY: bench
-bench: $(READY) ## speed of the value scan against plain reading, in one run
-	$(BIN)/python tests/benchmarks/bench_scan.py
+bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minutes
+	$(BIN)/python tests/benchmarks/bench_scan.py --mib 256 --rounds 3
+	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.5 --rounds 2 \
+	  --shape fast
+	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.25 --rounds 1 \
+	  --shape slow
+
+.PHONY: bench-upload
+bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and SHAPE=
+	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \
+	  --rounds $(ROUNDS) --shape $(SHAPE)
+
+.PHONY: readme
+readme: $(READY) ## write the transcripts and the table of rules in README.md anew
+	$(BIN)/python -m tests.readme
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

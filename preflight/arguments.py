@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preflight import __version__
+from preflight.destination import PLACEHOLDERS
 from preflight.findings import WeightType
+from preflight.oss.options import MAX_WORKERS
 
 Namespace = argparse.Namespace
 Add = Callable[[argparse.ArgumentParser], None]
@@ -32,6 +35,9 @@ ENVIRONMENT = (
     ("OSS_REGION", "region of the bucket, such as ap-southeast-1"),
     ("OSS_ENDPOINT", "endpoint, when it does not follow from the region"),
     ("DASHSCOPE_API_KEY", "API key of Model Studio"),
+    ("DASHSCOPE_API_KEY_FILE_PATH", "a file that holds the API key"),
+    ("ALIBABA_CLOUD_ECS_METADATA", "name of the ECS role to take OSS keys from"),
+    ("PREFLIGHT_CREDENTIALS", "chain: OSS keys from the vendor's credentials package"),
     ("DASHSCOPE_HTTP_BASE_URL", "API address, when it does not follow from the region"),
 )
 
@@ -101,14 +107,77 @@ def _waiting(parser: argparse.ArgumentParser) -> None:
     )
 
 
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def _size(text: str) -> int:
+    """Bytes, with a suffix of powers of 1,024: 800K, 16M, 1.5GiB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:I?B)?", text.strip().upper())
+    if not found or float(found[1]) * _UNITS[found[2]] < 1:
+        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"not a number from 1 to {MAX_WORKERS}: {text}"
+        )
+    return int(text)
+
+
+def _transfer(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("transfer")
+    group.add_argument(
+        "--workers",
+        type=_workers,
+        default=0,
+        metavar="N",
+        help="connections that send at the same time (default: 4, with many cores 8)",
+    )
+    group.add_argument(
+        "--part-size",
+        type=_size,
+        default=0,
+        metavar="SIZE",
+        help="bytes a part, such as 16M (default: by the files' sizes)",
+    )
+    group.add_argument(
+        "--bandwidth-limit",
+        type=_size,
+        default=0,
+        metavar="SIZE",
+        help="bytes a second over all connections, such as 20M (default: no limit)",
+    )
+    group.add_argument(
+        "--restart",
+        action="store_true",
+        help="abort what earlier runs left unfinished instead of going on with it",
+    )
+    group.add_argument(
+        "--allow-extra",
+        action="store_true",
+        help="accept other objects below the prefix",
+    )
+    group.add_argument(
+        "--progress",
+        choices=("auto", "bar", "lines", "json", "off"),
+        default="auto",
+        help="how progress is told on standard error (default: a bar on a terminal, "
+        "a line every 30 s elsewhere)",
+    )
+
+
 def _push(parser: argparse.ArgumentParser) -> None:
     _model(parser)
+    known = "; ".join(f"{{{name}}}: {text}" for name, text in PLACEHOLDERS.items())
     parser.add_argument(
         "destination",
         metavar="oss://bucket/prefix/",
         nargs="?",
-        help="where to upload to; may be left out with --sandbox",
+        help=f"where to upload to; may be left out with --sandbox. It may hold {known}",
     )
+    _transfer(parser)
     parser.add_argument(
         "--display-name", default="", metavar="NAME", help="name in the console"
     )
@@ -116,6 +185,20 @@ def _push(parser: argparse.ArgumentParser) -> None:
         "--no-wait", action="store_true", help="submit the import and do not wait"
     )
     _waiting(parser)
+    parser.add_argument(
+        "--again", action="store_true", help="import anew although it was done before"
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="change files under a prefix that a model was imported from; that model "
+        "becomes invalid",
+    )
+    parser.add_argument(
+        "--tag-bucket",
+        action="store_true",
+        help="set the bucket's tag that an import needs; its other tags stay",
+    )
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="check and plan, touch no network"
     )
@@ -140,6 +223,109 @@ def _wait(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
     _waiting(parser)
     _report(parser)
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "destination", metavar="oss://bucket/prefix/", help="where the files lie"
+    )
+    parser.add_argument(
+        "--base-model",
+        metavar="ID",
+        required=True,
+        help="base model trained on, as `preflight bases` lists it",
+    )
+    parser.add_argument(
+        "--weight-type",
+        choices=[kind.value for kind in WeightType],
+        help="kind of weights (default: told by the files)",
+    )
+    parser.add_argument(
+        "--display-name", default="", metavar="NAME", help="name in the console"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="submit the import and do not wait"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="import anew although it was done before"
+    )
+    _waiting(parser)
+    _report(parser)
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the result"
+    )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"not a number of jobs: {text}")
+    return value
+
+
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "job_id", metavar="JOB_ID", nargs="?", help="show this job (default: all)"
+    )
+    parser.add_argument(
+        "--status",
+        type=str.lower,
+        choices=("pending", "running", "succeeded", "successed", "failed"),
+        help="only jobs in this state",
+    )
+    parser.add_argument(
+        "--model-name",
+        metavar="NAME",
+        help="only the job of this model, by the name that the platform gave it",
+    )
+    parser.add_argument(
+        "--limit", type=_count, metavar="N", help="the newest N jobs (default: all)"
+    )
+    _format(parser)
+
+
+def _delete(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
+    parser.add_argument(
+        "--yes", action="store_true", help="delete; without it, only say what would be"
+    )
+
+
+def _status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "directory",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        help="a model directory (default: runs of all directories)",
+    )
+    _format(parser)
+
+
+def _clean(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "destination", metavar="oss://bucket/prefix/", help="where to look"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="abort them; without it, only list them"
+    )
+    _format(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "destination",
+        metavar="oss://bucket/prefix/",
+        nargs="?",
+        help="also check this bucket, and that the prefix may be written to",
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="set the bucket's tag if it lacks it"
+    )
+    _format(parser)
 
 
 def _port(text: str) -> int:
@@ -189,6 +375,12 @@ COMMANDS: tuple[tuple[str, str, Add], ...] = (
     ("check", "check a model directory against the import's rules; no network", _check),
     ("push", "check, upload, submit the import job, wait and report", _push),
     ("wait", "wait for an import job that was submitted before", _wait),
+    ("import", "import what already lies in a bucket", _import),
+    ("jobs", "list the import jobs, or show one", _jobs),
+    ("delete", "delete the platform's record of a finished import job", _delete),
+    ("status", "tell how the last runs on this machine ended", _status),
+    ("clean", "list uploads that were never finished, and abort them", _clean),
+    ("doctor", "check settings, keys, network, clock and bucket", _doctor),
     ("sandbox", "run the fake OSS and Model Studio on this machine", _sandbox),
     ("explain", "show a rule's manual page, or list all rules", _explain),
     ("bases", "list the base models that can be imported onto", _nothing),

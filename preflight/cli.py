@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -28,9 +29,14 @@ from preflight.record import (
 from preflight.report.as_json import render_json
 from preflight.report.as_text import Style, render_text
 from preflight.report.document import as_document
+from preflight.settings import load_settings
 from preflight.terminal import Terminal, discard, prepare_streams
 
-_REPORTING = ("check", "push", "wait")
+_REPORTING = ("check", "push", "import", "wait")
+
+
+class _Termination(KeyboardInterrupt):
+    """SIGTERM; as with Ctrl-C, no `except Exception` on its way may swallow it."""
 
 
 def _wants_color(args: Namespace) -> bool:
@@ -60,8 +66,8 @@ def _report(args: Namespace, record: RunRecord, screen: Terminal) -> None:
 
 
 def _keep(record: RunRecord, screen: Terminal) -> None:
-    """Leave the run record of a push behind; failing to is no failure of the run."""
-    if record.command != "push" or record.dry_run:
+    """Leave the record of a push or import; failing to is no failure of the run."""
+    if record.command not in ("push", "import") or record.dry_run:
         return
     try:
         save_record(as_document(record), record, state_directory(os.environ))
@@ -77,6 +83,15 @@ def _complain(error: PreflightError, screen: Terminal) -> None:
         screen.complain(f"  request id  {error.request_id}")
 
 
+def _trace(screen: Terminal) -> None:
+    """The traceback of what went wrong; a server's words in it may echo a key."""
+    text = traceback.format_exc()
+    for secret in load_settings(dict(os.environ), home=Path.home()).secrets():
+        text = text.replace(secret, "***")
+    for line in text.splitlines():
+        screen.complain(line)
+
+
 def _again(argv: Sequence[str] | None) -> str:
     return shlex.join(["preflight", *(sys.argv[1:] if argv is None else argv)])
 
@@ -86,13 +101,11 @@ def _as_error(
 ) -> PreflightError:
     """Any exception as one that can be told in a sentence."""
     during = f" during {record.stage}" if record.stage else ""
-    if isinstance(exc, (KeyboardInterrupt, Interrupted)):
-        kind, word = (
-            (Terminated, "terminated")
-            if isinstance(exc, Terminated)
-            else (Interrupted, "interrupted")
-        )
-        return kind(f"{word}{during}", hint=f"the same command goes on: {_again(argv)}")
+    if isinstance(exc, KeyboardInterrupt):
+        again = f"the same command goes on: {_again(argv)}"
+        if isinstance(exc, _Termination):
+            return Terminated(f"terminated{during}", hint=again)
+        return Interrupted(f"interrupted{during}", hint=again)
     if isinstance(exc, PreflightError):
         return exc
     if isinstance(exc, MemoryError):
@@ -113,7 +126,7 @@ def _terminable() -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         del number, frame
-        raise Terminated("terminated")
+        raise _Termination
 
     try:
         before = signal.signal(signal.SIGTERM, end)
@@ -139,7 +152,7 @@ def _run(args: Namespace, argv: Sequence[str] | None) -> int:
         record.exit_code = error.exit_code
         record.error = ErrorRecord(error.message, error.hint, error.request_id)
         if args.verbose > 1:
-            traceback.print_exc()
+            _trace(screen)
     if args.command in _REPORTING:
         _keep(record, screen)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from preflight.errors import UsageError
@@ -14,7 +15,15 @@ from preflight.errors import UsageError
 MAX_KEY_BYTES = 1023
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
+PLACEHOLDERS: Mapping[str, str] = {
+    "name": "the model directory's name",
+    "base": "the base model",
+    "digest": "a short SHA-256 of all files; reads the weights before the upload",
+    "date": "today's date (UTC) as 20261123",
+}
+
 _SHAPE = "write oss://bucket/prefix/"
+_BRACES = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +105,28 @@ def parse_destination(url: str) -> Destination:
     if fault := _prefix_fault(prefix):
         raise UsageError(f"{fault}: {url!r}", hint=_SHAPE)
     return Destination(bucket, prefix, slash_added)
+
+
+def placeholders(url: str) -> frozenset[str]:
+    """The names in braces in a destination.
+
+    Raises `UsageError` for one that is not known, naming those that are.
+    """
+    used = frozenset(_BRACES.findall(url))
+    unknown = sorted(used - set(PLACEHOLDERS))
+    if unknown:
+        names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise UsageError(
+            f"{{{unknown[0]}}} in {url!r} is not known", hint=f"known are {names}"
+        )
+    return used
+
+
+def expand(url: str, values: Mapping[str, str]) -> str:
+    """The destination with its placeholders replaced; values are taken literally.
+
+    Raises `UsageError` for a placeholder that is unknown or has no value here.
+    """
+    for name in sorted(placeholders(url) - set(values)):
+        raise UsageError(f"{{{name}}} in {url!r} has no value for this model")
+    return _BRACES.sub(lambda found: values[found[1]], url)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from preflight.errors import ImportFailed
 from preflight.progress import human_time
 from preflight.record import JobRecord, RunRecord
+from preflight.screen import Screen
 from preflight.settings import Settings
 from preflight.studio.client import StudioClient
 from preflight.studio.clock import Clock, SystemClock
@@ -19,13 +19,6 @@ from preflight.studio.wait import require_success, wait
 HEARTBEAT = 60.0  # seconds; a job that stays in one state is told of so often
 
 Diagnose = Callable[[ImportJob], list[str]]
-
-
-class Teller(Protocol):
-    """Whom the states are told."""
-
-    def say(self, text: str) -> None:
-        """One line about what happens now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ def studio_client(settings: Settings) -> StudioClient:
 
 
 def submit_once(
-    wanted: Import, api: ImportApi, record: RunRecord, teller: Teller
+    wanted: Import, api: ImportApi, record: RunRecord, screen: Screen
 ) -> ImportJob:
     """Create the job or find the one there is; raises what `submit` raises."""
     with record.timed("submit"):
@@ -65,7 +58,7 @@ def submit_once(
         )
     job, how = submission.job, submission.how
     record.job = job_record(job, how)
-    teller.say(f"job {job.job_id} {how.value}: {job.status}")
+    screen.say(f"job {job.job_id} {how.value}: {job.status}")
     return job
 
 
@@ -73,16 +66,16 @@ def run_import(
     wanted: Import,
     api: ImportApi,
     record: RunRecord,
-    teller: Teller,
+    screen: Screen,
     diagnose: Diagnose | None = None,
 ) -> None:
     """Submit once and wait; only a job that succeeded ends without an exception.
 
     Raises `ImportFailed`, `StillRunning`, and what the API raises.
     """
-    job = submit_once(wanted, api, record, teller)
+    job = submit_once(wanted, api, record, screen)
     if wanted.waiting is not None:
-        finish(job, wanted.waiting, api, record, teller, diagnose)
+        finish(job, wanted.waiting, api, record, screen, diagnose)
     elif job.finished:
         conclude(job, record, diagnose)
 
@@ -92,13 +85,13 @@ def finish(
     waiting: Waiting,
     api: ImportApi,
     record: RunRecord,
-    teller: Teller,
+    screen: Screen,
     diagnose: Diagnose | None = None,
 ) -> None:
     """Wait for the job's end and judge it; raises as `run_import` does."""
     if not job.finished:
         with record.timed("wait"):
-            job = watch(job.job_id, waiting, api, record, teller)
+            job = watch(job.job_id, waiting, api, record, screen)
     conclude(job, record, diagnose)
 
 
@@ -107,7 +100,7 @@ def watch(
     waiting: Waiting,
     api: ImportApi,
     record: RunRecord,
-    teller: Teller,
+    screen: Screen,
 ) -> ImportJob:
     """Look until the job is final; each state is told and kept in the record."""
     clock: Clock = SystemClock()
@@ -116,7 +109,7 @@ def watch(
 
     def seen(job: ImportJob) -> None:
         record.job = job_record(job, how)
-        teller.say(f"job {job.job_id}: {job.status} after {_since(clock, began)}")
+        screen.say(f"job {job.job_id}: {job.status} after {_since(clock, began)}")
 
     return wait(
         lambda: api.get(job_id, attempts=1),

@@ -81,7 +81,9 @@ def consequence(jobs: Sequence[ImportJob]) -> str:
         f"{job.model_name or 'a model'} (job {job.job_id}, {job.status})"
         for job in jobs
     )
-    return f"the platform makes an imported model invalid when its files change: {named}"
+    return (
+        f"the platform makes an imported model invalid when its files change: {named}"
+    )
 
 
 def refuse_if_live(

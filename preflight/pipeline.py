@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
-from preflight.destination import Destination
-from preflight.errors import ConfigurationError, RulesFailed, UsageError
-from preflight.findings import Report, Severity, Unavailable, Verdict, WeightType
-from preflight.model.headers import Broken, Container
+from preflight.destination import Destination, placeholders
+from preflight.diagnosis import Evidence, diagnose
+from preflight.errors import UsageError
+from preflight.findings import Report, Unavailable, Verdict, WeightType
+from preflight.gate import look_before, require_importable
+from preflight.importing import Import, Waiting, run_import, studio_client
+from preflight.lock import only_run
 from preflight.model.inspection import Inspection, Request, inspect
-from preflight.model.scan import TensorValues, scan_file
-from preflight.oss.access import OssAccess, oss_access
-from preflight.oss.bucket import check_bucket
+from preflight.oss.access import CredentialsSource, OssAccess, oss_access
 from preflight.oss.client import BucketClient
+from preflight.oss.inspector import BucketInspector
+from preflight.oss.options import TransferOptions
 from preflight.oss.plan import UploadPlan, plan_upload
-from preflight.oss.transfer import Manifest, transfer
+from preflight.oss.transfer import Manifest
 from preflight.oss.verify import verify
-from preflight.progress import Progress
-from preflight.record import (
-    JobRecord,
-    LeftBehind,
-    RunRecord,
-    UploadedFile,
-    UploadRecord,
+from preflight.record import LeftBehind, RunRecord, UploadedFile, UploadRecord
+from preflight.rules import STATIC_RULES, run_rules
+from preflight.screen import Screen
+from preflight.sending import (
+    Tap,
+    Values,
+    compared_tower,
+    judge,
+    refuse_failed,
+    scan,
+    send,
+    settled,
 )
-from preflight.rules import SCAN_RULES, STATIC_RULES, run_rules
 from preflight.settings import Need, Settings
-from preflight.studio.client import StudioClient
-from preflight.studio.clock import SystemClock
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
-from preflight.studio.submit import How, Submission, submit
-from preflight.studio.wait import require_success, wait
-
-
-class Screen(Protocol):
-    """Where a run tells what it is doing; results do not go this way."""
-
-    def say(self, text: str) -> None:
-        """One line about what happens now."""
-
-    def progress(self) -> Progress:
-        """A fresh progress bar, or whatever stands for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,13 @@ class CheckOptions:
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """What to push where; `timeout` and `poll_interval` in seconds."""
+    """What to push where; `timeout` and `poll_interval` in seconds.
+
+    `again`: import although a job succeeded; `replace`: write under a prefix that a
+    model was imported from; `tag_bucket`: set the tag that an import needs. The
+    destination may hold placeholders. `state`: where the lock against a second run on
+    this machine is kept; `credentials` reads the keys of OSS anew when they ended.
+    """
 
     check: CheckOptions
     destination: Destination
@@ -66,13 +65,29 @@ class PushOptions:
     timeout: float = 3600.0
     poll_interval: float | None = None
     dry_run: bool = False
+    again: bool = False
+    replace: bool = False
+    tag_bucket: bool = False
+    transfer: TransferOptions = field(default_factory=TransferOptions)
+    state: Path | None = None
+    credentials: CredentialsSource | None = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """How to wait for the job; None with --no-wait."""
+        return Waiting(self.timeout, self.poll_interval) if self.wait else None
 
 
-def check(options: CheckOptions, record: RunRecord, screen: Screen) -> Inspection:
-    """Inspect and judge a directory; all findings go into `record.report`.
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A directory before its upload; `rides`: the scan rides on the transfer."""
 
-    Raises `UsageError` when there is no such directory.
-    """
+    found: Inspection
+    sums: Mapping[str, int]
+    rides: bool
+
+
+def _inspect(options: CheckOptions, record: RunRecord) -> Inspection:
     with record.timed("inspect"):
         found = inspect(options.directory, options.request)
     if isinstance(found.weight_type, WeightType):
@@ -81,32 +96,47 @@ def check(options: CheckOptions, record: RunRecord, screen: Screen) -> Inspectio
         record.base_model = found.base.code
     with record.timed("rules"):
         record.report = Report(run_rules(STATIC_RULES, found, found.weight_type))
-    values: tuple[TensorValues, ...] | Unavailable
-    values = Unavailable("not scanned, as --no-scan asks")
-    if options.scan:
-        with record.timed("scan"):
-            values = _scan(found, screen)
-    found = replace(found, values=values)
-    outcomes = run_rules(SCAN_RULES, found, found.weight_type)
-    record.report = record.report.joined(outcomes)
     return found
 
 
-def _scan(found: Inspection, screen: Screen) -> tuple[TensorValues, ...] | Unavailable:
-    if isinstance(found.containers, Unavailable):
-        return found.containers
-    sound: list[Container] = []
-    for container in found.containers:
-        if isinstance(container, Broken):
-            return Unavailable(f"{container.file} is broken")
-        sound.append(container)
-    values: list[TensorValues] = []
-    with screen.progress() as progress:
-        progress.start(sum(c.size for c in sound), "scanning")
-        for container in sound:
-            path = found.directory / container.file
-            values += scan_file(path, container, on_bytes=progress.advance)
-    return tuple(values)
+def check(options: CheckOptions, record: RunRecord, screen: Screen) -> Inspection:
+    """Inspect and judge a directory; all findings go into `record.report`.
+
+    Raises `UsageError` when there is no such directory.
+    """
+    found = _inspect(options, record)
+    if options.scan:
+        _scan(found, record, screen)
+    else:
+        _unscanned(found, record, "not scanned, as --no-scan asks")
+    return found
+
+
+def _scan(found: Inspection, record: RunRecord, screen: Screen) -> Mapping[str, int]:
+    """Judge the values now; the CRC-64s of the files that were read."""
+    with record.timed("scan"):
+        scanned = scan(found, screen)
+        judge(found, record, scanned.values, compared_tower(found))
+    return scanned.sums
+
+
+def _unscanned(found: Inspection, record: RunRecord, reason: str) -> None:
+    judge(found, record, Unavailable(reason), Unavailable(reason))
+
+
+def _look(options: PushOptions, record: RunRecord, screen: Screen) -> _Looked:
+    """Inspect; read the weights only if that must come before the transfer."""
+    found = _inspect(options.check, record)
+    sums: Mapping[str, int] = {}
+    early = options.dry_run or "digest" in placeholders(options.destination.url)
+    if not options.check.scan:
+        _unscanned(found, record, "not scanned, as --no-scan asks")
+    elif record.report.verdict is Verdict.FAIL and not options.dry_run:
+        _unscanned(found, record, "not scanned, as other rules failed")
+    elif early:
+        sums = _scan(found, record, screen)
+    refuse_failed(record)
+    return _Looked(found, sums, rides=options.check.scan and not early)
 
 
 def push(
@@ -118,35 +148,61 @@ def push(
     """
     if not options.dry_run:
         settings.require(Need.OSS, Need.STUDIO)
-    found = check(options.check, record, screen)
-    if record.report.verdict is Verdict.FAIL:
-        raise RulesFailed(
-            "the model would not import as it is",
-            hint="mend what is named above and run the same command again",
-        )
+    looked = _look(options, record, screen)
+    found = looked.found
     request = _import_request(options, found)
     plan = plan_upload(found.walk, options.destination, request.weight_type)
+    destination = settled(options.destination, plan, found, looked.sums)
+    if destination != options.destination:
+        screen.say(f"destination: {destination.url}")
+        options = replace(options, destination=destination)
+        request = replace(request, prefix=destination.prefix)
+        plan = plan_upload(found.walk, destination, request.weight_type)
     record.plan = _plan_record(plan)
     if options.dry_run:
         return
     with ExitStack() as stack:
+        if options.state is not None:
+            where = f"{settings.endpoint.value} {destination.url}"
+            stack.enter_context(only_run(options.state, where))
         bucket = stack.enter_context(
-            BucketClient(_access(settings), options.destination.bucket)
+            BucketClient(
+                bucket_access(settings),
+                destination.bucket,
+                connections=options.transfer.crew + 2,
+                credentials=options.credentials,
+            )
         )
+        inspector = stack.enter_context(
+            BucketInspector(
+                bucket_access(settings),
+                destination.bucket,
+                credentials=options.credentials,
+            )
+        )
+        api = ImportApi(stack.enter_context(studio_client(settings)))
         with record.timed("bucket"):
-            _check_bucket(bucket, settings, record, screen)
+            region, tag = settings.studio_region, options.tag_bucket
+            require_importable(
+                inspector, record, screen, service_region=region, tag=tag
+            )
+        with record.timed("compare"):
+            before = look_before(plan, inspector, api, screen, replace=options.replace)
+            inspector.prove_writable(options.destination.prefix)
         with record.timed("upload"):
-            manifest = _upload(plan, bucket, screen)
+            manifest = _upload(options, looked, plan, bucket, record, screen)
         record.upload = _upload_record(plan, manifest)
         with record.timed("verify"):
             screen.say(f"verifying {len(manifest.objects)} objects")
-            verify(bucket, manifest)
+            verify(bucket, manifest, allow_extra=options.transfer.allow_extra)
         record.upload = replace(record.upload, verified=True)
-        studio = stack.enter_context(studio_client(settings))
-        _import(options, request, ImportApi(studio), record, screen)
+        contents = before.contents(inspector.snapshot(options.destination.prefix))
+        wanted = Import(request, contents, options.waiting, again=options.again)
+        _import(options, wanted, settings, api, record, screen)
 
 
-def _access(settings: Settings) -> OssAccess:
+def bucket_access(settings: Settings) -> OssAccess:
+    """The keys, region and endpoint of OSS that the settings name."""
     return oss_access(
         settings.access_key_id.value,
         settings.access_key_secret.value,
@@ -154,11 +210,6 @@ def _access(settings: Settings) -> OssAccess:
         region=settings.region.value,
         endpoint=settings.endpoint.value,
     )
-
-
-def studio_client(settings: Settings) -> StudioClient:
-    """A client for Model Studio with the settings' key and address."""
-    return StudioClient(settings.base_url.value, settings.api_key.value)
 
 
 def _import_request(options: PushOptions, found: Inspection) -> ImportRequest:
@@ -178,69 +229,39 @@ def _import_request(options: PushOptions, found: Inspection) -> ImportRequest:
     )
 
 
-def _check_bucket(
-    bucket: BucketClient, settings: Settings, record: RunRecord, screen: Screen
-) -> None:
-    issues = check_bucket(bucket, service_region=settings.studio_region)
-    for issue in issues:
-        if issue.severity is Severity.WARNING:
-            record.notes.append(f"warning: {issue.message}")
-            screen.say(f"warning: {issue.message}")
-    wrong = [issue for issue in issues if issue.severity is Severity.ERROR]
-    if wrong:
-        raise ConfigurationError(
-            "; ".join(issue.message for issue in wrong),
-            hint="; ".join(issue.hint for issue in wrong if issue.hint),
-        )
+def _upload(
+    options: PushOptions,
+    looked: _Looked,
+    plan: UploadPlan,
+    bucket: BucketClient,
+    record: RunRecord,
+    screen: Screen,
+) -> Manifest:
+    def judged(values: Values) -> None:
+        judge(looked.found, record, values, compared_tower(looked.found))
+        refuse_failed(record)
 
-
-def _upload(plan: UploadPlan, bucket: BucketClient, screen: Screen) -> Manifest:
-    screen.say(f"uploading {len(plan.items)} files to {plan.destination.url}")
-    with screen.progress() as progress:
-        progress.start(plan.total_bytes, "uploading")
-        return transfer(plan, bucket, on_bytes=progress.advance)
+    tap = Tap(looked.found, plan) if looked.rides else None
+    return send(plan, bucket, screen, options=options.transfer, tap=tap, judged=judged)
 
 
 def _import(
     options: PushOptions,
-    request: ImportRequest,
+    wanted: Import,
+    settings: Settings,
     api: ImportApi,
     record: RunRecord,
     screen: Screen,
 ) -> None:
-    with record.timed("submit"):
-        submission = submit(api, request, clock=SystemClock())
-    job, how = submission.job, submission.how
-    record.job = _job_record(job, how)
-    screen.say(f"job {job.job_id} {how.value}: {job.status}")
-    if options.wait and not job.finished:
-        with record.timed("wait"):
-            job = _wait(options, submission, api, record, screen)
-    if job.finished:
-        require_success(job)
+    def why(job: ImportJob) -> list[str]:
+        files = record.upload.files if record.upload else ()
+        evidence = Evidence(options.destination, wanted.request.weight_type, files)
+        access, bucket = bucket_access(settings), options.destination.bucket
+        with BucketInspector(access, bucket, credentials=options.credentials) as again:
+            region = settings.studio_region
+            return diagnose(job, evidence, again, service_region=region)
 
-
-def _wait(
-    options: PushOptions,
-    submission: Submission,
-    api: ImportApi,
-    record: RunRecord,
-    screen: Screen,
-) -> ImportJob:
-    job_id = submission.job.job_id
-
-    def seen(job: ImportJob) -> None:
-        record.job = _job_record(job, submission.how)
-        screen.say(f"job {job.job_id}: {job.status}")
-
-    return wait(
-        lambda: api.get(job_id, attempts=1),
-        limit=options.timeout,
-        clock=SystemClock(),
-        interval=options.poll_interval,
-        on_state=seen,
-        job_id=job_id,
-    )
+    run_import(wanted, api, record, screen, why)
 
 
 def _plan_record(plan: UploadPlan) -> UploadRecord:
@@ -252,47 +273,3 @@ def _plan_record(plan: UploadPlan) -> UploadRecord:
 def _upload_record(plan: UploadPlan, manifest: Manifest) -> UploadRecord:
     files = tuple(UploadedFile(o.key, o.size, o.crc64) for o in manifest.objects)
     return replace(_plan_record(plan), files=files)
-
-
-def _job_record(job: ImportJob, how: How) -> JobRecord:
-    return JobRecord(
-        job.job_id,
-        job.status,
-        job.model_name,
-        job.display_name,
-        job.error_code,
-        job.request_id,
-        how.value,
-    )
-
-
-def wait_for_job(
-    job_id: str,
-    settings: Settings,
-    record: RunRecord,
-    screen: Screen,
-    *,
-    limits: tuple[float, float | None],
-) -> None:
-    """Wait for a job of an earlier run; `limits` are time-out and interval in seconds.
-
-    Raises `ImportFailed` when it failed and `StillRunning` when time ran out.
-    """
-    settings.require(Need.STUDIO)
-    timeout, interval = limits
-
-    def seen(job: ImportJob) -> None:
-        record.job = _job_record(job, How.JOINED)
-        screen.say(f"job {job.job_id}: {job.status}")
-
-    with studio_client(settings) as client, record.timed("wait"):
-        api = ImportApi(client)
-        job = wait(
-            lambda: api.get(job_id, attempts=1),
-            limit=timeout,
-            clock=SystemClock(),
-            interval=interval,
-            on_state=seen,
-            job_id=job_id,
-        )
-    require_success(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 LINE_SECONDS = 30.0  # a log that is read later needs no more
+JSON_SECONDS = 1.0
 
 
 class ProgressMode(str, Enum):
@@ -20,6 +22,7 @@ class ProgressMode(str, Enum):
     AUTO = "auto"
     BAR = "bar"
     LINES = "lines"
+    JSON = "json"
     OFF = "off"
 
 
@@ -175,6 +178,52 @@ class LineProgress(Progress):
         self._stream.flush()
 
 
+class JsonProgress(Progress):
+    """A JSON object a line, for programs: stage, done and total bytes, seconds.
+
+    One at each stage's start and end, and one a second in between.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self._stream, self._clock = stream, clock
+        self._label, self._total, self._done = "", 0, 0
+        self._began = self._spoke = 0.0
+        self._lock = Lock()
+
+    def start(self, total: int, label: str) -> None:
+        """Begin a stage and say so."""
+        self.finish()
+        with self._lock:
+            self._label, self._total, self._done = label, total, 0
+            self._began = self._clock()
+            self._say()
+
+    def advance(self, count: int) -> None:
+        """Count; say it when the last time is long enough ago."""
+        with self._lock:
+            self._done += count
+            if self._label and self._clock() - self._spoke >= JSON_SECONDS:
+                self._say()
+
+    def finish(self) -> None:
+        """Say how far the stage came."""
+        with self._lock:
+            if self._label:
+                self._say()
+                self._label = ""
+
+    def _say(self) -> None:
+        self._spoke = self._clock()
+        line = {
+            "stage": self._label,
+            "done": self._done,
+            "total": self._total,
+            "seconds": round(self._spoke - self._began, 3),
+        }
+        self._stream.write(json.dumps(line) + "\n")
+        self._stream.flush()
+
+
 def make_progress(
     mode: ProgressMode = ProgressMode.AUTO,
     *,
@@ -187,4 +236,6 @@ def make_progress(
         mode = ProgressMode.BAR if out.isatty() else ProgressMode.LINES
     if mode is ProgressMode.OFF:
         return NoProgress()
+    if mode is ProgressMode.JSON:
+        return JsonProgress(out, clock)
     return BarProgress(out) if mode is ProgressMode.BAR else LineProgress(out, clock)

@@ -59,6 +59,11 @@ class JobRecord:
     request_id: str = ""
     how: str = ""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the model is imported; one page of the service spells it right."""
+        return self.status.upper() in ("SUCCESSED", "SUCCEEDED")
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
@@ -87,6 +92,7 @@ class RunRecord:
     notes: list[str] = field(default_factory=list)
     dry_run: bool = False
     sandbox: bool = False
+    service: str = ""  # base URL of Model Studio
     exit_code: int = 0
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 

@@ -21,6 +21,7 @@ class Terminal:
     """Standard error as the screen that the pipeline talks to; results elsewhere."""
 
     quiet: bool = False
+    mode: ProgressMode = ProgressMode.AUTO
 
     def say(self, text: str) -> None:
         """One line on standard error, unless --quiet."""
@@ -50,7 +51,7 @@ class Terminal:
 
     def progress(self) -> Progress:
         """A bar on a terminal, a line now and then elsewhere."""
-        return make_progress(ProgressMode.OFF if self.quiet else ProgressMode.AUTO)
+        return make_progress(ProgressMode.OFF if self.quiet else self.mode)
 
 
 def discard(stream: TextIO | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ class Run:
         return lines[starts[0] :]
 
 
-def tiny_adapter(directory: Path, **other: Any) -> Path:
+def tiny_adapter(directory: Path, **other: Any) -> Path:  # noqa: ANN401
     """An adapter of Qwen3-8B in two layers, 1.7 MB, without a fault."""
     return build_adapter(directory, base="qwen3-8b", tiny=True, **other)
 
@@ -104,6 +105,15 @@ def environment(home: Path, values: Mapping[str, str] | None = None) -> dict[str
 def command(*argv: object) -> list[str]:
     """`python -m preflight` with these words."""
     return [sys.executable, "-m", "preflight", *map(str, argv)]
+
+
+def unprivileged(words: list[str]) -> list[str]:
+    """The same process without root's right to read and write everything."""
+    if os.geteuid() != 0:
+        return words
+    if shutil.which("setpriv") is None:
+        pytest.skip("this is root, and there is no setpriv")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
 
 
 def run(words: list[str], env: Mapping[str, str]) -> Run:

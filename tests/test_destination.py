@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.destination import MAX_KEY_BYTES, Destination, parse_destination
+from preflight.destination import (
+    MAX_KEY_BYTES,
+    PLACEHOLDERS,
+    Destination,
+    expand,
+    parse_destination,
+    placeholders,
+)
 from preflight.errors import UsageError
 
 
@@ -81,3 +88,35 @@ def test_the_prefix_is_limited_in_bytes(letter: str) -> None:
     parse_destination(f"oss://abc/{letter * most}")
     with pytest.raises(UsageError, match="at most 1023"):
         parse_destination(f"oss://abc/{letter * (most + 1)}")
+
+
+@pytest.mark.parametrize(
+    ("url", "expanded"),
+    [
+        ("oss://abc/models/", "oss://abc/models/"),
+        ("oss://abc/{name}/", "oss://abc/my-model/"),
+        ("oss://abc/{base}/{name}-{digest}/", "oss://abc/qwen3-8b/my-model-c0ffee/"),
+        ("oss://abc/{name}{name}", "oss://abc/my-modelmy-model"),
+        ("oss://abc/a}b{c/", "oss://abc/a}b{c/"),
+    ],
+)
+def test_placeholders_are_filled(url: str, expanded: str) -> None:
+    values = {"name": "my-model", "base": "qwen3-8b", "digest": "c0ffee"}
+    assert expand(url, values) == expanded
+
+
+def test_a_value_is_not_looked_at_again() -> None:
+    assert expand("oss://abc/{name}/", {"name": "{digest}"}) == "oss://abc/{digest}/"
+
+
+@pytest.mark.parametrize("name", ["step", "", "Name", "name "])
+def test_an_unknown_placeholder_names_the_known_ones(name: str) -> None:
+    with pytest.raises(UsageError, match="is not known") as caught:
+        expand(f"oss://abc/{{{name}}}/", {"name": "a"})
+    assert all(f"{{{known}}}" in caught.value.hint for known in PLACEHOLDERS)
+
+
+def test_a_placeholder_without_a_value() -> None:
+    assert placeholders("oss://abc/{base}-{date}/") == {"base", "date"}
+    with pytest.raises(UsageError, match="has no value"):
+        expand("oss://abc/{base}/", {"name": "a"})

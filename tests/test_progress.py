@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -40,6 +41,20 @@ def test_lines_come_every_thirty_seconds_and_at_the_end() -> None:
         "upload: 2.0 MB of 4.0 MB (50%), 50.0 kB/s, about 40 s left",
         "upload: 4.0 MB of 4.0 MB (100%), 50.0 kB/s",
         "upload: 4.0 MB of 4.0 MB (100%) after 1 min 20 s",
+    ]
+
+
+def test_json_lines_for_programs() -> None:
+    out, clock = io.StringIO(), Clock()
+    with make_progress(ProgressMode.JSON, stream=out, clock=clock) as progress:
+        progress.start(1000, "uploading")
+        for _ in range(4):  # the second one is told: a second has passed
+            clock.now += 0.5
+            progress.advance(100)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert lines == [
+        {"stage": "uploading", "done": done, "total": 1000, "seconds": seconds}
+        for done, seconds in [(0, 0.0), (200, 1.0), (400, 2.0), (400, 2.0)]
     ]
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
+from dataclasses import replace
 
 from preflight.arguments import Namespace
-from preflight.destination import parse_destination
+from preflight.commands.given import read_settings
+from preflight.destination import parse_destination, placeholders
 from preflight.errors import UsageError
 from preflight.findings import Verdict, WeightType
 from preflight.model.inspection import Request
-from preflight.pipeline import CheckOptions, PushOptions, check, push
-from preflight.record import RunRecord
-from preflight.settings import load_settings
+from preflight.oss.options import TransferOptions
+from preflight.pipeline import CheckOptions, PushOptions, bucket_access, check, push
+from preflight.progress import ProgressMode
+from preflight.record import RunRecord, state_directory
+from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 
 
@@ -44,11 +46,20 @@ def cmd_push(args: Namespace, record: RunRecord, screen: Terminal) -> None:
         _push(args, args.destination, dict(os.environ), record, screen)
 
 
+def _transfer_options(args: Namespace) -> TransferOptions:
+    return TransferOptions(
+        workers=args.workers,
+        part_size=args.part_size,
+        bandwidth=args.bandwidth_limit,
+        restart=args.restart,
+        allow_extra=args.allow_extra,
+    )
+
+
 def _push_to_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     from preflight.sandbox import Sandbox
 
-    name = re.sub(r"[^\w.-]+", "-", args.model_dir.resolve().name) or "model"
-    url = args.destination or f"oss://preflight-sandbox/models/{name}/"
+    url = args.destination or "oss://preflight-sandbox/models/{name}/"
     with Sandbox(seed_bucket=parse_destination(url).bucket) as box:
         screen.say(f"sandbox: OSS at {box.oss_url}, Model Studio at {box.studio_url}")
         args.poll_interval = 0.2 if args.poll_interval is None else args.poll_interval
@@ -64,8 +75,16 @@ def _push(
 ) -> None:
 
     destination = parse_destination(url)
+    placeholders(url)  # an unknown one is told before the directory is read
     if destination.slash_added:
         screen.say(f"added the closing slash: {destination.url}")
+    screen = replace(screen, mode=ProgressMode(args.progress))
+    needs = () if args.dry_run else (Need.OSS, Need.STUDIO)
+
+    def read() -> Settings:
+        return read_settings(args, screen, needs=needs, environ=environ)
+
+    settings = read()
     options = PushOptions(
         _check_options(args),
         destination,
@@ -74,5 +93,12 @@ def _push(
         timeout=args.timeout,
         poll_interval=args.poll_interval,
         dry_run=args.dry_run,
+        again=args.again,
+        replace=args.replace,
+        tag_bucket=args.tag_bucket,
+        transfer=_transfer_options(args),
+        state=state_directory(os.environ),
+        credentials=lambda: bucket_access(read()).keys,
     )
-    push(options, load_settings(environ, home=Path.home()), record, screen)
+    record.service = settings.base_url.value
+    push(options, settings, record, screen)

@@ -31,8 +31,9 @@ def hub_cache() -> Path:
 
     https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
     """
-    if named := os.environ.get("HF_HUB_CACHE"):
-        return Path(named).expanduser()
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if named := os.environ.get(variable):
+            return Path(named).expanduser()
     if home := os.environ.get("HF_HOME"):
         return Path(home).expanduser() / "hub"
     return _user_cache() / "huggingface" / "hub"
@@ -63,7 +64,9 @@ def _modelscope(hub_id: str) -> Iterator[Path]:
     organisation, _, name = hub_id.partition("/")
     named = os.environ.get("MODELSCOPE_CACHE")
     # Without the variable the root has a folder `hub` (modelscope, file_utils.py).
-    root = Path(named).expanduser() if named else Path("~/.cache/modelscope").expanduser()
+    root = (
+        Path(named).expanduser() if named else Path("~/.cache/modelscope").expanduser()
+    )
     for below in ("hub/models", "models", "hub", ""):
         for leaf in (name.replace(".", "___"), name):
             yield root / below / organisation / leaf

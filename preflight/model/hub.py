@@ -49,21 +49,33 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
 
 
 def _download(api: HfApi, hub_id: str) -> Path:
+    from huggingface_hub import hf_hub_url
+
+    # A download tries for 20 s and more where there is no network; this asks once.
+    url = hf_hub_url(hub_id, CONFIG, endpoint=api.endpoint)
+    api.get_hf_file_metadata(url=url, timeout=SECONDS)
+    config = _one(api, hub_id, CONFIG)
+    for name in (TOKENIZER, TOKENIZER_CONFIG, *TEMPLATE_FILES):
+        _one_if_any(api, hub_id, name)
+    return config.parent
+
+
+def _one(api: HfApi, hub_id: str, name: str) -> Path:
+    folder = hub_cache()
+    return Path(
+        api.hf_hub_download(hub_id, name, cache_dir=folder, etag_timeout=SECONDS)
+    )
+
+
+def _one_if_any(api: HfApi, hub_id: str, name: str) -> None:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    config = api.hf_hub_download(
-        hub_id, CONFIG, cache_dir=hub_cache(), etag_timeout=SECONDS
-    )
-    for name in (TOKENIZER, TOKENIZER_CONFIG, *TEMPLATE_FILES):
-        try:
-            api.hf_hub_download(
-                hub_id, name, cache_dir=hub_cache(), etag_timeout=SECONDS
-            )
-        except LocalEntryNotFoundError:  # no answer, which is another matter
-            raise
-        except EntryNotFoundError:
-            continue
-    return Path(config).parent
+    try:
+        _one(api, hub_id, name)
+    except LocalEntryNotFoundError:  # no answer, which is another matter
+        raise
+    except EntryNotFoundError:
+        return
 
 
 def _shapes(api: HfApi, hub_id: str) -> Shapes:
@@ -78,7 +90,7 @@ def _shapes(api: HfApi, hub_id: str) -> Shapes:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No progress bars: the files are small and the screen is somebody else's."""
-    from huggingface_hub.utils import (
+    from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,
         enable_progress_bars,

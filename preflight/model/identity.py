@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.identity import Identity, Match, identify
 from preflight.findings import Unavailable, WeightType
-from preflight.model.configs import JsonObject, read_text
-from preflight.model.files import FileEntry
+from preflight.model.configs import JsonObject
 
 # File and field in which trainers name the base, the most telling first.
 # args.json is ms-swift's own record of a run.
@@ -21,14 +19,6 @@ _ADAPTER_FIELDS = (
     ("args.json", "model_id_or_path"),
 )
 _FULL_FIELDS = (("config.json", "_name_or_path"), *_ADAPTER_FIELDS[1:])
-_CARD, _ARGUMENTS = "README.md", "training_args.yaml"  # the latter LLaMA-Factory's
-# Of YAML just what these two are written with: a plain or quoted word, or the first
-# item of a list.
-_VALUE = r":[ \t]*(?:\n[ \t]*-[ \t]*)?([\"']?)([^\s\"'#\[\]{}]+)\1[ \t]*$"
-_CARD_FIELD = re.compile("^base_model" + _VALUE, re.MULTILINE)
-_ARGUMENT = re.compile("^model_name_or_path" + _VALUE, re.MULTILINE)
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---", re.DOTALL | re.MULTILINE)
-_TEXT_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,49 +32,26 @@ class BaseClaim:
 def read_claim(
     documents: Mapping[str, JsonObject | Unavailable],
     weight_type: WeightType | Unavailable,
-    files: Mapping[str, FileEntry] | None = None,
 ) -> BaseClaim:
-    """The first field that names a known model, else the first that names any.
+    """The first field that names a model, else the first that says anything.
 
-    The model card and LLaMA-Factory's arguments are looked at where the JSON files
-    name no known model.
+    The model card is not asked: trainers fill it from the same value, people by hand.
     """
     first = BaseClaim()
-    for where, value in _names(documents, weight_type, files or {}):
-        claim = BaseClaim(where, identify(value))
-        if claim.identity and claim.identity.match in _KNOWN:
+    fields = _ADAPTER_FIELDS if weight_type is WeightType.LORA else _FULL_FIELDS
+    for name, field in fields:
+        document = documents.get(name)
+        value = document.get(field) if isinstance(document, Mapping) else None
+        if not isinstance(value, str) or not value.strip():
+            continue
+        claim = BaseClaim(f"{name}: {field}", identify(value))
+        if claim.identity and claim.identity.match is not Match.CANNOT_TELL:
             return claim
         first = claim if first.identity is None else first
     return first
 
 
 _KNOWN = (Match.IMPORTABLE, Match.RELATIVE)
-
-
-def _names(
-    documents: Mapping[str, JsonObject | Unavailable],
-    weight_type: WeightType | Unavailable,
-    files: Mapping[str, FileEntry],
-) -> Iterator[tuple[str, str]]:
-    fields = _ADAPTER_FIELDS if weight_type is WeightType.LORA else _FULL_FIELDS
-    for name, field in fields:
-        document = documents.get(name)
-        value = document.get(field) if isinstance(document, Mapping) else None
-        if isinstance(value, str) and value.strip():
-            yield f"{name}: {field}", value
-    text = _text(files.get(_ARGUMENTS))
-    if found := _ARGUMENT.search(text):
-        yield f"{_ARGUMENTS}: model_name_or_path", found[2]
-    card = _FRONT_MATTER.match(_text(files.get(_CARD)).replace("\r\n", "\n"))
-    if card and (found := _CARD_FIELD.search(card[1])):
-        yield f"{_CARD}: base_model", found[2]
-
-
-def _text(entry: FileEntry | None) -> str:
-    if entry is None or not entry.is_file or entry.size > _TEXT_LIMIT:
-        return ""
-    text = read_text(entry.path, entry.name, _TEXT_LIMIT)
-    return "" if isinstance(text, Unavailable) else text
 
 
 def named_path(claim: BaseClaim) -> Path | None:

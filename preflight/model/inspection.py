@@ -26,9 +26,9 @@ from preflight.model.likely import likely_bases
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.pointers import find_pointers
 from preflight.model.reference import Reference, find_reference
+from preflight.model.scan import TensorValues
 from preflight.model.templates import Template, read_templates
 from preflight.model.text import printable
-from preflight.model.scan import TensorValues
 from preflight.model.tower import TowerComparison
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -41,6 +41,7 @@ _ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
 _FULL_LIKE = re.compile(
     r"^(pytorch_)?model.*\.(safetensors|bin)$|^model\.safetensors\."
 )
+_TRAINERS_RECORDS = ("args.json",)  # ms-swift's, in which the base is named
 _NOT_SCANNED = Unavailable("the values were not scanned")
 
 
@@ -144,8 +145,13 @@ def _read_documents(
     return {
         name: read_json_object(entry.path, name, limit=_LIMITS.get(name, 16 << 20))
         for name, entry in names.items()
-        if name.endswith(".json") and entry.is_file
+        if name.endswith(".json") and entry.is_file and _is_read(name)
     }
+
+
+def _is_read(name: str) -> bool:
+    """Whether any rule reads this file; a data set beside the model is left alone."""
+    return name in _TRAINERS_RECORDS or any(role_of(name, kind) for kind in WeightType)
 
 
 def _document(
@@ -184,7 +190,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         for entry in weight_files(names, weight_type)
     ) or Unavailable("there are no safetensors weights to read")
     tensors = _all_tensors(containers)
-    claim = read_claim(documents, weight_type, names)
+    claim = read_claim(documents, weight_type)
     asked = request.base_model or named_by(request.base_dir, claim)
     requested, base = choose_base(asked, claim)
     config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
@@ -194,7 +200,8 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     elif asked is not None:
         candidates = ()
     else:
-        candidates = likely_bases(claim, config, tensors, lora)
+        figures = _figures(config, request.base_dir)
+        candidates = likely_bases(claim, figures, tensors, lora)
     compared = candidates[0] if len(candidates) == 1 else base
     return Inspection(
         directory=directory,
@@ -225,6 +232,15 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
             from_hub=request.base_from_hub,
         ),
     )
+
+
+def _figures(
+    config: JsonObject | Unavailable, base_dir: Path | None
+) -> JsonObject | Unavailable:
+    """The config to know the base by: an adapter's own, else the given base's."""
+    if base_dir is None or not isinstance(config, Unavailable):
+        return config
+    return read_json_object(base_dir / "config.json", "config.json")
 
 
 def _lora(

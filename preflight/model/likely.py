@@ -48,9 +48,7 @@ def likely_bases(
     return () if isinstance(tensors, Unavailable) else _most_alike(tensors, bases)
 
 
-def _resembling(
-    config: JsonObject, bases: tuple[BaseModel, ...]
-) -> list[BaseModel]:
+def _resembling(config: JsonObject, bases: tuple[BaseModel, ...]) -> list[BaseModel]:
     return [base for base in bases if resembles(config, base)]
 
 

@@ -13,6 +13,8 @@ _KEY = re.compile(
     r"^(?P<module>.*?)\.?lora_(?P<embedding>embedding_)?(?P<half>[AB])(?P<suffix>\..*)?$"
 )
 
+_LONGEST_NAME = 2000  # characters; beyond it a name is nobody's, and slow to match
+
 
 @dataclass(frozen=True, slots=True)
 class LoraTensor:
@@ -72,7 +74,7 @@ def lora_view(tensors: Iterable[Tensor]) -> LoraView:
     halves: list[LoraTensor] = []
     others: list[Tensor] = []
     for tensor in tensors:
-        match = _KEY.match(tensor.name)
+        match = _KEY.match(tensor.name) if len(tensor.name) < _LONGEST_NAME else None
         if match is None:
             others.append(tensor)
             continue

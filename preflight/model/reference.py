@@ -96,9 +96,7 @@ def _shapes(containers: tuple[Container, ...]) -> Shapes:
     return {t.name: t.shape for c in containers for t in c.tensors}
 
 
-def _containers(
-    directory: Path, origin: str
-) -> tuple[Container, ...] | Unavailable:
+def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavailable:
     """All weight files of the base, if none is missing or broken."""
     found: list[Container] = []
     for path in sorted(directory.glob("model*.safetensors")):

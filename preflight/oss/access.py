@@ -50,9 +50,7 @@ class OssAccess:
     @property
     def keys(self) -> OssKeys:
         """The key pair alone."""
-        return OssKeys(
-            self.access_key_id, self.access_key_secret, self.security_token
-        )
+        return OssKeys(self.access_key_id, self.access_key_secret, self.security_token)
 
     def with_keys(self, keys: OssKeys) -> OssAccess:
         """The same place, reached with other keys."""

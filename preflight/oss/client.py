@@ -188,6 +188,8 @@ class BucketClient:
         try:
             return self._send(f"put {key}", make, put)[1].crc
         except Occupied:  # by whom? by us, if the answer to a first attempt was lost
+            if not forbid_overwrite:
+                raise
             body = make()
             while body.read(-1):
                 pass

@@ -55,6 +55,9 @@ def clock_offset(date: str) -> float | None:
 class BucketInspector(BucketClient):
     """The calls that only checks need; of them `set_tag` alone changes anything."""
 
+    def __enter__(self) -> BucketInspector:
+        return self
+
     def details(self) -> BucketDetails:
         """Region, storage class, access control and versioning of the bucket."""
         found = self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
@@ -64,7 +67,7 @@ class BucketInspector(BucketClient):
             info,
             str(getattr(found.acl, "grant", "") or ""),
             str(found.versioning_status or ""),
-            _offset(found),
+            self._ring.ahead or _offset(found),
         )
 
     def snapshot(self, prefix: str) -> Mapping[str, Stored]:
@@ -110,7 +113,7 @@ class BucketInspector(BucketClient):
                     answer.resp.response.close()
 
         try:
-            return self._retry.call(attempt)
+            return self._retried(attempt)
         except Missing:
             return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from preflight.oss.access import CredentialsSource, OssKeys
 
@@ -61,7 +61,11 @@ def signer(ring: KeyRing) -> ProviderAuthV4:
         """oss2 reads the machine's clock; this one adds the offset once it is known."""
 
         def _sign_request(
-            self, req: Request, bucket_name: str, key: str, extra: Any = None
+            self,
+            req: Request,
+            bucket_name: str,
+            key: str,
+            extra: list[str] | None = None,
         ) -> None:
             super()._sign_request(req, bucket_name, key, extra)
             if not ring.ahead:

@@ -21,7 +21,8 @@ _BLOB_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 class UploadItem:
     """One object to be: `source` is a local file or the bytes themselves.
 
-    `size` in bytes; `mtime_ns` and `inode` as they were when the plan was made.
+    `size` in bytes; `mtime_ns` and `inode` as they were when the plan was made; `role`
+    decides when it becomes visible.
     """
 
     key: str
@@ -30,6 +31,7 @@ class UploadItem:
     source: Path | bytes
     mtime_ns: int = 0
     inode: int = 0
+    role: Role = Role.SUPPORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def _obstacle(entry: FileEntry) -> str:
     return ""
 
 
-def _item(entry: FileEntry, destination: Destination) -> UploadItem:
+def _item(entry: FileEntry, destination: Destination, role: Role) -> UploadItem:
     # Leaving such a file out would upload a model that lacks it: better to stop.
     if obstacle := _obstacle(entry):
         raise UsageError(
@@ -82,20 +84,21 @@ def _item(entry: FileEntry, destination: Destination) -> UploadItem:
         )
     key = destination.key(entry.name)
     return UploadItem(
-        key, entry.name, entry.size, entry.path, entry.mtime_ns, entry.inode
+        key, entry.name, entry.size, entry.path, entry.mtime_ns, entry.inode, role
     )
 
 
 def _generated_items(
     generated: Mapping[str, bytes], destination: Destination, weight_type: WeightType
 ) -> list[UploadItem]:
-    for name in generated:
-        if role_of(name, weight_type) is None:
+    items = []
+    for name, data in generated.items():
+        role = role_of(name, weight_type)
+        if role is None:
             raise PreflightError(f"generated {name!r} is not on the allow-list")
-    return [
-        UploadItem(destination.key(name), name, len(data), data)
-        for name, data in generated.items()
-    ]
+        key = destination.key(name)
+        items.append(UploadItem(key, name, len(data), data, role=role))
+    return items
 
 
 def _check_keys(items: Iterable[UploadItem]) -> None:
@@ -116,10 +119,10 @@ def _check_keys(items: Iterable[UploadItem]) -> None:
             )
 
 
-def _in_order(items: list[UploadItem], weight_type: WeightType) -> list[UploadItem]:
+def _in_order(items: list[UploadItem]) -> list[UploadItem]:
     def rank(item: UploadItem) -> tuple[int, int, str]:
-        role = role_of(item.name, weight_type) or Role.SUPPORT
-        return _RANKS[role], -item.size if role is Role.WEIGHTS else 0, item.name
+        weights = item.role is Role.WEIGHTS
+        return _RANKS[item.role], -item.size if weights else 0, item.name
 
     return sorted(items, key=rank)
 
@@ -146,13 +149,11 @@ def plan_upload(
             reason = "link to a directory"
         elif entry.name in made:
             reason = "replaced by a generated file"
-        elif role_of(entry.name, weight_type) is not None:
-            items.append(_item(entry, destination))
+        elif role := role_of(entry.name, weight_type):
+            items.append(_item(entry, destination, role))
             continue
         else:
             reason = why_excluded(entry.name)
         excluded.append(Excluded(entry.name, entry.size, reason))
     _check_keys(items)
-    return UploadPlan(
-        destination, tuple(_in_order(items, weight_type)), tuple(excluded)
-    )
+    return UploadPlan(destination, tuple(_in_order(items)), tuple(excluded))

@@ -1,28 +1,77 @@
-"""Send a plan's files one after the other; each byte is summed and compared."""
+"""The transfer: every byte read once, nothing visible before everything is right.
+
+All files of a plan are cut into parts, and the parts of all files are one queue, done
+by a few threads. When every part is in the bucket and right, `before_publish` has the
+last word; then the uploads are completed, weights first, the key configs last.
+
+The bucket is the checkpoint. Parts and objects that an earlier run left, killed at any
+moment and on any machine, are compared with the local bytes and not sent again. Two
+runs on two machines at once come to the right end, too: they take up the same upload
+when the second finds one; parts are the same whoever sends them; an upload that the
+other one completed or aborted is looked for again (a few times), and an object that
+appeared meanwhile is accepted only if its size and CRC-64 are the expected ones. On one
+machine `preflight.lock` keeps the second run out.
+
+What a network failure, a kill or Ctrl-C leaves stays for the next run. A finding, a
+changed file or a refusal takes everything back that is not yet visible.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from preflight.catalog.uploadable import Role
 from preflight.destination import Destination
-from preflight.errors import PreflightError, UsageError
-from preflight.oss.answers import Part
-from preflight.oss.client import BucketClient
-from preflight.oss.crc import crc64
+from preflight.errors import (
+    PreflightError,
+    RulesFailed,
+    SourceChanged,
+    TransferError,
+    UsageError,
+    VerificationFailed,
+)
+from preflight.oss.client import PROBE_PREFIX, BucketClient
+from preflight.oss.crew import Crew, Job
+from preflight.oss.faults import KeysExpired, PermissionMissing, Refused
+from preflight.oss.options import (
+    MAX_PART,
+    MIB,
+    PART,
+    TransferOptions,
+    part_size,
+    wanted_part,
+)
 from preflight.oss.plan import UploadItem, UploadPlan
-from preflight.oss.source import BytesBody, OpenSource, SliceBody, Stamp, open_source
+from preflight.oss.staging import OnBlock, StagedFile, Tools, WholeFile, check_path
+from preflight.oss.survey import Survey, take_survey
+from preflight.oss.throttle import Throttle
 
-MIB = 1 << 20
-PART = 16 * MIB
-MULTIPART_FROM = 32 * MIB  # smaller files are put in one piece
-FEW_PARTS = 1_000
-# https://www.alibabacloud.com/help/en/oss/user-guide/multipart-upload, read 2026-11
-MAX_PARTS = 10_000
-MAX_PART = 5 * 1024 * MIB
+__all__ = [
+    "MAX_PART",
+    "MULTIPART_FROM",
+    "PART",
+    "Manifest",
+    "TransferOptions",
+    "UploadedObject",
+    "part_size",
+    "transfer",
+]
+
+MULTIPART_FROM = MIB  # smaller files, but for weights, wait in memory
+_ROUNDS = 4  # how often a file is taken up again whose upload went away
+
+# What takes everything back; after all else the parts stay for the next run.
+_FINAL = (
+    RulesFailed,
+    SourceChanged,
+    PermissionMissing,
+    Refused,
+    UsageError,
+    VerificationFailed,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -44,101 +93,178 @@ class Manifest:
     objects: tuple[UploadedObject, ...]
 
 
-def part_size(size: int) -> int:
-    """Bytes a part for a file of `size` bytes: doubled until 1,000 parts do.
-
-    Raises `UsageError` for a file that OSS cannot hold.
-    """
-    part = PART
-    while size > part * FEW_PARTS and part * 2 <= MAX_PART:
-        part *= 2
-    if size > part * MAX_PARTS:
-        raise UsageError(f"a file of {size} bytes is larger than OSS allows")
-    return part
+def _is_staged(item: UploadItem) -> bool:
+    if isinstance(item.source, bytes) or not item.size:
+        return False
+    return item.role is Role.WEIGHTS or item.size >= MULTIPART_FROM
 
 
-def _is_stored(
-    client: BucketClient, item: UploadItem, sum_up: Callable[[], int]
-) -> int:
-    """The item's CRC-64 when OSS already holds these bytes, else -1."""
-    head = client.head(item.key)
-    if head is None or head.size != item.size or head.crc64 is None:
-        return -1
-    return head.crc64 if head.crc64 == sum_up() else -1
+class _Transfer:
+    """One plan on its way."""
 
+    def __init__(self, plan: UploadPlan, survey: Survey, tools: Tools) -> None:
+        self._plan, self._survey, self._tools = plan, survey, tools
+        self._client, self._crew = tools.client, tools.crew
+        self._staged: list[StagedFile] = []
+        self._whole: list[WholeFile] = []
+        for item in plan.items:
+            listed = survey.objects.get(item.key)
+            if _is_staged(item):
+                self._staged.append(StagedFile(item, tools, listed))
+            else:
+                self._whole.append(WholeFile(item, tools, listed))
+        self._staged.sort(key=lambda file: -file.item.size)
 
-@contextmanager
-def _multipart(client: BucketClient, key: str) -> Iterator[str]:
-    """An upload id; whatever goes wrong, no part stays behind to be billed."""
-    upload_id = client.initiate(key)
-    try:
-        yield upload_id
-    except BaseException:
+    def prepare(self) -> None:
+        """Find what earlier runs left of each file."""
+        jobs = []
+        for file in self._staged:
+            key = file.item.key
+            uploads = self._survey.uploads.get(key, ())
+            listed = self._survey.objects.get(key)
+            alike = listed is not None and listed.size == file.item.size
+            if alike or uploads:
+                jobs.append(_ignoring_buffer(partial(file.prepare, alike, uploads)))
+        # A file that was put in one piece now may have been in parts before.
+        jobs += [
+            _ignoring_buffer(partial(self._client.abort, one.key, one.upload_id))
+            for file in self._whole
+            for one in self._survey.uploads.get(file.item.key, ())
+        ]
+        self._crew.run(jobs)
+
+    def stage(self) -> None:
+        """Bring the parts of all files into the bucket, and small files into memory."""
+        small: Iterable[Job] = (job for file in self._whole for job in file.jobs())
+        for _ in range(_ROUNDS):
+            waiting = [file for file in self._staged if not file.ready]
+            lost = [file for file in waiting if file.lost]
+            self._crew.run([_ignoring_buffer(file.look_again) for file in lost])
+            self._crew.run([*(job for file in waiting for job in file.jobs()), *small])
+            small = ()
+            if all(file.ready for file in self._staged):
+                return
+        names = ", ".join(file.item.name for file in self._staged if not file.ready)
+        raise TransferError(
+            f"the multipart upload of {names} went away again and again",
+            hint="another run on the same prefix, or a lifecycle rule, aborts it",
+        )
+
+    def publish(self) -> None:
+        """Make all visible, in the order of the roles."""
+        for item in self._plan.items:
+            check_path(item)
+        files: list[StagedFile | WholeFile] = [*self._staged, *self._whole]
+        for role in (Role.WEIGHTS, Role.SUPPORT, Role.KEY_CONFIG):
+            self._publish([file for file in files if file.item.role is role])
+
+    def _publish(self, files: Sequence[StagedFile | WholeFile]) -> None:
+        for _ in range(_ROUNDS):
+            waiting = [file for file in files if not file.published]
+            if not waiting:
+                return
+            self._crew.run([_ignoring_buffer(file.publish) for file in waiting])
+            if any(file.lost for file in self._staged):
+                self.stage()
+        if any(not file.published for file in files):
+            raise TransferError("multipart uploads went away again and again")
+
+    def manifest(self) -> Manifest:
+        """What lies in the bucket now, in the plan's order."""
+        sums = {file.item.key: file.crc for file in self._staged}
+        sums |= {file.item.key: file.crc for file in self._whole}
+        return Manifest(
+            self._plan.destination,
+            tuple(
+                UploadedObject(item.key, item.size, sums[item.key])
+                for item in self._plan.items
+            ),
+        )
+
+    def close(self) -> None:
+        """Close all files."""
+        for file in self._staged:
+            file.close()
+
+    def sweep(self) -> None:
+        """Abort uploads of our keys that are left, such as one begun twice."""
+        keys = {item.key for item in self._plan.items}
+        for one in self._client.list_uploads(self._plan.destination.prefix):
+            if one.key in keys:
+                self._client.abort(one.key, one.upload_id)
+
+    def take_back(self) -> None:
+        """Abort all that is not visible; what fails is told, not raised."""
         try:
-            client.abort(key, upload_id)
+            for file in self._staged:
+                file.give_up()
+            self.sweep()
         except PreflightError as exc:
-            _log.warning("unfinished upload of %s stays in the bucket: %s", key, exc)
+            where = self._plan.destination.url
+            _log.warning(
+                "an unfinished upload stays in the bucket below %s: %s", where, exc
+            )
+
+
+def _ignoring_buffer(call: Callable[[], None]) -> Job:
+    return lambda _: call()
+
+
+def _tell_how_to_go_on(error: PreflightError) -> None:
+    words = "finished parts are kept: the same command goes on"
+    error.hint = f"{error.hint}; {words}" if error.hint else words
+
+
+def _run(work: _Transfer, before_publish: Callable[[], None]) -> Manifest:
+    try:
+        work.prepare()
+        work.stage()
+        before_publish()
+        work.publish()
+        work.sweep()
+    except _FINAL:
+        work.take_back()
         raise
+    except (TransferError, KeysExpired) as exc:
+        _tell_how_to_go_on(exc)
+        raise
+    finally:
+        work.close()
+    return work.manifest()
 
 
-def _send_parts(
-    client: BucketClient,
-    item: UploadItem,
-    source: OpenSource,
-    on_bytes: Callable[[int], None],
-) -> int:
-    step, parts = part_size(item.size), list[Part]()
-    with _multipart(client, item.key) as upload_id:
-        for number, offset in enumerate(range(0, item.size, step), 1):
-            length = min(step, item.size - offset)
-            make = partial(SliceBody, source, offset, length)
-            parts.append(client.upload_part(item.key, upload_id, number, make))
-            on_bytes(length)
-        source.check_unchanged()
-        return client.complete(item.key, upload_id, parts)
-
-
-def _send_whole(
-    client: BucketClient, item: UploadItem, data: bytes, on_bytes: Callable[[int], None]
-) -> int:
-    crc = _is_stored(client, item, partial(crc64, data))
-    if crc < 0:
-        crc = client.put(item.key, partial(BytesBody, data))
-    on_bytes(len(data))
-    return crc
-
-
-def _send(
-    client: BucketClient, item: UploadItem, on_bytes: Callable[[int], None]
-) -> int:
-    """The CRC-64 of one item that OSS now holds."""
-    if isinstance(item.source, bytes):
-        return _send_whole(client, item, item.source, on_bytes)
-    stamp = Stamp(item.size, item.mtime_ns, item.inode)
-    with open_source(item.source, stamp) as source:
-        if item.size < MULTIPART_FROM:
-            data = source.read_all()
-            source.check_unchanged()  # before a mixed file could become visible
-            return _send_whole(client, item, data, on_bytes)
-        crc = _is_stored(client, item, source.crc)
-        if crc < 0:
-            return _send_parts(client, item, source, on_bytes)
-        source.check_unchanged()
-        on_bytes(item.size)
-        return crc
+def _nothing() -> None:
+    """Nobody asked to look before the objects become visible."""
 
 
 def transfer(
-    plan: UploadPlan, client: BucketClient, *, on_bytes: Callable[[int], None]
+    plan: UploadPlan,
+    client: BucketClient,
+    *,
+    on_bytes: Callable[[int], None],
+    on_block: OnBlock | None = None,
+    before_publish: Callable[[], None] = _nothing,
+    options: TransferOptions | None = None,
 ) -> Manifest:
-    """Send all items in the plan's order; what is already there is not sent again.
+    """Send all items; what OSS already has is compared, not sent again.
 
-    `on_bytes` hears of bytes that OSS confirmed or already had, never twice. Raises
-    `SourceChanged` when a file is not what was planned, `AccessDenied`,
-    `TransferError`. Multipart uploads that do not end well are aborted.
+    `on_bytes` hears of bytes that OSS confirmed or already had, never twice.
+    `on_block` gets (name, offset, bytes) of each block that is read of a file in
+    parts, from several threads, in memory that is used again; a block whose part had
+    to be sent again comes again. `before_publish` runs once all parts are there; what
+    it raises keeps everything invisible. Raises `SourceChanged` when a file is not
+    what was planned, `UsageError` for strangers under the prefix, `AccessDenied`,
+    `TransferError`.
     """
-    sent = [
-        UploadedObject(item.key, item.size, _send(client, item, on_bytes))
-        for item in plan.items
-    ]
-    return Manifest(plan.destination, tuple(sent))
+    chosen = options or TransferOptions()
+    survey = take_survey(client, plan, allow_extra=chosen.allow_extra)
+    for upload in survey.foreign:
+        if upload.key.rpartition("/")[2].startswith(PROBE_PREFIX):
+            client.abort(upload.key, upload.upload_id)  # of a run that was killed
+        else:
+            _log.warning("an unfinished upload of %s lies there, too", upload.key)
+    crew = Crew(chosen.crew, client.hurry)
+    part = wanted_part((item.size for item in plan.items), chosen)
+    throttle = Throttle(chosen.bandwidth, crew.pause)
+    tools = Tools(client, crew, throttle, on_bytes, on_block, part, chosen.restart)
+    return _run(_Transfer(plan, survey, tools), before_publish)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from preflight.findings import Outcome, Result, Severity, WeightType
 from preflight.model.text import printable
-from preflight.progress import human_size
+from preflight.progress import human_size, human_time
 from preflight.record import RunRecord, UploadRecord
 from preflight.report.document import counts
+from preflight.report.next_step import as_lines
 from preflight.rules import RULES
 
 _MANUALS = {rule.code: rule.manual for rule in RULES}
@@ -27,6 +28,7 @@ class Style:
         return f"\x1b[{code}m{text}\x1b[0m" if self.color else text
 
 
+_FOUND = ("already done", "found after a lost answer")
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
 
 
@@ -109,21 +111,37 @@ def _lines(record: RunRecord, style: Style) -> Iterator[str]:
         yield from _imported(record)
 
 
+def _stages(record: RunRecord) -> Iterator[str]:
+    """How long each stage took, on one line."""
+    took = [f"{name} {human_time(s)}" for name, s in record.stages.items() if s >= 1]
+    if took:
+        yield f"stages: {', '.join(took)}"
+
+
 def _imported(record: RunRecord) -> Iterator[str]:
     """The job, and last of all what was imported under which name."""
     job = record.job
     if job is None:
         return
     code = f" ({printable(job.error_code)})" if job.error_code else ""
-    yield f"job {job.job_id}: {job.status}{code}"
-    if record.exit_code == 0 and job.model_name and record.weight_type:
-        kind = (
-            "an adapter of" if record.weight_type is WeightType.LORA else "weights of"
-        )
+    yield from _stages(record)
+    yield from as_lines(record)
+    how = f", {job.how}" if job.how in _FOUND else ""
+    yield f"job {printable(job.job_id)}: {printable(job.status)}{code}{how}"
+    if record.exit_code == 0:
         named = f" ({printable(job.display_name)})" if job.display_name else ""
-        where = " in the sandbox" if record.sandbox else ""
-        what = f"{printable(record.directory)}, {kind} {record.base_model},"
-        yield f"imported {what}{where} as model {job.model_name}{named}"
+        model = f"{printable(job.model_name)}{named}"
+        verb = "imported" if job.is_done else "submitted"
+        yield f"{verb} {_what(record)}as model {model}"
+
+
+def _what(record: RunRecord) -> str:
+    """The directory and what it holds; nothing for a job of an earlier run."""
+    if record.weight_type is None:
+        return ""
+    kind = "an adapter of" if record.weight_type is WeightType.LORA else "weights of"
+    where = " in the sandbox" if record.sandbox else ""
+    return f"{printable(record.directory)}, {kind} {record.base_model},{where} "
 
 
 def render_text(record: RunRecord, style: Style | None = None) -> str:

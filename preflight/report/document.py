@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from preflight import __version__
 from preflight.findings import Outcome, Report, Result, Verdict
 from preflight.model.text import printable
 from preflight.record import JobRecord, RunRecord, UploadRecord
+from preflight.report.next_step import as_value
 
 SCHEMA = 1
 
@@ -49,6 +51,11 @@ def _upload(upload: UploadRecord) -> dict[str, Any]:
     }
 
 
+def _path(directory: str) -> str:
+    """Where the directory is, so that `status` finds it from anywhere."""
+    return printable(str(Path(directory).resolve()), limit=4096) if directory else ""
+
+
 def _plan(plan: UploadRecord) -> dict[str, Any]:
     made = _upload(plan)
     del made["verified"]
@@ -83,6 +90,7 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         "exit_code": record.exit_code,
         "verdict": verdict(record).value,
         "directory": printable(record.directory, limit=4096),
+        "path": _path(record.directory),
         "weight_type": record.weight_type.value if record.weight_type else None,
         "base_model": record.base_model or None,
         "started": record.started.isoformat(),
@@ -95,8 +103,9 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         document["sandbox"] = record.sandbox
         document["plan"] = _plan(record.plan) if record.plan else None
         document["upload"] = _upload(record.upload) if record.upload else None
-    if record.command in ("push", "wait"):
+    if record.command in ("push", "import", "wait"):
         document["job"] = _job(record.job) if record.job else None
+        document["next_step"] = as_value(record)
     if record.notes:
         document["notes"] = list(record.notes)
     if record.error is not None:

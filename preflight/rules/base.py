@@ -11,9 +11,10 @@ from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
 from preflight.model.identity import BaseClaim
 from preflight.model.lora import LoraTensor, LoraView
+from preflight.model.reference import Reference, WrongReference
 from preflight.model.text import printable
 from preflight.rules._rule import Answer, rule
-from preflight.rules.keys import judged, misfit
+from preflight.rules.modules import judged, misfit
 
 _FLAG = "--base-model"
 
@@ -77,6 +78,7 @@ def base_model_supported(
     weight_type: WeightType,
     lora: LoraView | Unavailable,
     tensors: tuple[Tensor, ...] | Unavailable,
+    compared: BaseModel | Unavailable,
 ) -> Iterator[Problem]:
     """Only certain base models can be imported onto, and only onto the right one.
 
@@ -89,13 +91,20 @@ def base_model_supported(
     if not isinstance(requested, Unavailable):
         yield from _requested(requested, claim, weight_type)
     else:
-        yield from _claimed(claim, weight_type, fitting_bases(lora, tensors))
+        fits = fitting_bases(lora, tensors)
+        yield from _claimed(claim, weight_type, fits, compared)
 
 
 def _importable(
     where: str, base: BaseModel, weight_type: WeightType
 ) -> Iterator[Problem]:
-    if weight_type not in base.importable:
+    if weight_type in base.importable:
+        return
+    if weight_type is WeightType.FULL and base.importable:
+        told = "the only published list of bases for full weights, an older one, does"
+        told += f" not name {base.code}; that is no refusal, the import may take it"
+        yield Problem(where, told, Severity.WARNING)
+    else:
         told = f"{base.code} does not take {weight_type.value} weights"
         yield Problem(where, told)
 
@@ -122,7 +131,10 @@ def _requested(
 
 
 def _claimed(
-    claim: BaseClaim, weight_type: WeightType, fits: tuple[BaseModel, ...] | None
+    claim: BaseClaim,
+    weight_type: WeightType,
+    fits: tuple[BaseModel, ...] | None,
+    compared: BaseModel | Unavailable,
 ) -> Iterator[Problem]:
     found = claim.identity
     if found is not None and found.match is Match.IMPORTABLE and found.base is not None:
@@ -136,7 +148,11 @@ def _claimed(
     told = "no file names the base model"
     if found is not None:
         told = f"is {printable(found.canonical or found.given)}, not a known base model"
-    if fits is not None and not fits:
+    if not fits and not isinstance(compared, Unavailable):
+        # Other rules tell what is wrong with the tensors of that base.
+        told += f", so it cannot be told; the figures are those of {compared.code}"
+        yield Problem(where, f"{told}; give {_FLAG}", Severity.WARNING)
+    elif fits is not None and not fits:
         yield Problem(where, f"{told}, and the shapes fit none that can be imported")
     elif found is not None and found.match is Match.UNKNOWN and fits is None:
         yield Problem(where, told)
@@ -177,9 +193,7 @@ def base_not_quantised(
     fix="Import it only if answers of the instruction-tuned base plus this adapter are "
     "what you want; else train on the base that is served.",
 )
-def base_is_the_tuned_one(
-    claim: BaseClaim, requested: Identity | Unavailable
-) -> Iterator[Answer]:
+def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
     """The pretrained and the instruction-tuned model have the same shapes.
 
     Only the tuned one can be imported onto, so an adapter of the pretrained one is
@@ -192,3 +206,16 @@ def base_is_the_tuned_one(
     if found is not None and is_pretrained_sibling(found) and found.base is not None:
         told = f"is {printable(found.canonical)}, the pretrained model; "
         yield Problem(claim.where, f"{told}{found.base.code} would be served")
+
+
+@rule("B07", fix="Give --base-dir the directory of the base model itself.")
+def base_dir_holds_the_base(reference: Reference | Unavailable) -> Iterator[Problem]:
+    """Compared with another model, a good directory would look broken.
+
+    So nothing was compared with it, and all comparisons are missing.
+    Causes: the directory of another size, of a quantised copy, or of an earlier
+    fine-tune was given.
+    Source: config.json of the base models.
+    """
+    if isinstance(reference, WrongReference):
+        yield Problem("--base-dir", reference.reason)

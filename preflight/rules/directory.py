@@ -18,7 +18,7 @@ from preflight.rules.candidates import candidates, command
 
 WEIGHTS, CONFIG = LORA_REQUIRED
 _PICKLES = re.compile(r"^adapter_model.*\.(bin|pt|pth|ckpt)$", re.IGNORECASE)
-_COPY_MARK = re.compile(r"([ _-]*(\(\d+\)|copy|\d+(-of-\d+)?))+(?=\.)", re.IGNORECASE)
+_COPY_MARK = re.compile(r"[ _-]*(\(\d+\)|copy|\d+(-of-\d+)?)(?=\.)", re.IGNORECASE)
 _BACKUP = re.compile(r"\.(bak|old|orig|txt|tmp|part|download|\d)$", re.IGNORECASE)
 _MEANT = {
     "adapters.safetensors": WEIGHTS,  # mlx-lm
@@ -93,8 +93,9 @@ def weight_type_decidable(
 def _near(wanted: str, names: Files) -> str:
     """A name that was probably meant to be `wanted`, or nothing."""
     for name, entry in names.items():
-        plain = _BACKUP.sub("", _COPY_MARK.sub("", name.lower())).replace("-", "_")
-        plain = plain.replace(" ", "_").replace("adapt_", "adapter_")
+        plain = _COPY_MARK.sub("", _COPY_MARK.sub("", name.lower()))
+        plain = _BACKUP.sub("", plain).replace("-", "_").replace(" ", "_")
+        plain = plain.replace("adapt_", "adapter_")
         if name != wanted and entry.is_file and _MEANT.get(plain, plain) == wanted:
             return name
     return ""

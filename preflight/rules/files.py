@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, FileKind, Walk
 from preflight.model.pointers import is_uploadable
 from preflight.model.text import printable
@@ -13,6 +14,8 @@ from preflight.rules._rule import rule
 
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# C01 and I01 tell of these.
+_JUDGED_ELSEWHERE = ("adapter_config.json", "model.safetensors.index.json")
 _MAY_BE_EMPTY = ("README", "LICENSE", "NOTICE")
 _DOWNLOADS = (".incomplete", ".crdownload", ".aria2")
 _TEMPORARY = (*_DOWNLOADS, ".tmp", ".temp", ".part", ".partial", ".download", ".lock")
@@ -85,6 +88,30 @@ def no_empty_files(
         exempt = entry.name.startswith(_MAY_BE_EMPTY)
         if entry.is_file and not entry.size and not exempt:
             yield Problem(printable(entry.name), "is empty (0 bytes)")
+
+
+@rule("D18", fix="Save the file again, or remove it if it is not needed.")
+def json_files_readable(
+    documents: Mapping[str, JsonObject | Unavailable],
+    files: Files,
+    pointers: tuple[str, ...],
+    weight_type: WeightType | Unavailable,
+) -> Iterator[Problem]:
+    """Every JSON file that goes up is read by somebody, who may stop at a fault in it.
+
+    Causes: edited by hand, cut short by a full disk, saved in another encoding.
+    Source: https://www.rfc-editor.org/rfc/rfc8259
+    """
+    for name, document in documents.items():
+        told_elsewhere = name in _JUDGED_ELSEWHERE or name in pointers
+        if (
+            told_elsewhere
+            or not files[name].size
+            or not is_uploadable(name, weight_type)
+        ):
+            continue
+        if isinstance(document, Unavailable):
+            yield Problem(printable(name), document.reason)
 
 
 def _unfinished(entry: FileEntry, weight_type: WeightType | Unavailable) -> str:

@@ -113,9 +113,7 @@ def shards_present(
     applies=FULL,
     fix="Move the weight files that do not belong to this save out of the directory.",
 )
-def no_foreign_weights(
-    index: JsonObject, containers: Containers
-) -> Iterator[Answer]:
+def no_foreign_weights(index: JsonObject, containers: Containers) -> Iterator[Answer]:
     """Weights that the index does not name are of another save, and go up as well.
 
     Some loaders read every file whose name fits: then tensors of two saves are mixed,
@@ -131,9 +129,11 @@ def no_foreign_weights(
     named = set(mapped.values())
     for container in containers:
         if container.file not in named:
-            held = f"{len(container.tensors):,} tensors" if isinstance(
-                container, Container
-            ) else "broken"
+            held = (
+                f"{len(container.tensors):,} tensors"
+                if isinstance(container, Container)
+                else "broken"
+            )
             told = f"is not named in {INDEX} ({held}), and would be uploaded"
             yield Problem(printable(container.file), told)
 
@@ -209,8 +209,8 @@ def _twice(places: Mapping[str, list[str]]) -> Iterator[Problem]:
     for name, files in places.items():
         if len(files) > 1:
             double[tuple(files)].append(name)
-    for files, names in double.items():
-        shown = ", ".join(printable(file, 80) for file in files[:4])
+    for together, names in double.items():
+        shown = ", ".join(printable(file, 80) for file in together[:4])
         yield from _grouped(f"lies in more than one file ({shown})", names, len(places))
 
 

@@ -132,8 +132,8 @@ def _gaps(
             numbers = ", ".join(f"{layer:,}" for layer in lost[:6])
             more = f" and {len(lost) - 6:,} more" if len(lost) > 6 else ""
             told = f"{printable(leaf, limit=80)} has no LoRA in layer {numbers}{more}"
-            where = printable(next(iter(found.values())))
-            yield Problem(where, f"{told}, as it has in {len(found):,} others")
+            told += f"; {len(found):,} of {len(expected | set(found)):,} have one"
+            yield Problem(printable(next(iter(found.values()))), told)
 
 
 @rule(

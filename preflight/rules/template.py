@@ -70,10 +70,10 @@ def _judged(
     own = _default_of(reference)
     if len(fitting) == len(candidates) > 0 or _equal(text, own):
         return
-    if fitting or not candidates:
+    if fitting or (own is None and not candidates):
         yield CannotTell("the base model is not known; give --base-model")
         return
-    who = " or ".join(base.code for base in candidates[:3])
+    who = " or ".join(base.code for base in candidates[:3]) or "the base"
     told = f"is not the default template of {who}{_likeness(text, found)}"
     yield Problem(where, told if own is None else f"{told}: {_difference(own, text)}")
 

@@ -25,7 +25,7 @@ _VARIANTS = {
     "arrow_config": "Arrow routing",
 }
 _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
-_LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "lora_ga", "true", "false")
+_LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "true", "false")
 _VARIANT_TENSOR = "lora_magnitude_vector"
 _TRAINABLE_TOKENS = "trainable_tokens"
 _VOCABULARY = frozenset({"lm_head", "embed_tokens", "wte", "word_embeddings"})
@@ -158,7 +158,8 @@ def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Probl
 
     On the unchanged base, which is what is served, its answers are wrong. No tensor
     name shows it. How Model Studio reacts is not documented; vLLM refuses them.
-    Causes: `init_lora_weights` pissa, olora, corda or loftq without conversion.
+    Causes: `init_lora_weights` pissa, olora, corda or loftq without conversion. Of
+    LoRA-GA it is only a warning: vLLM takes it.
     Source: PEFT's page "LoRA", section on initialisation,
     https://huggingface.co/docs/peft/developer_guides/lora
     """
@@ -168,6 +169,9 @@ def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Probl
     changed = kind.startswith(_CHANGES_THE_BASE)
     if changed:
         yield Problem(where, f"{told}: the base that it was trained on was changed")
+    elif kind == "lora_ga":
+        message = f"{told}: it starts from a changed base, unless it was converted"
+        yield Problem(where, message, Severity.WARNING)
     elif kind and kind not in _LEAVES_THE_BASE:
         yield Problem(where, f"{told}, which is not known here", Severity.WARNING)
     if adapter_config.get("loftq_config") and not changed:

@@ -89,9 +89,8 @@ def _vocabulary_rows(tensors: tuple[Tensor, ...]) -> list[Tensor]:
     return [
         tensor
         for tensor in tensors
-        if len(tensor.shape) == 2 and f".{tensor.name}".endswith(
-            tuple(f".{end}" for end in _ROWS)
-        )
+        if len(tensor.shape) == 2
+        and f".{tensor.name}".endswith(tuple(f".{end}" for end in _ROWS))
     ]
 
 
@@ -102,7 +101,9 @@ def _declared(
     if not isinstance(declared, int) or isinstance(declared, bool):
         yield Problem(where, f"is {_shown(declared)}, no whole number")
     elif sizes and declared not in sizes:
-        yield Problem(where, f"is {_size_told(declared, candidates, sizes, rows=False)}")
+        yield Problem(
+            where, f"is {_size_told(declared, candidates, sizes, rows=False)}"
+        )
 
 
 def _size_told(

@@ -5,6 +5,7 @@ flag. Loading never raises: `Settings.require` names all that one command lacks.
 """
 
 from preflight.settings.load import load_settings
+from preflight.settings.role import with_role_keys
 from preflight.settings.values import (
     Need,
     Setting,
@@ -22,4 +23,5 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "mask",
+    "with_role_keys",
 ]

@@ -65,6 +65,12 @@ class _Loader:
         if told := "; ".join(complaints):
             self.faults["access_key_id"] = f"no OSS access key: {told}"
 
+    def api_key(self, source: Source) -> Setting:
+        """The API key; a file that was named and has none is a fault."""
+        if source.complaint:
+            self.faults["api_key"] = f"no API key: {source.complaint}"
+        return self.secret("api_key", source.get("api_key"))
+
     def secret(self, name: str, setting: Setting) -> Setting:
         """A credential, emptied and named in the faults when it is malformed."""
         value = setting.value
@@ -162,9 +168,7 @@ def load_settings(
         **loader.credentials(),
         region=settled_region,
         endpoint=settled_endpoint,
-        api_key=loader.secret(
-            "api_key", sources.variable(environ, VARIABLES["api_key"])
-        ),
+        api_key=loader.api_key(sources.api_key(environ, home)),
         base_url=loader.base_url(given_url, settled_region),
         faults=loader.faults,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from preflight.settings.checks import upgrade_endpoint
 from preflight.settings.values import Setting
 
+API_KEY_FILE = "DASHSCOPE_API_KEY_FILE_PATH"
 _MAX_FILE = 1 << 20  # bytes; a credentials file has a few hundred
 CREDENTIALS = ("access_key_id", "access_key_secret", "session_token")
 # The names that oss2 reads, then those of the vendor's general credentials chain.
@@ -39,6 +40,7 @@ class Source:
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
     complaint: str = ""
+    role: str = ""  # the machine's role that the place names instead of keys
 
     def get(self, name: str) -> Setting:
         """The setting of this name; empty when the place lacks it."""
@@ -131,8 +133,28 @@ def aliyun_file(home: Path) -> Source:
         return Source(complaint=f"{path} names no usable profile")
     where = f"{path}, profile {profile['name']}"
     if mode not in ("AK", "StsToken"):
-        return Source(complaint=f"{where} holds no keys of its own (mode {mode})")
+        complaint = f"{where} holds no keys of its own (mode {mode})"
+        named = profile.get("ram_role_name") if mode == "EcsRamRole" else ""
+        return Source(complaint=complaint, role=str(named or ""))
     names = ("access_key_id", "access_key_secret", "sts_token")
     values = [str(profile.get(name) or "") for name in names]
     pairs = zip(CREDENTIALS, values, strict=True)
     return Source({name: Setting(value, where) for name, value in pairs if value})
+
+
+def api_key(environ: Mapping[str, str], home: Path) -> Source:
+    """The API key: its variable, else the file that the vendor's SDK reads."""
+    if environ.get("DASHSCOPE_API_KEY"):
+        return Source({"api_key": variable(environ, "DASHSCOPE_API_KEY")})
+    named = environ.get(API_KEY_FILE, "")
+    path = home / ".dashscope" / "api_key"
+    if named:
+        path = home / named[2:] if named.startswith("~/") else Path(named)
+    try:
+        # An editor leaves a newline at the end; the SDK strips it, too.
+        text = _read_text(path).strip()
+    except FileNotFoundError:
+        return Source(complaint=f"there is no file {path}" if named else "")
+    except OSError as error:
+        return Source(complaint=f"{path} cannot be read: {error.strerror}")
+    return Source({"api_key": Setting(text, str(path))}) if text else Source()

@@ -100,6 +100,14 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return 0.0
 
 
+def ahead(date: str) -> float | None:
+    """Seconds that the writer of a Date header is ahead of this machine, if known."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
 def read_answer(reply: Reply) -> Answer:
     """The answer in a reply.
 

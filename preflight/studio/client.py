@@ -14,7 +14,7 @@ from preflight.catalog.regions import region_of_base_url
 from preflight.errors import AmbiguousAnswer, ConfigurationError, PreflightError
 from preflight.settings import is_loopback
 from preflight.settings.checks import credential_fault
-from preflight.studio.answers import Answer, Reply, Transient, read_answer
+from preflight.studio.answers import Answer, Reply, Transient, ahead, read_answer
 from preflight.studio.clock import Clock, SystemClock, between
 from preflight.studio.network import translated
 
@@ -65,6 +65,8 @@ class StudioClient:
         self._timeout = timeout
         self._attempts = attempts
         self._opened: requests.Session | None = None
+        # Seconds that the service's clock is ahead of ours, by its last answer.
+        self.clock_offset: float | None = None
 
     def __repr__(self) -> str:
         return f"StudioClient({self.base_url!r})"
@@ -185,6 +187,7 @@ class StudioClient:
             if self._clock.now() > deadline:
                 raise Transient(f"{asked}: the answer of {self.host} did not end")
         headers = {name.lower(): value for name, value in response.headers.items()}
+        self.clock_offset = ahead(headers.get("date", ""))
         region = region_of_base_url(self.base_url)
         status = response.status_code
         return Reply(asked, self.host, region, status, headers, bytes(body))

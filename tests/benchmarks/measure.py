@@ -7,7 +7,6 @@ import os
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,49 +18,53 @@ LIMIT = 900  # seconds that a process may take
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds and bytes; `upload` is what the process itself timed, its start apart.
+    """What one process took.
 
-    `cpu` is user and system time of the whole process, `peak` its largest resident
-    size.
+    `seconds` its upload lasted; `cpu`: user and system seconds of the whole process;
+    `start`: those before the upload began; `peak`: the largest resident size in bytes.
     """
 
-    wall: float
-    upload: float
+    seconds: float
     cpu: float
+    start: float
     peak: int
 
 
 def _environment() -> Mapping[str, str]:
-    # Proxies would come between client and sink.
-    env = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
-    return {**env, "PYTHONDONTWRITEBYTECODE": "1"}
+    """Ours without proxies, which would come between client and sink."""
+    names = [name for name in os.environ if not name.lower().endswith("_proxy")]
+    return {name: os.environ[name] for name in names}
+
+
+def _waited(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process; its user and system seconds."""
+    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog.start()
+    try:
+        _, status, used = os.wait4(process.pid, 0)
+    finally:
+        watchdog.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return used.ru_utime + used.ru_stime
 
 
 def measured(command: Sequence[str]) -> Usage:
-    """Run a command that prints {"seconds": ..., "peak": ...} last, to its end.
+    """Run an uploader to its end; it tells the rest by `time_and_tell`.
 
     Raises RuntimeError with its error output unless it ends well.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        start = time.perf_counter()
         process = subprocess.Popen(
             command, cwd=ROOT, env=_environment(), stdout=out, stderr=err
         )
-        watchdog = threading.Timer(LIMIT, process.kill)
-        watchdog.start()
-        _, status, used = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-        watchdog.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = _waited(process)
         if process.returncode:
             err.seek(0)
             text = err.read().decode(errors="replace")
             raise RuntimeError(f"{command}: code {process.returncode}\n{text}")
         out.seek(0)
         told = json.loads(out.read().splitlines()[-1])
-    # The kernel's ru_maxrss of a child never lies below its parent's size at the fork.
-    peak = int(told.get("peak") or used.ru_maxrss * 1024)
-    return Usage(wall, float(told["seconds"]), used.ru_utime + used.ru_stime, peak)
+    return Usage(told["seconds"], cpu, told["start"], told["peak"])
 
 
 @contextmanager

@@ -15,6 +15,10 @@ from preflight.oss.crc import combine_all
 REGION = "ap-southeast-1"
 _WHEN = "2026-11-01T00:00:00.000Z"
 _OWNER = "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner>"
+_LIST = frozenset(
+    ("list-type", "prefix", "delimiter", "marker", "start-after", "max-keys")
+    + ("continuation-token", "encoding-type", "fetch-owner")
+)
 _PART_NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
 
 
@@ -135,7 +139,7 @@ class Store:
             return self._info
         if "tagging" in request.query:
             return self._tags
-        return self._list
+        return self._list if request.query.keys() <= _LIST else None
 
     def _put(self, request: Request) -> Answer:
         self._objects[request.key] = request.digest

@@ -11,7 +11,10 @@ from pathlib import Path
 
 
 def peak_resident() -> int:
-    """The largest resident size of this process in bytes; 0 where Linux is not."""
+    """The largest resident size of this process in bytes; 0 where Linux is not.
+
+    The kernel's ru_maxrss would do, were it not at least that of the parent process.
+    """
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:
@@ -21,8 +24,12 @@ def peak_resident() -> int:
 
 
 def time_and_tell(upload: Callable[[], object]) -> None:
-    """Run `upload` and print its seconds and the peak as one line of JSON."""
-    start = time.perf_counter()
+    """Run `upload`, then print what it took as one line of JSON.
+
+    `start`: CPU seconds of the process before it; `seconds`: how long the upload took.
+    """
+    start, begin = time.process_time(), time.perf_counter()
     upload()
-    seconds = time.perf_counter() - start
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak": peak_resident()}) + "\n")
+    seconds = time.perf_counter() - begin
+    told = {"start": start, "seconds": seconds, "peak": peak_resident()}
+    sys.stdout.write(json.dumps(told) + "\n")

@@ -5,14 +5,15 @@ Each file goes up as HTTP PUT requests of one piece each. No checksum, no signat
 
 from __future__ import annotations
 
+import argparse
 import os
 import queue
 import socket
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,9 +62,10 @@ def put(peer: socket.socket, piece: Piece, view: memoryview) -> None:
         raise RuntimeError(answer.decode())
 
 
-def work(waiting: queue.SimpleQueue[Piece], address: tuple[str, int]) -> None:
+def work(
+    waiting: queue.SimpleQueue[Piece], address: tuple[str, int], view: memoryview
+) -> None:
     """Put pieces over one connection until none is left."""
-    view = memoryview(bytearray(BLOCK))
     with socket.create_connection(address) as peer:
         while True:
             try:
@@ -73,12 +75,14 @@ def work(waiting: queue.SimpleQueue[Piece], address: tuple[str, int]) -> None:
             put(peer, piece, view)
 
 
-def upload(waiting: queue.SimpleQueue[Piece], endpoint: str, threads: int) -> None:
-    """Put everything."""
+def upload(
+    waiting: queue.SimpleQueue[Piece], endpoint: str, views: Sequence[memoryview]
+) -> None:
+    """Put everything, in one thread for each view."""
     parts = urlsplit(endpoint)
     address = (parts.hostname or "", parts.port or 80)
     workers = [
-        threading.Thread(target=work, args=(waiting, address)) for _ in range(threads)
+        threading.Thread(target=work, args=(waiting, address, view)) for view in views
     ]
     for worker in workers:
         worker.start()
@@ -87,12 +91,22 @@ def upload(waiting: queue.SimpleQueue[Piece], endpoint: str, threads: int) -> No
 
 
 def main() -> None:
-    """ENDPOINT PREFIX DIRECTORY THREADS."""
-    endpoint, prefix, directory, threads = sys.argv[1:]
+    """One upload."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("endpoint")
+    parser.add_argument("prefix")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("--aligned", action="store_true", help="read to whole pages")
+    args = parser.parse_args()
     waiting: queue.SimpleQueue[Piece] = queue.SimpleQueue()
-    for piece in pieces(Path(directory), f"/bench-bucket/{prefix}"):
+    for piece in pieces(args.directory, f"/bench-bucket/{args.prefix}"):
         waiting.put(piece)
-    time_and_tell(partial(upload, waiting, endpoint, int(threads)))
+    views = [
+        memoryview(mmap(-1, BLOCK) if args.aligned else bytearray(BLOCK))
+        for _ in range(args.threads)
+    ]
+    time_and_tell(partial(upload, waiting, args.endpoint, views))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,51 @@ from pathlib import Path
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.model.files import walk
+from preflight.model.headers import Broken, read_container
+from preflight.model.scan import ValueScanner
 from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
+from preflight.oss.options import TransferOptions
 from preflight.oss.plan import UploadPlan, plan_upload
 from preflight.oss.transfer import transfer
 from tests.benchmarks.told import time_and_tell
+
+
+class Scanners:
+    """One for each file of weights."""
+
+    def __init__(self, directory: Path) -> None:
+        self._of: dict[str, ValueScanner] = {}
+        for path in directory.glob("*.safetensors"):
+            container = read_container(path, path.name)
+            if isinstance(container, Broken):
+                raise TypeError(container)
+            self._of[path.name] = ValueScanner(container)
+
+    def take(self, name: str, offset: int, block: memoryview) -> None:
+        """Scan a block of a file, unless it has no values."""
+        if scanner := self._of.get(name):
+            scanner.feed(offset, block)
+
+    def conclude(self) -> None:
+        """Raise PreflightError unless every byte was seen; complain of any NaN."""
+        for name, scanner in self._of.items():
+            if any(values.nonfinite for values in scanner.result()):
+                raise ValueError(f"{name} has values that are not finite")
+
+
+def upload(
+    plan: UploadPlan,
+    client: BucketClient,
+    options: TransferOptions,
+    scanners: Scanners | None,
+) -> None:
+    """All of it; with scanners the values are part of the work."""
+    send = partial(transfer, plan, client, on_bytes=lambda _: None, options=options)
+    if scanners:
+        send(on_block=scanners.take, before_publish=scanners.conclude)
+    else:
+        send()
 
 
 def main() -> None:
@@ -22,12 +62,16 @@ def main() -> None:
     parser.add_argument("endpoint")
     parser.add_argument("prefix")
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--scan", action="store_true")
+    parser.add_argument("--workers", type=int, default=0)
     args = parser.parse_args()
     access = oss_access("k", "s", region="ap-southeast-1", endpoint=args.endpoint)
     destination = Destination("bench-bucket", args.prefix)
     plan = plan_upload(walk(args.directory), destination, WeightType.FULL)
-    with BucketClient(access, "bench-bucket") as client:
-        time_and_tell(partial(transfer, plan, client, on_bytes=lambda _: None))
+    options = TransferOptions(workers=args.workers)
+    scanners = Scanners(args.directory) if args.scan else None
+    with BucketClient(access, "bench-bucket", connections=options.crew + 2) as client:
+        time_and_tell(partial(upload, plan, client, options, scanners))
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def test_wrong_keys_are_told_apart(
     with other(access, sandbox.bucket, **changed) as client:
         with pytest.raises(AccessDenied, match=words) as caught:
             list(client.list_objects("p/"))
-        assert type(caught.value) is AccessDenied
+        assert not isinstance(caught.value, PermissionMissing)
         assert caught.value.hint
         with pytest.raises(AccessDenied):
             client.head("p/k")

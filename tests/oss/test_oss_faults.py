@@ -20,7 +20,13 @@ from preflight.errors import (
 )
 from preflight.oss.access import OssAccess, oss_access
 from preflight.oss.client import BucketClient
-from preflight.oss.faults import PermissionMissing
+from preflight.oss.faults import (
+    KeysExpired,
+    Occupied,
+    PermissionMissing,
+    Refused,
+    Skewed,
+)
 from preflight.oss.retry import Retry, Transient
 from preflight.oss.session import open_session
 from preflight.oss.source import BytesBody
@@ -68,16 +74,16 @@ def failure(client: BucketClient) -> PreflightError:
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
-        (403, "InvalidAccessKeyId", AccessDenied),
+        (403, "InvalidAccessKeyId", KeysExpired),
         (403, "SignatureDoesNotMatch", AccessDenied),
-        (403, "SecurityTokenExpired", AccessDenied),
-        (403, "RequestTimeTooSkewed", AccessDenied),
+        (403, "SecurityTokenExpired", KeysExpired),
+        (403, "RequestTimeTooSkewed", Skewed),
         (403, "UserDisable", AccessDenied),
         (403, "AccessDenied", PermissionMissing),
         (404, "NoSuchBucket", UsageError),
-        (400, "InvalidArgument", TransferError),
+        (400, "InvalidArgument", Refused),
         (400, "RequestTimeout", Transient),
-        (409, "FileAlreadyExists", TransferError),
+        (409, "FileAlreadyExists", Occupied),
         (429, "TooManyRequests", Transient),
         (500, "InternalError", Transient),
         (503, "ServiceUnavailable", Transient),

@@ -131,7 +131,7 @@ def delete_objects(context: Context) -> Response:
 def small_body(context: Context) -> bytes:
     """The whole body of a request that carries XML; at most 2 MiB.
 
-    Raises OssFault: MalformedXML if it is longer, InvalidDigest or BadDigest.
+    Raises OssFault: MalformedXML if it is longer, or InvalidDigest.
     """
     expected = checks.content_md5(context.request.headers.get("Content-MD5"))
     data = bytearray()

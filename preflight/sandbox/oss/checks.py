@@ -105,10 +105,13 @@ def content_md5(header: str | None) -> bytes | None:
 
 
 def check_md5(expected: bytes | None, found_hex: str) -> None:
-    """What arrived has the digest that was announced, or BadDigest."""
+    """What arrived has the digest that was announced, or InvalidDigest.
+
+    Not BadDigest as S3 has it: OSS docs, "The Content-MD5 you specified was invalid".
+    """
     if expected is not None and expected.hex() != found_hex.lower():
         details = {"ExpectedDigest": expected.hex(), "CalculatedDigest": found_hex}
-        raise OssFault("BadDigest", details=details)
+        raise OssFault("InvalidDigest", details=details)
 
 
 def check_storage_class(name: str) -> str:
@@ -130,8 +133,8 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     first, last = match.groups()
     if not first:
-        length = min(int(last), size)
-        return (size - length, length) if length else None
+        length = int(last)
+        return (size - length, length) if 0 < length <= size else None
     start, end = int(first), int(last or size - 1)
     if start > end or end >= size:
         return None

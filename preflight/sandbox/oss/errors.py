@@ -23,9 +23,6 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "AccessDenied": Kind(403, "You have no right to access this object."),
-    "BadDigest": Kind(
-        400, "The Content-MD5 you specified did not match what we received."
-    ),
     "BucketAlreadyExists": Kind(409, "The requested bucket name is not available."),
     "BucketNotEmpty": Kind(409, "The bucket you tried to delete is not empty."),
     "EntityTooLarge": Kind(

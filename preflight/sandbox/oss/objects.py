@@ -5,6 +5,7 @@ from __future__ import annotations
 from werkzeug.http import parse_date
 from werkzeug.wrappers import Response
 
+from preflight.sandbox.call import unknown_request
 from preflight.sandbox.oss import checks, replies, xml
 from preflight.sandbox.oss.buckets import small_body
 from preflight.sandbox.oss.errors import OssFault
@@ -88,7 +89,11 @@ def get_object(context: Context) -> Response:
     _check_conditions(context, found)
     if found.storage_class in checks.OFFLINE_CLASSES:
         raise OssFault("InvalidObjectState", details={"ObjectName": found.key})
-    span = checks.parse_range(context.request.headers.get("Range"), found.size)
+    wanted = context.request.headers.get("Range")
+    if wanted and "," in wanted:
+        # One page answers with the first range, "HTTP status code 416" with an error.
+        return unknown_request(context.request, f"several ranges: {wanted}")
+    span = checks.parse_range(wanted, found.size)
     start, length = span or (0, found.size)
     pieces = context.state.stream(found, start, length)
     status = 206 if span else 200

@@ -174,7 +174,7 @@ class OssState:
         """Store an object; `size` is the announced length in bytes.
 
         Raises OssFault: InvalidObjectName, FileAlreadyExists, EntityTooLarge,
-        BadDigest, NoSuchBucket. Whatever is raised leaves the bucket as it was.
+        InvalidDigest, NoSuchBucket. Whatever is raised leaves the bucket as it was.
         """
         checks.check_key(key)
         self._check_overwrite(bucket, key, forbid_overwrite)
@@ -263,7 +263,7 @@ class OssState:
     ) -> Part:
         """Store one part; the same number again replaces it ("UploadPart").
 
-        Raises OssFault: NoSuchUpload, EntityTooLarge, BadDigest.
+        Raises OssFault: NoSuchUpload, EntityTooLarge, InvalidDigest.
         """
         self.upload(bucket, key, upload_id)
         # where the part will lie if all parts are of one size

@@ -26,7 +26,9 @@ def _pairs(name: str, value: dict[str, Any]) -> Iterator[tuple[str, object]]:
             plain = number.isdecimal() and len(number) < 10
             yield _content(token), int(number) if plain else number
     listed = value.get("added_tokens")
-    if name == "tokenizer.json" and isinstance(listed, list):
+    if name == "tokenizer.json" and listed is not None:
+        if not isinstance(listed, list):
+            raise Rejected(f"{name}: added_tokens is no list")
         for token in listed:
             number = token.get("id") if isinstance(token, dict) else None
             yield _content(token), number

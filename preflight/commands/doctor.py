@@ -1,0 +1,84 @@
+"""`doctor`: is everything in place?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from preflight.arguments import Namespace
+from preflight.commands.given import read_settings
+from preflight.destination import parse_destination
+from preflight.doctor import Finding, Level, Visit, examine
+from preflight.errors import ConfigurationError, UsageError
+from preflight.model.text import printable
+from preflight.record import RunRecord
+from preflight.settings import Need, Settings
+from preflight.terminal import Terminal
+
+_SCHEMA = 1
+
+
+def cmd_doctor(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+    """Examine; a problem's exit code is the one that a push would end with."""
+    if args.fix and not args.destination:
+        raise UsageError(
+            "--fix needs a bucket", hint="preflight doctor --fix oss://bucket/prefix/"
+        )
+    destination = parse_destination(args.destination) if args.destination else None
+    settings = _settings(args, screen)
+    visit = Visit(settings, dict(os.environ), destination, fix=args.fix)
+    found = [_masked(each, settings.secrets()) for each in examine(visit)]
+    problems = [each for each in found if each.level is Level.FAIL]
+    record.exit_code = problems[0].exit_code if problems else 0
+    if args.format == "json":
+        screen.show(_as_json(found, record.exit_code))
+    else:
+        screen.show("".join(f"{line}\n" for line in _lines(found)))
+
+
+def _settings(args: Namespace, screen: Terminal) -> Settings:
+    try:
+        return read_settings(args, screen, needs=(Need.OSS,))
+    except ConfigurationError as error:  # a role that has no keys to give
+        settings = read_settings(args, screen, needs=())
+        return replace(
+            settings, faults={**settings.faults, "access_key_id": error.message}
+        )
+
+
+def _masked(finding: Finding, secrets: Sequence[str]) -> Finding:
+    message, hint = finding.message, finding.hint
+    for secret in secrets:
+        message, hint = message.replace(secret, "***"), hint.replace(secret, "***")
+    return replace(finding, message=message, hint=hint)
+
+
+def _lines(found: Sequence[Finding]) -> Iterator[str]:
+    for each in found:
+        yield f"{each.level.value:5} {printable(each.message, 1000)}"
+        if each.hint:
+            yield f"  try  {printable(each.hint, 1000)}"
+        if each.request_id:
+            yield f"  request id  {printable(each.request_id)}"
+    count = Counter(each.level for each in found)
+    yield (
+        f"{count[Level.FAIL]} problems, {count[Level.WARN]} warnings, "
+        f"{count[Level.OK]} in order, {count[Level.SKIPPED]} not looked at"
+    )
+
+
+def _as_json(found: Sequence[Finding], exit_code: int) -> str:
+    findings = [
+        {
+            "level": each.level.value,
+            "message": each.message,
+            "hint": each.hint,
+            "request_id": each.request_id,
+        }
+        for each in found
+    ]
+    document = {"schema": _SCHEMA, "exit_code": exit_code, "findings": findings}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

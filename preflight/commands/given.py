@@ -1,0 +1,34 @@
+"""The settings of a command, and with -v where each of them is from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from preflight.arguments import Namespace
+from preflight.settings import Need, Settings, load_settings, with_role_keys
+from preflight.terminal import Terminal
+
+
+def read_settings(
+    args: Namespace,
+    screen: Terminal,
+    *,
+    needs: Sequence[Need],
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Load the settings; temporary keys of a machine's role are fetched if asked for.
+
+    Raises `ConfigurationError` when such a role has no keys to give.
+    """
+    env = dict(os.environ) if environ is None else environ
+    settings = load_settings(env, home=Path.home())
+    if Need.OSS in needs:
+        settings = with_role_keys(settings, env, home=Path.home())
+    if args.verbose:
+        for row in settings.describe():
+            fault = f"; {row.fault}" if row.fault else ""
+            shown = f"{row.shown} " if row.shown else ""
+            screen.complain(f"{row.name}: {shown}[{row.origin}]{fault}")
+    return settings

@@ -1,0 +1,78 @@
+"""`status`: how the last runs on this machine ended, from their records."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from preflight.arguments import Namespace
+from preflight.errors import UsageError
+from preflight.model.text import printable
+from preflight.record import RunRecord, state_directory
+from preflight.report.manual import table
+from preflight.terminal import Terminal
+
+_SCHEMA = 1
+_SHOWN = 10  # runs
+
+
+def cmd_status(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+    """Show the newest runs of a directory, or of all; asks no service."""
+    del record
+    wanted = args.directory.resolve() if args.directory else None
+    runs = _runs(state_directory(os.environ) / "runs", wanted)[:_SHOWN]
+    if not runs:
+        where = f" of {printable(str(args.directory))}" if args.directory else ""
+        raise UsageError(
+            f"no run{where} is on record on this machine",
+            hint="`preflight jobs` asks the service itself",
+        )
+    if args.format == "json":
+        document = {"schema": _SCHEMA, "runs": runs}
+        screen.show(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        return
+    screen.show(_table(runs))
+    if error := runs[0].get("error"):
+        screen.show(f"the last one ended with: {printable(error['message'], 1000)}\n")
+        if error.get("hint"):
+            screen.show(f"  try  {printable(error['hint'], 1000)}\n")
+    if (job := runs[0].get("job")) and job["status"] in ("PENDING", "RUNNING"):
+        screen.show(f"  its job may still run: preflight wait {job['job_id']}\n")
+
+
+def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:
+    """The records, newest first; one that cannot be read is left out."""
+    found = []
+    for path in sorted(directory.glob("*.json"), reverse=True):
+        try:
+            document = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict) and _is_of(document, wanted):
+            found.append(document)
+    return found
+
+
+def _is_of(document: Mapping[str, Any], wanted: Path | None) -> bool:
+    return wanted is None or document.get("path") == printable(str(wanted), limit=4096)
+
+
+def _table(runs: list[dict[str, Any]]) -> str:
+    heading = ("started", "command", "exit", "job", "status", "model", "directory")
+    rows = []
+    for run in runs:
+        job = run.get("job") or {}
+        cells = (
+            str(run.get("started", ""))[:19].replace("T", " "),
+            run.get("command", ""),
+            run.get("exit_code", ""),
+            job.get("job_id", "-"),
+            job.get("status", "-"),
+            job.get("model_name", "-"),
+            run.get("directory", ""),
+        )
+        rows.append(tuple(printable(str(cell)) for cell in cells))
+    return table([heading, *rows])

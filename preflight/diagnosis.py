@@ -1,0 +1,190 @@
+"""Why did the job fail? What lies in the bucket is looked at again, rule by rule.
+
+The service answers `AvailableModelFileNotFound`, or that it could not get the files, to
+nearly everything. Every rule that its documentation names and that can be seen from the
+outside is held against the objects; what differs is the likely cause.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from preflight.catalog.service import FULL_REQUIRED, LORA_RANKS, LORA_REQUIRED
+from preflight.destination import Destination
+from preflight.errors import PreflightError
+from preflight.findings import Severity, WeightType
+from preflight.model.text import printable
+from preflight.oss.bucket import check_bucket, is_importable_class
+from preflight.oss.inspector import BucketInspector, Stored
+from preflight.record import UploadedFile
+from preflight.studio.jobs import ImportJob
+
+_SMALL = 32 << 20  # bytes; configs and the index of a large model
+_ADAPTER_CONFIG, _INDEX = "adapter_config.json", "model.safetensors.index.json"
+_REMAINING = (
+    "the files lie there complete, readable and unchanged; what cannot be seen from "
+    "here: the service-linked role (made once in the console by the main account), "
+    "for full weights the account's permission, and the rules on vocabulary, chat "
+    "template and vision tower, which `preflight check` judges"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a job was made from; `files` are those that were sent, if known."""
+
+    destination: Destination
+    weight_type: WeightType
+    files: Sequence[UploadedFile] = ()
+
+
+def diagnose(
+    job: ImportJob,
+    evidence: Evidence,
+    inspector: BucketInspector,
+    *,
+    service_region: str = "",
+) -> list[str]:
+    """Sentences on what is likely the cause; never empty, and raises nothing."""
+    try:
+        likely = [
+            issue.message
+            for issue in check_bucket(inspector, service_region=service_region)
+            if issue.severity is Severity.ERROR or "lies in" in issue.message
+        ]
+        stored = inspector.snapshot(evidence.destination.prefix)
+        likely += _object_faults(job, evidence, inspector, stored)
+    except PreflightError as error:
+        return [f"the files could not be looked at again: {error.message}"]
+    where = evidence.destination.url
+    if not likely:
+        return [f"looked again at {where}: {_REMAINING}"]
+    return [f"likely cause: {printable(each, limit=400)}" for each in likely]
+
+
+def _object_faults(
+    job: ImportJob,
+    evidence: Evidence,
+    inspector: BucketInspector,
+    stored: Mapping[str, Stored],
+) -> Iterator[str]:
+    prefix = evidence.destination.prefix
+    if not stored:
+        yield f"nothing lies under {evidence.destination.url}"
+        return
+    here = {
+        key.removeprefix(prefix): found
+        for key, found in stored.items()
+        if "/" not in key.removeprefix(prefix)
+    }
+    yield from _placing(len(stored) - len(here))
+    yield from _missing(here, evidence.weight_type)
+    yield from _unreadable(here)
+    yield from _differing(evidence.files, stored, inspector, prefix)
+    yield from _changed_since(job, here)
+    if evidence.weight_type is WeightType.LORA:
+        yield from _adapter_faults(inspector, prefix, here)
+    else:
+        yield from _index_faults(inspector, prefix, here)
+
+
+def _placing(nested: int) -> Iterator[str]:
+    if nested:
+        yield (
+            f"{nested} objects lie in sub-directories; an import reads only what lies "
+            "directly under the prefix"
+        )
+
+
+def _missing(here: Mapping[str, Stored], weight_type: WeightType) -> Iterator[str]:
+    required = LORA_REQUIRED if weight_type is WeightType.LORA else FULL_REQUIRED
+    lacking = [name for name in required if name not in here]
+    if lacking:
+        yield f"{', '.join(lacking)} is not there; {weight_type.value} imports need it"
+    weights = any(name.endswith(".safetensors") for name in here)
+    if weight_type is WeightType.FULL and not weights:
+        yield "there is no .safetensors file; weights in other formats are not read"
+
+
+def _unreadable(here: Mapping[str, Stored]) -> Iterator[str]:
+    for name, found in here.items():
+        if found.size == 0:
+            yield f"{name} is empty"
+        if not is_importable_class(found.storage_class):
+            yield f"{name} is of storage class {found.storage_class}"
+
+
+def _differing(
+    files: Sequence[UploadedFile],
+    stored: Mapping[str, Stored],
+    inspector: BucketInspector,
+    prefix: str,
+) -> Iterator[str]:
+    for sent in files:
+        there, name = stored.get(sent.key), sent.key.removeprefix(prefix)
+        if there is None:
+            yield f"{name} was sent and is not there any more"
+        elif there.size != sent.size:
+            yield f"{name} has {there.size:,} bytes, {sent.size:,} were sent"
+        elif (head := inspector.head(sent.key)) and head.crc64 != sent.crc64:
+            yield f"{name} is not what was sent: its CRC-64 differs"
+
+
+def _changed_since(job: ImportJob, here: Mapping[str, Stored]) -> Iterator[str]:
+    if job.created is None:
+        return
+    began = job.created.timestamp() + 2  # two services, two clocks
+    for name, found in here.items():
+        if found.modified > began:
+            yield f"{name} was written after the job began"
+
+
+def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
+    """A JSON object from the bucket, or what is wrong with it."""
+    raw = inspector.read_small(key, _SMALL)
+    try:
+        value = json.loads(raw or b"")
+    except (ValueError, RecursionError) as error:
+        return f"is not JSON: {error}"
+    return value if isinstance(value, dict) else "is not a JSON object"
+
+
+def _adapter_faults(
+    inspector: BucketInspector, prefix: str, here: Mapping[str, Stored]
+) -> Iterator[str]:
+    if _ADAPTER_CONFIG not in here:
+        return
+    config = _read(inspector, prefix + _ADAPTER_CONFIG)
+    if isinstance(config, str):
+        yield f"{_ADAPTER_CONFIG} {config}"
+        return
+    allowed = ", ".join(str(rank) for rank in LORA_RANKS)
+    if config.get("r") not in LORA_RANKS:
+        yield f"{_ADAPTER_CONFIG}: r is {config.get('r')!r}; accepted are {allowed}"
+    pattern = config.get("rank_pattern")
+    if isinstance(pattern, dict) and set(pattern.values()) - {config.get("r")}:
+        yield f"{_ADAPTER_CONFIG}: rank_pattern; every layer must have the same rank"
+    if config.get("modules_to_save"):
+        yield (
+            f"{_ADAPTER_CONFIG}: modules_to_save is {config['modules_to_save']!r}; "
+            "the vocabulary must be unchanged"
+        )
+
+
+def _index_faults(
+    inspector: BucketInspector, prefix: str, here: Mapping[str, Stored]
+) -> Iterator[str]:
+    if _INDEX not in here:
+        return
+    index = _read(inspector, prefix + _INDEX)
+    if isinstance(index, str):
+        yield f"{_INDEX} {index}"
+        return
+    weights = index.get("weight_map")
+    named = set(weights.values()) if isinstance(weights, dict) else set()
+    lacking = sorted(str(name) for name in named if name not in here)
+    if lacking:
+        yield f"{_INDEX} names {len(lacking)} files that are not there: {lacking[0]}"

@@ -1,0 +1,62 @@
+"""What `doctor` found: each problem's message names its cause."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from preflight.catalog.explanations import Service, explain_code
+from preflight.errors import PreflightError, UsageError
+
+
+class Level(str, Enum):
+    """How bad it is; `SKIPPED` was not asked, and the message says why."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    SKIPPED = "skip"
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `exit_code` is that of a run that meets it."""
+
+    level: Level
+    message: str
+    hint: str = ""
+    request_id: str = ""
+    exit_code: int = 0
+
+
+def fail(message: str, hint: str = "") -> Finding:
+    """A setting that must be mended."""
+    return Finding(Level.FAIL, message, hint, exit_code=UsageError.exit_code)
+
+
+def warn(message: str, hint: str = "") -> Finding:
+    """Something that may be meant so."""
+    return Finding(Level.WARN, message, hint)
+
+
+def ok(message: str) -> Finding:
+    """Something that is as it should be."""
+    return Finding(Level.OK, message)
+
+
+def skipped(message: str) -> Finding:
+    """Something that could not be looked at, with the reason."""
+    return Finding(Level.SKIPPED, message)
+
+
+def of_error(error: PreflightError, service: Service) -> Finding:
+    """A call that failed: the explanation of its code first, then what was said."""
+    message = error.message
+    for word in re.findall(r"[A-Za-z0-9][\w.]+\w", message):
+        found = explain_code(service, word)
+        if found is not None and found.cause not in message:
+            message = f"{found.cause}: {message}"
+        if found is not None:
+            break
+    return Finding(Level.FAIL, message, error.hint, error.request_id, error.exit_code)

@@ -1,0 +1,132 @@
+"""What this machine can tell without asking anyone: versions, settings, proxies."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from preflight import __version__
+from preflight.catalog.regions import find_region, import_regions
+from preflight.doctor.findings import Finding, fail, ok, skipped, warn
+from preflight.errors import ConfigurationError
+from preflight.settings import Need, Settings, is_loopback
+
+_PACKAGES = ("oss2", "requests", "fastcrc", "numpy", "safetensors", "huggingface_hub")
+_FAST_CRC = (0, 4, 1)  # older ones are 40 times slower and hold the interpreter lock
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_PRODUCT = Path("/sys/class/dmi/id/product_name")
+
+
+def versions() -> Iterator[Finding]:
+    """preflight, Python and the packages that an upload runs on."""
+    found, lacking = {}, []
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # noqa: PERF203
+            lacking.append(name)
+    shown = ", ".join(f"{name} {version}" for name, version in found.items())
+    system = f"{platform.system()} {platform.machine()}"
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield ok(f"preflight {__version__}, Python {python}, {system}, {shown}")
+    if lacking:
+        yield fail(f"not installed: {', '.join(lacking)}", "install preflight anew")
+    crc = found.get("fastcrc", "")
+    numbers = tuple(int(part) for part in crc.split(".")[:3] if part.isdecimal())
+    if crc and numbers < _FAST_CRC:
+        yield warn(f"fastcrc {crc} is slow", "pip install 'fastcrc>=0.4.1'")
+
+
+def settings_in_order(
+    settings: Settings, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Each setting with its origin; what is lacking, malformed or at odds."""
+    for need in Need:
+        try:
+            settings.require(need)
+        except ConfigurationError as error:  # noqa: PERF203
+            yield fail(error.message, error.hint)
+    yield from _spelling(environ)
+    yield from _key_formats(settings)
+    yield from _regions(settings)
+    for row in settings.describe():
+        if row.shown:
+            yield ok(f"{row.name} {row.shown} [{row.origin}]")
+
+
+def _spelling(environ: Mapping[str, str]) -> Iterator[Finding]:
+    for name in ("OSS_ENDPOINT", "DASHSCOPE_HTTP_BASE_URL"):
+        value = environ.get(name, "").strip()
+        if value and "://" not in value:
+            yield warn(
+                f"{name} has no scheme, https:// is assumed",
+                "other tools take it for plain http: write it with https://",
+            )
+
+
+def _key_formats(settings: Settings) -> Iterator[Finding]:
+    key_id, token = settings.access_key_id.value, settings.session_token.value
+    if key_id.startswith("STS.") and not token:
+        yield fail(
+            "OSS_ACCESS_KEY_ID is a temporary key (STS.), but there is no session "
+            "token",
+            "set OSS_SESSION_TOKEN to the token that came with it",
+        )
+    elif key_id and not key_id.startswith(("LTAI", "STS.")):
+        yield warn(
+            "OSS_ACCESS_KEY_ID does not begin with LTAI or STS., as the vendor's do",
+            "check that id and secret are not mixed up",
+        )
+    if settings.api_key.value and not settings.api_key.value.startswith("sk-"):
+        yield warn(
+            "DASHSCOPE_API_KEY does not begin with sk-, as the vendor's do",
+            "make a key in the Model Studio console of the region",
+        )
+
+
+def _regions(settings: Settings) -> Iterator[Finding]:
+    oss, studio = settings.region.value, settings.studio_region
+    if oss and studio and oss != studio:
+        yield fail(
+            f"OSS is used in {oss}, Model Studio in {studio}: an import reads "
+            "buckets of its own region",
+            f"set OSS_REGION to {studio}, or DASHSCOPE_HTTP_BASE_URL to that of {oss}",
+        )
+    known = find_region(studio) if studio else None
+    if known is not None and not known.import_api:
+        open_in = " and ".join(each.id for each in import_regions())
+        yield warn(
+            f"imports by API are open in {open_in}; in {studio} only the console "
+            "imports"
+        )
+    endpoint = settings.endpoint.value
+    if _is_ecs() and "-internal" not in endpoint and not is_loopback(endpoint):
+        yield skipped(
+            f"this is an ECS machine: if it lies in {oss}, the endpoint "
+            f"https://oss-{oss}-internal.aliyuncs.com is quicker and free of charge"
+        )
+
+
+def _is_ecs() -> bool:
+    """Whether the firmware says so: a file, so no metadata service is asked."""
+    try:
+        return "Alibaba Cloud ECS" in _PRODUCT.read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
+def proxies(environ: Mapping[str, str]) -> list[str]:
+    """`HTTPS_PROXY is host:port` for each proxy that is set, without passwords."""
+    told = []
+    for name in _PROXIES:
+        for spelled in (name, name.lower()):
+            if value := environ.get(spelled, ""):
+                parts = urlsplit(value if "://" in value else f"http://{value}")
+                # netloc may hold a password, so it is put together anew.
+                host = parts.netloc.rpartition("@")[2]
+                told.append(f"{spelled} is {host}")
+    return told

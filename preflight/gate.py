@@ -1,0 +1,69 @@
+"""What is settled before the first byte goes up: the bucket, and what lives there."""
+
+from __future__ import annotations
+
+from preflight.errors import ConfigurationError
+from preflight.findings import Severity
+from preflight.live import Before, consequence, jobs_reading, refuse_if_live
+from preflight.oss.bucket import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
+from preflight.oss.changes import changes
+from preflight.oss.inspector import BucketInspector
+from preflight.oss.plan import UploadPlan
+from preflight.record import RunRecord
+from preflight.screen import Screen
+from preflight.studio.imports import ImportApi
+
+
+def require_importable(
+    inspector: BucketInspector,
+    record: RunRecord,
+    screen: Screen,
+    *,
+    service_region: str,
+    tag: bool = False,
+) -> None:
+    """Raise `ConfigurationError` for a bucket that no import can read.
+
+    `tag` sets the tag that an import needs first; other tags stay.
+    """
+    if tag and tag_bucket(inspector):
+        screen.say(f"tagged {inspector.bucket}: {TAG_KEY} = {TAG_VALUE}")
+    issues = check_bucket(inspector, service_region=service_region)
+    for issue in issues:
+        if issue.severity is Severity.WARNING:
+            record.notes.append(f"warning: {issue.message}")
+            screen.say(f"warning: {issue.message}")
+    wrong = [issue for issue in issues if issue.severity is Severity.ERROR]
+    if wrong:
+        raise ConfigurationError(
+            "; ".join(issue.message for issue in wrong),
+            hint="; ".join(issue.hint for issue in wrong if issue.hint),
+        )
+
+
+def look_before(
+    plan: UploadPlan,
+    inspector: BucketInspector,
+    api: ImportApi,
+    screen: Screen,
+    *,
+    replace: bool,
+) -> Before:
+    """What lies under the destination, and the jobs that read it.
+
+    Raises `LivePrefix` when the upload would change files of an import, unless
+    `replace`; nothing was changed then.
+    """
+    jobs = jobs_reading(api.list_all(), plan.destination)
+    stored = inspector.snapshot(plan.destination.prefix)
+    before = Before(stored, jobs)
+    if not jobs:
+        return before
+    with screen.progress() as progress:
+        progress.start(plan.total_bytes, "comparing")
+        found = list(changes(plan, stored, inspector, on_bytes=progress.advance))
+    if replace and found:
+        screen.say(f"warning: --replace was given: {consequence(jobs)}")
+    else:
+        refuse_if_live(jobs, found, plan.destination)
+    return before

@@ -1,0 +1,63 @@
+"""What comes after an import: the deployment, named and never made."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from preflight.findings import WeightType
+from preflight.record import RunRecord
+
+# Model Studio's user guide, "Model import", read 2026: what makes its answers like
+# those of a local vLLM with its defaults.
+SAMPLING: dict[str, float | None] = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "top_k": None,
+    "presence_penalty": 0,
+    "repetition_penalty": 1.0,
+}
+_BILLED = "billing starts as soon as a deployment succeeds; preflight never makes one"
+_DEFAULT_SERVICE = "https://dashscope-intl.aliyuncs.com/api/v1"
+
+
+def _body(record: RunRecord, model_name: str) -> dict[str, Any]:
+    # API page "Create a deployment": lora is billed by the token; full weights need
+    # units of their own, whose number is the user's choice.
+    if record.weight_type is WeightType.FULL:
+        return {"model_name": model_name, "plan": "mu"}
+    return {"model_name": model_name, "plan": "lora", "capacity": 1}
+
+
+def as_value(record: RunRecord) -> dict[str, Any] | None:
+    """The deployment call as data; None unless a model was imported."""
+    job = record.job
+    if job is None or record.exit_code != 0 or not job.is_done or not job.model_name:
+        return None
+    service = "" if record.sandbox else record.service
+    return {
+        "method": "POST",
+        "url": f"{service or _DEFAULT_SERVICE}/deployments",
+        "body": _body(record, job.model_name),
+        "remark": _BILLED,
+        "sampling": SAMPLING,
+    }
+
+
+def as_lines(record: RunRecord) -> Iterator[str]:
+    """The same for people; nothing unless a model was imported."""
+    step = as_value(record)
+    if step is None:
+        return
+    body = shlex.quote(json.dumps(step["body"]))
+    yield f"next: deploy it ({_BILLED})"
+    yield f"  curl -X POST {shlex.quote(step['url'])} \\"
+    yield '    -H "Authorization: Bearer $DASHSCOPE_API_KEY" \\'
+    yield f"    -H 'Content-Type: application/json' -d {body}"
+    sampling = ", ".join(
+        f"{name} {'none' if value is None else value}"
+        for name, value in SAMPLING.items()
+    )
+    yield f"  to match vLLM's defaults, call it with {sampling}"

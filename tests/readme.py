@@ -1,0 +1,82 @@
+"""Write the parts of README.md that come from running the program: `make readme`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from fixtures.adapters import build_adapter
+from fixtures.faults import FAULTS
+from preflight.rules import RULES
+from preflight.rules._rule import Rule
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def _summary(rule: Rule) -> str:
+    """The first sentence of a rule's manual."""
+    first = " ".join(rule.manual.split("\n\n", 1)[0].split())
+    return first.split(". ")[0].rstrip(".")
+
+
+def rules_table() -> str:
+    """All rules as a Markdown table, in the order of their codes."""
+    rows = ["| code | severity | weights | why |", "| --- | --- | --- | --- |"]
+    for rule in sorted(RULES, key=lambda found: found.code):
+        kinds = "both" if len(rule.applies) > 1 else next(iter(rule.applies)).value
+        why = _summary(rule).replace("|", "\\|")
+        rows.append(f"| {rule.code} | {rule.severity.value} | {kinds} | {why} |")
+    return "\n".join(rows)
+
+
+def part(text: str, name: str) -> str:
+    """What stands between the two marks of `name`."""
+    found = re.search(f"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"README.md has no part {name}")
+    return found[1]
+
+
+def _replaced(text: str, name: str, content: str) -> str:
+    old, new = (f"<!-- {name} -->\n{c}\n" for c in (part(text, name), content))
+    return text.replace(old, new, 1)
+
+
+def _screen(directory: Path, *words: str) -> str:
+    """What a terminal shows of one command, as a Markdown block."""
+    command = [sys.executable, "-m", "preflight", *words]
+    done = subprocess.run(  # noqa: S603
+        command,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(README.parent), "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    shown = "\n".join(line[:160] for line in done.stdout.rstrip().splitlines())
+    return f"```console\n$ preflight {' '.join(words)}\n{shown}\n```"
+
+
+def main() -> None:
+    """Replace the parts in place."""
+    text = README.read_text("utf-8")
+    with tempfile.TemporaryDirectory() as scratch:
+        good, broken = Path(scratch, "qwen3-8b-lora"), Path(scratch, "broken-lora")
+        build_adapter(good, base="qwen3-8b", rank=16)
+        build_adapter(broken, base="qwen3-8b", rank=16, tiny=True)
+        for fault in ("orig-mod", "nan-last"):
+            FAULTS[fault].apply(broken)
+        push = ("push", "--sandbox", good.name, "--base-model", "qwen3-8b")
+        text = _replaced(text, "demo", _screen(Path(scratch), *push))
+        text = _replaced(text, "broken", _screen(Path(scratch), "check", broken.name))
+    text = _replaced(text, "rules", rules_table())
+    README.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""How a rule is run: three ways to end, and what is kept of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from preflight.findings import (
+    CannotTell,
+    Outcome,
+    Problem,
+    Result,
+    Severity,
+    Unavailable,
+    WeightType,
+)
+from preflight.rules import run_rule, run_rules
+from preflight.rules._rule import FULL, LORA, SHOWN, Answer, Rule, rule
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Stands for an inspection; `answers` are what the rule below yields."""
+
+    answers: tuple[Answer, ...] | Unavailable = ()
+
+
+@rule("T01", fix="Do it right.")
+def says_what_it_reads(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+    """Why it matters.
+
+    Causes: none.
+    """
+    yield from answers
+
+
+@rule("T02", fix="Do it right.", severity=Severity.WARNING)
+def warns(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+    """Why it matters."""
+    yield from answers
+
+
+@rule("T03", fix="Have it there.")
+def copes(answers: tuple[Answer, ...] | Unavailable) -> Iterator[Answer]:
+    """Why it matters."""
+    if isinstance(answers, Unavailable):
+        yield Problem("there", answers.reason)
+
+
+@rule("T04", fix="Do it right.")
+def breaks(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+    """Why it matters."""
+    yield Problem("first", "found before it broke")
+    raise KeyError(str(answers))
+
+
+def outcome(checked: Rule, *answers: Answer) -> Outcome:
+    return run_rule(checked, Facts(answers))
+
+
+def test_a_rule_knows_itself() -> None:
+    made = says_what_it_reads
+    assert (made.code, made.name) == ("T01", "says-what-it-reads")
+    assert made.reads == ("answers",)
+    assert made.manual == "Why it matters.\n\nCauses: none."
+    assert copes.copes_without == {"answers"}
+    assert warns.copes_without == set()
+
+
+@pytest.mark.parametrize("code", ["", "T1", "t01", "T001", "T01 ", "01T"])
+def test_a_code_that_is_none(code: str) -> None:
+    with pytest.raises(ValueError, match="not a rule code"):
+        rule(code, fix="")
+
+
+def test_passed() -> None:
+    found = outcome(says_what_it_reads)
+    assert found == Outcome("T01", "says-what-it-reads", Severity.ERROR, Result.PASSED)
+
+
+def test_failed() -> None:
+    problems = (Problem("a", "is wrong"), Problem("b", "is wrong, too"))
+    found = outcome(says_what_it_reads, *problems)
+    assert (found.result, found.severity) == (Result.FAILED, Severity.ERROR)
+    assert (found.problems, found.count) == (problems, 2)
+    assert found.fix == "Do it right."
+
+
+def test_skipped_because_its_input_is_not_there() -> None:
+    found = run_rule(says_what_it_reads, Facts(Unavailable("it is not there")))
+    assert (found.result, found.reason) == (Result.SKIPPED, "it is not there")
+    assert (found.problems, found.count, found.fix) == ((), 0, "")
+
+
+def test_skipped_because_it_found_that_it_cannot_tell() -> None:
+    found = outcome(says_what_it_reads, CannotTell("no base"), CannotTell("no file"))
+    assert (found.result, found.reason) == (Result.SKIPPED, "no base")
+
+
+def test_a_problem_weighs_more_than_a_doubt() -> None:
+    found = outcome(says_what_it_reads, CannotTell("no base"), Problem("a", "b"))
+    assert (found.result, found.count) == (Result.FAILED, 1)
+    assert found.reason == ""
+
+
+def test_a_rule_may_judge_the_absence_itself() -> None:
+    found = run_rule(copes, Facts(Unavailable("it is not there")))
+    assert found.result is Result.FAILED
+    assert found.problems == (Problem("there", "it is not there"),)
+
+
+@pytest.mark.parametrize(
+    ("made", "severities", "worst", "shown"),
+    [
+        (says_what_it_reads, [None], Severity.ERROR, 1),
+        (says_what_it_reads, [Severity.WARNING], Severity.WARNING, 1),
+        (warns, [None], Severity.WARNING, 1),
+        (warns, [Severity.ERROR], Severity.ERROR, 1),
+        (warns, [None, Severity.ERROR, None], Severity.ERROR, 1),
+        (says_what_it_reads, [Severity.WARNING, None, None], Severity.ERROR, 2),
+    ],
+)
+def test_a_problem_may_be_milder_or_graver_than_its_rule(
+    made: Rule, severities: list[Severity | None], worst: Severity, shown: int
+) -> None:
+    problems = [Problem(str(i), "wrong", s) for i, s in enumerate(severities)]
+    found = outcome(made, *problems)
+    assert (found.severity, found.count) == (worst, len(problems))
+    assert len(found.problems) == shown
+    assert {p.severity or made.severity for p in found.problems} == {worst}
+
+
+@pytest.mark.parametrize("count", [SHOWN - 1, SHOWN, SHOWN + 1, 5000])
+def test_many_problems_are_counted_and_some_are_kept(count: int) -> None:
+    found = outcome(says_what_it_reads, *[Problem(str(i), "x") for i in range(count)])
+    assert found.count == count
+    assert [p.where for p in found.problems] == [
+        str(i) for i in range(min(count, SHOWN))
+    ]
+
+
+def test_a_rule_that_breaks_has_proven_nothing() -> None:
+    found = outcome(breaks)
+    assert (found.result, found.severity) == (Result.FAILED, Severity.ERROR)
+    (problem,) = found.problems
+    assert problem.message == "the rule could not be decided (KeyError: '()')"
+    assert found.count == 1
+
+
+def test_ctrl_c_is_no_fault_of_the_rule() -> None:
+    @rule("T05", fix="Go on.")
+    def is_interrupted(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+        """Why it matters."""
+        yield from answers
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_rule(is_interrupted, Facts())
+
+
+@rule("T06", fix="x", applies=LORA)
+def for_adapters(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+    """Why it matters."""
+    yield from answers
+
+
+@rule("T07", fix="x", applies=FULL)
+def for_full_weights(answers: tuple[Answer, ...]) -> Iterator[Answer]:
+    """Why it matters."""
+    yield from answers
+
+
+@pytest.mark.parametrize(
+    ("weight_type", "codes"),
+    [
+        (WeightType.LORA, ["T01", "T06"]),
+        (WeightType.FULL, ["T01", "T07"]),
+        (Unavailable("both lie there"), ["T01"]),
+    ],
+)
+def test_only_the_rules_of_these_weights_run_in_their_order(
+    weight_type: WeightType | Unavailable, codes: list[str]
+) -> None:
+    rules = (says_what_it_reads, for_adapters, for_full_weights)
+    found = run_rules(rules, Facts(), weight_type)
+    assert [one.code for one in found] == codes

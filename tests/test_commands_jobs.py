@@ -1,0 +1,282 @@
+"""`jobs`, `wait`, `delete`, `import` and `status` as their users meet them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preflight.findings import WeightType
+from preflight.sandbox import Sandbox
+from preflight.sandbox.studio.bodies import CreateRequest
+from preflight.sandbox.studio.jobs import Job, Source
+from tests.running import InProcess, state_files, tiny_adapter
+
+QUICK = ("--poll-interval", "0.05")
+PREFIX = "models/one/"
+
+
+@pytest.fixture
+def preflight(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> InProcess:
+    return InProcess(tmp_path / "home", monkeypatch, capsys).use(sandbox)
+
+
+@pytest.fixture
+def uploaded(preflight: InProcess, sandbox: Sandbox, tmp_path: Path) -> str:
+    """A URL under which an adapter lies that was never imported."""
+    adapter = tiny_adapter(tmp_path / "adapter")
+    for path in adapter.iterdir():
+        data = path.read_bytes()
+        sandbox.oss.put(sandbox.bucket, PREFIX + path.name, [data], size=len(data))
+    return f"oss://{sandbox.bucket}/{PREFIX}"
+
+
+def make(sandbox: Sandbox, name: str, base: str = "qwen3-8b") -> Job:
+    source = Source(sandbox.bucket, f"models/{name}/")
+    request = CreateRequest(base, name, source, WeightType.LORA)
+    return sandbox.studio.create(request)
+
+
+def test_no_jobs_is_said(preflight: InProcess) -> None:
+    done = preflight("jobs")
+    assert (done.code, done.out, done.err) == (0, "no jobs\n", "")
+    assert json.loads(preflight("jobs", "--format", "json").out)["jobs"] == []
+
+
+def test_all_pages_are_listed_newest_first(
+    preflight: InProcess, sandbox: Sandbox
+) -> None:
+    made = [make(sandbox, f"m{number}") for number in range(230)]
+    shown = json.loads(preflight("jobs", "--format", "json").out)["jobs"]
+    assert [job["job_id"] for job in shown] == [job.id for job in reversed(made)]
+    assert sandbox.studio_endpoint.log_calls.count("ListImportJobs") == 3
+    lines = preflight("jobs", "--limit", "2").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["job", made[-1].id, made[-2].id]
+
+
+def test_a_limit_asks_for_no_more_pages_than_it_needs(
+    preflight: InProcess, sandbox: Sandbox
+) -> None:
+    for number in range(230):
+        make(sandbox, f"m{number}")
+    preflight("jobs", "--limit", "100")
+    assert sandbox.studio_endpoint.log_calls.count("ListImportJobs") == 1
+
+
+@pytest.mark.parametrize("word", ["succeeded", "SUCCESSED", "Succeeded"])
+def test_both_spellings_of_success_filter(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str, word: str
+) -> None:
+    done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    assert done.code == 0, done.err
+    sandbox.studio.policy.job_seconds = 1e6
+    other = make(sandbox, "other")
+    shown = preflight("jobs", "--status", word).out
+    assert sandbox.studio.jobs()[0].id in shown
+    assert other.id not in shown
+    assert other.id in preflight("jobs", "--status", "pending").out
+
+
+def test_the_model_s_name_filters(preflight: InProcess, sandbox: Sandbox) -> None:
+    one, other = make(sandbox, "one"), make(sandbox, "other")
+    shown = preflight("jobs", "--model-name", one.model_name).out
+    assert one.id in shown
+    assert other.id not in shown
+
+
+def test_one_job_and_why_it_failed(preflight: InProcess, sandbox: Sandbox) -> None:
+    job = make(sandbox, "nothing-there")
+    assert preflight("wait", job.id, *QUICK).code == 6
+    done = preflight("jobs", job.id)
+    assert done.code == 0
+    assert "status      FAILED" in done.out
+    assert "why       the platform could not read the files" in done.out
+    assert "fix       run `preflight doctor" in done.out
+    assert "request id  " in done.out
+    form = json.loads(preflight("jobs", job.id, "--format", "json").out)
+    assert [each["status"] for each in form["jobs"]] == ["FAILED"]
+
+
+@pytest.mark.parametrize("command", ["jobs", "wait", "delete"])
+def test_an_unknown_job(preflight: InProcess, command: str) -> None:
+    done = preflight(command, "11111111-2222-3333-4444-555555555555")
+    assert done.code == 6
+    assert "NotFound" in done.told()[0]
+    assert done.told()[-1].startswith("  request id  ")
+
+
+@pytest.mark.parametrize("command", ["jobs", "wait", "delete"])
+def test_what_is_no_job_id(preflight: InProcess, command: str) -> None:
+    done = preflight(command, "../../keys")
+    assert done.code == 2
+    assert done.told()[0] == "preflight: not a job id: '../../keys'"
+
+
+def test_delete_asks_for_yes(preflight: InProcess, sandbox: Sandbox) -> None:
+    job = make(sandbox, "gone")
+    running = preflight("delete", job.id, "--yes")
+    assert running.code == 2
+    assert "cannot be deleted: only final jobs can" in running.told()[0]
+    preflight("wait", job.id, *QUICK)
+    asked = preflight("delete", job.id)
+    assert (asked.code, asked.out) == (2, "")
+    for words in (f"would delete job {job.id} (FAILED)", "stay", "nothing was deleted"):
+        assert words in asked.told()[0]
+    assert len(sandbox.studio.jobs()) == 1
+    assert sandbox.studio_endpoint.log_calls.count("DeleteImportJob") == 0
+    done = preflight("delete", job.id, "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert f"the objects under oss://{sandbox.bucket}/models/gone/ stay" in done.out
+    assert "request id" in done.out
+    assert sandbox.studio.jobs() == ()
+
+
+def test_delete_leaves_the_objects(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    (job,) = sandbox.studio.jobs()
+    before = sandbox.oss.objects(sandbox.bucket)
+    assert preflight("delete", job.id, "--yes").code == 0
+    assert sandbox.oss.objects(sandbox.bucket) == before
+
+
+def test_import_what_lies_there(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    words = ("import", uploaded, "--base-model", "Qwen/Qwen3-8B")
+    done = preflight(*words, *QUICK, "--display-name", "mine")
+    assert done.code == 0, done.err
+    (job,) = sandbox.studio.jobs()
+    assert (job.base, job.display_name) == ("qwen3-8b", "mine")
+    assert job.weight_type is WeightType.LORA
+    last = f"imported {uploaded}, an adapter of qwen3-8b, as model {job.model_name}"
+    assert done.out.splitlines()[-1] == f"{last} (mine)"
+    again = preflight(*words, *QUICK, "--format", "json")
+    assert (again.code, again.document["job"]["how"]) == (0, "already done")
+    assert len(sandbox.studio.jobs()) == 1
+    assert preflight(*words, *QUICK, "--again").code == 0
+    assert len(sandbox.studio.jobs()) == 2
+
+
+def test_import_without_waiting(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    words = ("import", uploaded, "--base-model", "qwen3-8b", "--no-wait")
+    done = preflight(*words)
+    assert done.code == 0
+    assert done.out.splitlines()[-1].startswith(f"submitted {uploaded}")
+    assert "next: deploy" not in done.out
+    assert preflight(*words).code == 0
+    assert len(sandbox.studio.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "words"),
+    [
+        ((), ("--base-model", "qwen3-8b"), "nothing lies directly under"),
+        (("deep/adapter_config.json",), ("--base-model", "qwen3-8b"), "nothing lies"),
+        (("notes.txt",), ("--base-model", "qwen3-8b"), "neither an adapter nor"),
+        (("a.safetensors",), ("--base-model", "gpt-2"), "is no base model known"),
+    ],
+)
+def test_import_refuses_what_cannot_be_one(
+    preflight: InProcess,
+    sandbox: Sandbox,
+    names: tuple[str, ...],
+    flags: tuple[str, ...],
+    words: str,
+) -> None:
+    for name in names:
+        sandbox.oss.put(sandbox.bucket, f"p/{name}", [b"x"], size=1)
+    done = preflight("import", f"oss://{sandbox.bucket}/p/", *flags)
+    assert done.code == 2
+    assert words in done.told()[0]
+    assert sandbox.studio.jobs() == ()
+
+
+BROKEN: dict[str, tuple[dict[str, bytes | None], str]] = {
+    "weights missing": (
+        {"adapter_model.safetensors": None},
+        "adapter_model.safetensors is not there; lora imports need it",
+    ),
+    "rank": (
+        {"adapter_config.json": b'{"peft_type": "LORA", "r": 12}'},
+        "adapter_config.json: r is 12; accepted are 8, 16, 32, 64",
+    ),
+    "no JSON": ({"adapter_config.json": b"{"}, "adapter_config.json is not JSON"),
+    "empty": ({"adapter_model.safetensors": b""}, "adapter_model.safetensors is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_failed_import_is_looked_into(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str, name: str
+) -> None:
+    changes, words = BROKEN[name]
+    for file, data in changes.items():
+        if data is None:
+            sandbox.oss.delete(sandbox.bucket, PREFIX + file)
+        else:
+            sandbox.oss.put(sandbox.bucket, PREFIX + file, [data], size=len(data))
+    done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    assert done.code == 6
+    assert "AvailableModelFileNotFound" in done.told()[0]
+    assert f"likely cause: {words}" in done.out
+    assert any(line.startswith("  request id  ") for line in done.told())
+
+
+def test_a_role_that_is_missing_is_what_remains(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    sandbox.studio.policy.service_role = False
+    done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    assert done.code == 6
+    assert "Failed to get files from OSS" in done.told()[0]
+    assert "service-linked role" in done.out
+
+
+def test_status_tells_the_last_runs(
+    preflight: InProcess, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    nothing = preflight("status")
+    assert (nothing.code, nothing.out) == (2, "")
+    adapter = tiny_adapter(tmp_path / "one")
+    where = f"oss://{sandbox.bucket}/{PREFIX}"
+    assert preflight("push", adapter, where, *QUICK).code == 0
+    sandbox.oss.set_tags(sandbox.bucket, {})
+    assert preflight("push", adapter, where, *QUICK).code == 2
+    assert len(state_files(preflight.home)) == 2
+    done = preflight("status", adapter)
+    heading, last, first, told, advice = done.out.splitlines()
+    assert heading.split()[:3] == ["started", "command", "exit"]
+    assert last.split()[2:4] == ["push", "2"]
+    assert sandbox.studio.jobs()[0].id in first
+    assert told.startswith("the last one ended with: the tag")
+    assert advice.startswith("  try  ")
+    assert preflight("status", tmp_path / "other").code == 2
+    runs = json.loads(preflight("status", "--format", "json").out)["runs"]
+    assert [run["exit_code"] for run in runs] == [2, 0]
+
+
+def test_the_next_step_is_named_and_not_taken(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    words = ("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    done = preflight(*words)
+    (job,) = sandbox.studio.jobs()
+    body = {"model_name": job.model_name, "plan": "lora", "capacity": 1}
+    assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
+    assert json.dumps(body) in done.out
+    assert "billing starts as soon as a deployment succeeds" in done.out
+    assert "temperature 1.0, top_p 1.0, top_k none, presence_penalty 0" in done.out
+    step = preflight(*words, "--format", "json").document["next_step"]
+    assert (step["method"], step["body"]) == ("POST", body)
+    assert step["sampling"]["repetition_penalty"] == 1.0
+    assert sandbox.api_key not in done.out

@@ -1,0 +1,364 @@
+"""The conventions of this project, read from its own source."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from preflight import errors, rules
+from preflight.arguments import COMMANDS, ENVIRONMENT, EXIT_CODES, build_parser
+from preflight.errors import PreflightError
+from preflight.model.inspection import Inspection
+from preflight.rules import RULES, SCAN_RULES, STATIC_RULES, Rule
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "preflight"
+README = (ROOT / "README.md").read_text("utf-8")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Imports point down only; `rules`, `oss` and `studio` do not know one another.
+LEVELS = {
+    "cli": 5,
+    "arguments": 5,
+    "commands": 5,
+    "doctor": 5,
+    "terminal": 5,
+    "__main__": 5,
+    "pipeline": 4,
+    "diagnosis": 4,
+    "gate": 4,
+    "importing": 4,
+    "live": 4,
+    "sending": 4,
+    "report": 3,
+    "record": 3,
+    "rules": 2,
+    "oss": 2,
+    "studio": 2,
+    "model": 1,
+    "catalog": 1,
+    "settings": 1,
+    "progress": 1,
+    "screen": 1,
+    "lock": 1,
+    "destination": 1,
+    "errors": 0,
+    "findings": 0,
+    "__init__": 0,
+}
+ALONE = {"rules", "oss", "studio"}
+MAY_IMPORT_SANDBOX = {"cli", "commands", "doctor"}
+
+
+def part_of(path: Path) -> str:
+    """The name that stands for a module in LEVELS: its folder's or its own."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path) for path in MODULES}
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports(tree: ast.AST, *, at_start: bool = False) -> Iterator[str]:
+    """Modules that a tree imports; `at_start`: only those that loading it loads."""
+    for node in ast.iter_child_nodes(tree):
+        functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+        if at_start and (isinstance(node, functions) or is_type_checking(node)):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            module = node.module or ""
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                yield full if full in NAMES else module
+        else:
+            yield from imports(node, at_start=at_start)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def ours(path: Path, *, at_start: bool = False) -> set[str]:
+    found = imports(parsed(path), at_start=at_start)
+    return {name for name in found if name.partition(".")[0] == "preflight"}
+
+
+def below(name: str) -> str:
+    """`preflight.oss.crc` is part of `oss`, `preflight` itself of `__init__`."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+IN_THE_HOUSE = [path for path in MODULES if part_of(path) != "sandbox"]
+IN_THE_SANDBOX = [path for path in MODULES if part_of(path) == "sandbox"]
+
+
+@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    here = part_of(path)
+    assert here in LEVELS, "give the new module a level"
+    for name in ours(path):
+        there = below(name)
+        if there == "sandbox":
+            assert here in MAY_IMPORT_SANDBOX, name
+            continue
+        assert LEVELS[there] <= LEVELS[here], f"{here} imports {name}"
+        assert here not in ALONE or there not in ALONE - {here}, name
+
+
+@pytest.mark.parametrize("path", IN_THE_SANDBOX, ids=name_of)
+def test_the_sandbox_stands_beside_the_house(path: Path) -> None:
+    for name in ours(path):
+        allowed = below(name) == "sandbox" or LEVELS[below(name)] == 0
+        assert allowed or name == "preflight.oss.crc", name
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    graph = {
+        name_of(path): {name for name in ours(path, at_start=True) if name in NAMES}
+        for path in MODULES
+    }
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for other in sorted(graph[name] - {name}):
+                visit(other, (*trail, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+HEAVY = {"oss2", "requests", "tqdm", "numpy", "huggingface_hub", "urllib3"}
+# The scanner is imported when there are values to scan, so it may begin with numpy.
+SCANNERS = {"preflight.model.values", "preflight.model.blocks", "preflight.model.scan"}
+
+
+@pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name_of)
+def test_heavy_imports_stand_inside_functions(path: Path) -> None:
+    found = {name.partition(".")[0] for name in imports(parsed(path), at_start=True)}
+    allowed = {"numpy"} if name_of(path) in SCANNERS else set()
+    assert found & HEAVY <= allowed
+
+
+# What a module looks like
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_is_short_and_documented(path: Path) -> None:
+    tree = parsed(path)
+    assert len(path.read_text("utf-8").splitlines()) <= 400
+    assert ast.get_docstring(tree), "no docstring"
+    missing = [name for name, node in public(tree) if not ast.get_docstring(node)]
+    assert missing == []
+
+
+Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def is_protocol(node: ast.ClassDef) -> bool:
+    return "Protocol" in map(ast.unparse, node.bases)
+
+
+def public(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[str, Documented]]:
+    """Public classes, functions and methods."""
+    for node in tree.body:
+        if isinstance(node, Documented) and not node.name.startswith("_"):
+            yield node.name, node
+            if isinstance(node, ast.ClassDef) and not is_protocol(node):
+                yield from public(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_function_is_short(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 60, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_prints_but_the_command_line(path: Path) -> None:
+    if part_of(path) in ("cli", "progress", "terminal"):
+        return
+    calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+    assert not [call.lineno for call in calls if ast.unparse(call.func) == "print"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_error_is_swallowed(path: Path) -> None:
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.ExceptHandler):
+            broad = node.type is None or ast.unparse(node.type) in (
+                "Exception",
+                "BaseException",
+            )
+            silent = all(
+                isinstance(line, (ast.Pass, ast.Continue)) for line in node.body
+            )
+            assert not (broad and silent), node.lineno
+
+
+# Rules
+
+
+def test_codes_and_names_are_unique_and_every_family_is_gathered() -> None:
+    assert len({rule.code for rule in RULES}) == len(RULES)
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    written = [
+        decorator.args[0].value
+        for path in sorted((PACKAGE / "rules").glob("*.py"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+        if isinstance(decorator, ast.Call)
+        if ast.unparse(decorator.func) == "rule"
+        if isinstance(decorator.args[0], ast.Constant)
+    ]
+    assert sorted(str(code) for code in written) == sorted(r.code for r in RULES)
+    assert (*STATIC_RULES, *SCAN_RULES) == RULES
+    assert rules.RULES is RULES
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])
+def test_a_rule_has_a_manual_and_reads_the_inspection(rule: Rule) -> None:
+    why, _, rest = rule.manual.partition("\n\n")
+    assert why.endswith(".")
+    assert re.search(r"^Causes: ", rest, re.MULTILINE), "no Causes:"
+    assert re.search(r"^Source: ", rest, re.MULTILINE), "no Source:"
+    assert rule.fix.endswith(".")
+    assert rule.fix[0].isupper()
+    assert rule.reads
+    assert set(rule.reads) <= {field.name for field in fields(Inspection)}
+    assert rule.applies
+
+
+def test_every_rule_has_a_test() -> None:
+    """Each rule's function is named in a test of the rules."""
+    tests = (ROOT / "tests" / "rules").glob("test_*.py")
+    text = "\n".join(path.read_text("utf-8") for path in tests)
+    named = set(re.findall(r"[a-z_0-9]+", text)) | set(re.findall(r"[A-Z]\d\d", text))
+    untested = [
+        rule.code
+        for rule in RULES
+        if rule.check.__name__ not in named and rule.code not in named
+    ]
+    assert untested == []
+
+
+# Errors
+
+
+def every_error() -> list[type[PreflightError]]:
+    found = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, PreflightError)
+    ]
+    pending = list(found)
+    while pending:
+        for kind in pending.pop().__subclasses__():
+            if kind not in found:
+                found.append(kind)
+                pending.append(kind)
+    return found
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_an_error_is_documented(kind: type[PreflightError]) -> None:
+    assert kind.__doc__
+    assert kind.exit_code in {code for code, _ in EXIT_CODES} - {0}
+
+
+# The README
+
+
+def long_flags() -> set[str]:
+    parser = build_parser()
+    parsers = [parser]
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            parsers += action.choices.values()
+    return {
+        option
+        for one in parsers
+        for action in one._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    }
+
+
+def in_code(text: str) -> str:
+    """The code of a Markdown text: spans, indented lines and fenced blocks."""
+    spans = re.findall(r"`([^`\n]+)`", text)
+    lines = re.findall(r"^    (.*)$", text, re.MULTILINE)
+    fences = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return "\n".join([*spans, *lines, *fences])
+
+
+def test_the_readme_names_every_command() -> None:
+    names = {name for name, *_ in COMMANDS}
+    assert {name for name in names if f"`preflight {name}" not in README} == set()
+
+
+def test_the_readme_names_every_flag() -> None:
+    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", in_code(README)))
+    assert long_flags() - named - {"--help"} == set()
+
+
+def test_the_readme_names_no_flag_that_is_not_there() -> None:
+    lines = [line for line in in_code(README).splitlines() if "preflight" in line]
+    flags = {flag for line in lines for flag in re.findall(r"(?<!\S)--[a-z-]+", line)}
+    assert flags <= long_flags()
+
+
+def test_the_readme_explains_every_exit_code() -> None:
+    rows = re.findall(r"^\| (\d+(?:, \d+)*) \|", README, re.MULTILINE)
+    explained = {int(code) for row in rows for code in row.split(", ")}
+    assert explained == {code for code, _ in EXIT_CODES}
+
+
+def test_the_readme_names_every_variable() -> None:
+    names = {name for name, *_ in ENVIRONMENT}
+    assert {name for name in names if f"`{name}`" not in README} == set()
+
+
+def commands_in(text: str) -> set[str]:
+    return set(re.findall(r"(?:^|[`$] ?)preflight ([a-z]+)\b", text, re.MULTILINE))
+
+
+def test_the_readme_names_no_other_command() -> None:
+    named = commands_in(in_code(README)) | commands_in(README.replace("\n    ", "\n$ "))
+    assert {"check", "push"} <= named
+    assert named <= {name for name, *_ in COMMANDS}
+
+
+def test_no_message_sends_people_to_a_command_that_is_not_there() -> None:
+    """Hints, remedies and manuals name commands in backquotes."""
+    known = {name for name, *_ in COMMANDS}
+    wrong = {
+        f"{path.relative_to(ROOT)}: preflight {name}"
+        for pattern in ("*.py", "*.json")
+        for path in PACKAGE.rglob(pattern)
+        for name in re.findall(r"`preflight ([a-z]+)", path.read_text("utf-8"))
+        if name not in known
+    }
+    assert wrong == set()

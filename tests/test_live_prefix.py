@@ -1,0 +1,225 @@
+"""A prefix that a model was imported from is read-only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preflight.sandbox import Sandbox
+from preflight.sandbox.studio.jobs import Job
+from tests.running import InProcess, Run, tiny_adapter
+
+QUICK = ("--poll-interval", "0.05")
+WRITES = ("PutObject", "CompleteMultipartUpload", "DeleteObject", "UploadPart")
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return tiny_adapter(tmp_path / "adapter")
+
+
+@pytest.fixture
+def preflight(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> InProcess:
+    return InProcess(tmp_path / "home", monkeypatch, capsys).use(sandbox)
+
+
+def url(box: Sandbox, prefix: str = "models/one/") -> str:
+    return f"oss://{box.bucket}/{prefix}"
+
+
+def listing(box: Sandbox) -> list[tuple[str, int, int, float]]:
+    return [
+        (found.key, found.size, found.crc64, found.last_modified)
+        for found in box.oss.objects(box.bucket)
+    ]
+
+
+def push(preflight: InProcess, box: Sandbox, adapter: Path, *flags: str) -> Run:
+    return preflight("push", adapter, url(box), *QUICK, *flags)
+
+
+@pytest.fixture
+def imported(preflight: InProcess, sandbox: Sandbox, adapter: Path) -> Job:
+    assert push(preflight, sandbox, adapter).code == 0
+    (job,) = sandbox.studio.jobs()
+    assert sandbox.studio.model_is_valid(job.id)
+    return job
+
+
+def grow(adapter: Path) -> None:
+    (adapter / "README.md").write_text("longer than before " * 99)
+
+
+def flip(adapter: Path) -> None:
+    """Other bytes of the same size: only the CRC-64 tells."""
+    path = adapter / "README.md"
+    path.write_bytes(bytes(reversed(path.read_bytes())))
+
+
+def add(adapter: Path) -> None:
+    (adapter / "LICENSE").write_text("Apache-2.0\n")
+
+
+def retrain(adapter: Path) -> None:
+    """The same shapes, other values, as the next training of the same adapter."""
+    path = adapter / "adapter_model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-4:-2] = b"\x01\x02"
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (grow, "README.md has 208 bytes"),
+        (flip, "README.md has other bytes"),
+        (add, "LICENSE is not there yet"),
+        (retrain, "adapter_model.safetensors has other bytes"),
+    ],
+)
+def test_a_push_that_would_break_a_model_changes_nothing(
+    preflight: InProcess,
+    sandbox: Sandbox,
+    adapter: Path,
+    imported: Job,
+    change: object,
+    words: str,
+) -> None:
+    assert callable(change)
+    change(adapter)
+    before = listing(sandbox)
+    sandbox.oss_endpoint.log_calls.clear()
+    done = push(preflight, sandbox, adapter)
+    assert done.code == 6
+    complaint = done.told()
+    for told in (words, imported.id, imported.model_name, "invalid"):
+        assert told in complaint[0]
+    assert "models/one-{digest}/" in complaint[1]
+    assert "--replace" in complaint[1]
+    assert listing(sandbox) == before
+    assert not sandbox.oss.uploads(sandbox.bucket)
+    assert all(sandbox.oss_endpoint.log_calls.count(name) == 0 for name in WRITES)
+    assert sandbox.studio.model_is_valid(imported.id)
+    assert len(sandbox.studio.jobs()) == 1
+
+
+def test_the_same_bytes_are_done_already(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job
+) -> None:
+    before = listing(sandbox)
+    done = push(preflight, sandbox, adapter)
+    assert done.code == 0, done.err
+    assert "already done" in done.out
+    assert imported.model_name in done.out.splitlines()[-1]
+    assert listing(sandbox) == before
+    assert sandbox.studio.model_is_valid(imported.id)
+
+
+@pytest.mark.parametrize("seconds", [1e6])
+def test_a_job_that_still_runs_is_protected(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, seconds: float
+) -> None:
+    sandbox.studio.policy.job_seconds = seconds
+    assert push(preflight, sandbox, adapter, "--no-wait").code == 0
+    grow(adapter)
+    before = listing(sandbox)
+    done = push(preflight, sandbox, adapter)
+    assert done.code == 6
+    assert "PENDING" in done.told()[0]
+    assert listing(sandbox) == before
+
+
+def test_replace_is_told_what_it_does_and_imports_anew(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job
+) -> None:
+    grow(adapter)
+    done = push(preflight, sandbox, adapter, "--replace")
+    assert done.code == 0, done.err
+    assert f"invalid when its files change: {imported.model_name}" in done.err
+    old, new = sandbox.studio.jobs()
+    assert not sandbox.studio.model_is_valid(old.id)
+    assert sandbox.studio.model_is_valid(new.id)
+    assert new.model_name in done.out.splitlines()[-1]
+    # The old job still says that it succeeded; it is not taken for the new one.
+    again = push(preflight, sandbox, adapter)
+    assert again.code == 0, again.err
+    assert new.model_name in again.out.splitlines()[-1]
+    assert len(sandbox.studio.jobs()) == 2
+
+
+def test_replace_that_was_cut_short_still_imports_anew(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job
+) -> None:
+    """The bytes changed in a run that died; the next one finds nothing to send."""
+    later = sandbox.oss.clock() + 60
+    sandbox.oss.clock = lambda: later
+    data = (adapter / "README.md").read_bytes()[::-1]
+    (adapter / "README.md").write_bytes(data)
+    sandbox.oss.put(sandbox.bucket, "models/one/README.md", [data], size=len(data))
+    done = push(preflight, sandbox, adapter)
+    assert done.code == 0, done.err
+    assert len(sandbox.studio.jobs()) == 2
+    assert sandbox.studio.jobs()[-1].model_name in done.out.splitlines()[-1]
+    assert imported.model_name not in done.out
+
+
+def test_a_failed_import_protects_nothing(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path
+) -> None:
+    sandbox.studio.policy.service_role = False
+    assert push(preflight, sandbox, adapter).code == 6
+    sandbox.studio.policy.service_role = True
+    grow(adapter)
+    assert push(preflight, sandbox, adapter).code == 0
+    assert len(sandbox.studio.jobs()) == 2
+
+
+def test_below_an_imported_prefix_is_in_use_too(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job
+) -> None:
+    done = preflight("push", adapter, url(sandbox, "models/one/more/"), *QUICK)
+    assert done.code == 6
+    assert imported.id in done.told()[0]
+    assert sandbox.studio.model_is_valid(imported.id)
+
+
+@pytest.mark.parametrize("prefix", ["models/", "models/one-more/", "models/on/"])
+def test_a_neighbour_is_free(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job, prefix: str
+) -> None:
+    grow(adapter)
+    flags = ("--allow-extra",) if prefix == "models/" else ()
+    done = preflight("push", adapter, url(sandbox, prefix), *QUICK, *flags)
+    assert done.code == 0, done.err
+    assert sandbox.studio.model_is_valid(imported.id)
+
+
+def test_the_digest_template_needs_no_replace(
+    preflight: InProcess, sandbox: Sandbox, adapter: Path
+) -> None:
+    where = url(sandbox, "models/mine-{digest}/")
+    for _ in range(2):
+        done = preflight("push", adapter, where, *QUICK)
+        assert done.code == 0, done.err
+    assert len(sandbox.studio.jobs()) == 1
+    grow(adapter)
+    assert preflight("push", adapter, where, *QUICK).code == 0
+    first, second = sandbox.studio.jobs()
+    assert first.source.prefix != second.source.prefix
+    assert sandbox.studio.model_is_valid(first.id)
+    assert sandbox.studio.model_is_valid(second.id)
+
+
+def test_doctor_leaves_a_live_prefix_alone(
+    preflight: InProcess, sandbox: Sandbox, imported: Job
+) -> None:
+    done = preflight("doctor", url(sandbox))
+    assert done.code == 0
+    assert f"is in use: {imported.model_name}" in done.out
+    assert sandbox.studio.model_is_valid(imported.id)
