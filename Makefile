@@ -86,6 +86,14 @@ types: $(READY) ## type checker
 unit: $(READY) $(V2_READY) ## the tests alone
 	$(V2_PYTHON) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
+.PHONY: test-live
+test-live: $(READY) ## the contract against the real OSS and Model Studio (see README)
+	PREFLIGHT_LIVE=1 $(BIN)/python -m pytest -rs tests/contract
+
+.PHONY: test-large
+test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox (two minutes)
+	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py
+
 .PHONY: test
 test: lint types unit ## all checks and tests
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preflight import __version__
 from preflight.destination import PLACEHOLDERS
 from preflight.findings import WeightType
-from preflight.oss.options import MAX_WORKERS
+from preflight.transfer_arguments import add_transfer_flags
 
 Namespace = argparse.Namespace
 Add = Callable[[argparse.ArgumentParser], None]
@@ -78,7 +77,22 @@ def _model(parser: argparse.ArgumentParser) -> None:
         help="a copy of the base to compare with",
     )
     parser.add_argument(
+        "--base-from-hub",
+        action="store_true",
+        help="without a local copy of the base, fetch its headers and small files",
+    )
+    parser.add_argument(
         "--no-scan", action="store_true", help="do not look for NaN, Inf and zeros"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="let warnings count as errors"
+    )
+    parser.add_argument(
+        "--ignore",
+        metavar="CODE=REASON",
+        action="append",
+        default=[],
+        help="let this rule's failure pass; the reason stands in the report",
     )
 
 
@@ -107,67 +121,6 @@ def _waiting(parser: argparse.ArgumentParser) -> None:
     )
 
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def _size(text: str) -> int:
-    """Bytes, with a suffix of powers of 1,024: 800K, 16M, 1.5GiB."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:I?B)?", text.strip().upper())
-    if not found or float(found[1]) * _UNITS[found[2]] < 1:
-        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
-    return int(float(found[1]) * _UNITS[found[2]])
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
-        raise argparse.ArgumentTypeError(
-            f"not a number from 1 to {MAX_WORKERS}: {text}"
-        )
-    return int(text)
-
-
-def _transfer(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("transfer")
-    group.add_argument(
-        "--workers",
-        type=_workers,
-        default=0,
-        metavar="N",
-        help="connections that send at the same time (default: 4, with many cores 8)",
-    )
-    group.add_argument(
-        "--part-size",
-        type=_size,
-        default=0,
-        metavar="SIZE",
-        help="bytes a part, such as 16M (default: by the files' sizes)",
-    )
-    group.add_argument(
-        "--bandwidth-limit",
-        type=_size,
-        default=0,
-        metavar="SIZE",
-        help="bytes a second over all connections, such as 20M (default: no limit)",
-    )
-    group.add_argument(
-        "--restart",
-        action="store_true",
-        help="abort what earlier runs left unfinished instead of going on with it",
-    )
-    group.add_argument(
-        "--allow-extra",
-        action="store_true",
-        help="accept other objects below the prefix",
-    )
-    group.add_argument(
-        "--progress",
-        choices=("auto", "bar", "lines", "json", "off"),
-        default="auto",
-        help="how progress is told on standard error (default: a bar on a terminal, "
-        "a line every 30 s elsewhere)",
-    )
-
-
 def _push(parser: argparse.ArgumentParser) -> None:
     _model(parser)
     known = "; ".join(f"{{{name}}}: {text}" for name, text in PLACEHOLDERS.items())
@@ -177,7 +130,12 @@ def _push(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help=f"where to upload to; may be left out with --sandbox. It may hold {known}",
     )
-    _transfer(parser)
+    add_transfer_flags(parser)
+    parser.add_argument(
+        "--no-base-config",
+        action="store_true",
+        help="do not add the base's config.json beside an adapter",
+    )
     parser.add_argument(
         "--display-name", default="", metavar="NAME", help="name in the console"
     )
@@ -212,6 +170,13 @@ def _push(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     _model(parser)
+    parser.add_argument(
+        "--select",
+        metavar="CODES",
+        action="append",
+        default=[],
+        help="run only these rules or families, such as C,K02",
+    )
     _report(parser)
 
 

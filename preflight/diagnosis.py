@@ -34,10 +34,13 @@ _REMAINING = (
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a job was made from; `files` are those that were sent, if known."""
+    """What a job was made from; `files` are those that were sent, if known.
+
+    Without a `weight_type` it is told by the names of the files.
+    """
 
     destination: Destination
-    weight_type: WeightType
+    weight_type: WeightType | None = None
     files: Sequence[UploadedFile] = ()
 
 
@@ -80,15 +83,21 @@ def _object_faults(
         for key, found in stored.items()
         if "/" not in key.removeprefix(prefix)
     }
+    kind = evidence.weight_type or _kind(here)
     yield from _placing(len(stored) - len(here))
-    yield from _missing(here, evidence.weight_type)
+    yield from _missing(here, kind)
     yield from _unreadable(here)
     yield from _differing(evidence.files, stored, inspector, prefix)
     yield from _changed_since(job, here)
-    if evidence.weight_type is WeightType.LORA:
+    if kind is WeightType.LORA:
         yield from _adapter_faults(inspector, prefix, here)
     else:
         yield from _index_faults(inspector, prefix, here)
+
+
+def _kind(here: Mapping[str, Stored]) -> WeightType:
+    adapter = any(name.startswith("adapter_") for name in here)
+    return WeightType.LORA if adapter else WeightType.FULL
 
 
 def _placing(nested: int) -> Iterator[str]:

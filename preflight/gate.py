@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from preflight.errors import ConfigurationError
 from preflight.findings import Severity
 from preflight.live import Before, consequence, jobs_reading, refuse_if_live
@@ -9,6 +11,7 @@ from preflight.oss.bucket import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.oss.changes import changes
 from preflight.oss.inspector import BucketInspector
 from preflight.oss.plan import UploadPlan
+from preflight.oss.staging import OnBlock
 from preflight.record import RunRecord
 from preflight.screen import Screen
 from preflight.studio.imports import ImportApi
@@ -48,8 +51,11 @@ def look_before(
     screen: Screen,
     *,
     replace: bool,
+    on_block: OnBlock | None = None,
 ) -> Before:
     """What lies under the destination, and the jobs that read it.
+
+    When files must be read for it, `on_block` sees their bytes.
 
     Raises `LivePrefix` when the upload would change files of an import, unless
     `replace`; nothing was changed then.
@@ -61,9 +67,13 @@ def look_before(
         return before
     with screen.progress() as progress:
         progress.start(plan.total_bytes, "comparing")
-        found = list(changes(plan, stored, inspector, on_bytes=progress.advance))
+        compared = changes(
+            plan, stored, inspector, on_bytes=progress.advance, on_block=on_block
+        )
+        found = list(compared)
     if replace and found:
         screen.say(f"warning: --replace was given: {consequence(jobs)}")
     else:
         refuse_if_live(jobs, found, plan.destination)
-    return before
+    extra = set(stored) - {item.key for item in plan.items}
+    return dataclasses.replace(before, same=not found and not extra)

@@ -28,10 +28,14 @@ _NAMED = 3  # how many changes a message holds
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was there before the upload: the objects, and the jobs that read them."""
+    """What was there before the upload: the objects, and the jobs that read them.
+
+    `same`: all files were read, and the objects are these very files.
+    """
 
     stored: Mapping[str, Stored]
     jobs: tuple[ImportJob, ...] = ()
+    same: bool = False
 
     def contents(self, after: Mapping[str, Stored]) -> Contents:
         """What the jobs are to be told by, now that `after` lies there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from preflight.destination import Destination, placeholders
@@ -13,7 +14,9 @@ from preflight.errors import UsageError
 from preflight.findings import Report, Unavailable, Verdict, WeightType
 from preflight.gate import look_before, require_importable
 from preflight.importing import Import, Waiting, run_import, studio_client
+from preflight.live import Before
 from preflight.lock import only_run
+from preflight.model.base_config import base_config
 from preflight.model.inspection import Inspection, Request, inspect
 from preflight.oss.access import CredentialsSource, OssAccess, oss_access
 from preflight.oss.client import BucketClient
@@ -21,9 +24,10 @@ from preflight.oss.inspector import BucketInspector
 from preflight.oss.options import TransferOptions
 from preflight.oss.plan import UploadPlan, plan_upload
 from preflight.oss.transfer import Manifest
-from preflight.oss.verify import verify
+from preflight.oss.verify import stored_manifest, verify
 from preflight.record import LeftBehind, RunRecord, UploadedFile, UploadRecord
-from preflight.rules import STATIC_RULES, run_rules
+from preflight.rules import STATIC_RULES
+from preflight.rules.policy import Policy
 from preflight.screen import Screen
 from preflight.sending import (
     Tap,
@@ -41,11 +45,12 @@ from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to check, against which base, and whether to scan the values."""
+    """What to check, against which base, by which rules, and whether to scan."""
 
     directory: Path
     request: Request
     scan: bool = True
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class PushOptions:
     again: bool = False
     replace: bool = False
     tag_bucket: bool = False
+    base_config: bool = True
     transfer: TransferOptions = field(default_factory=TransferOptions)
     state: Path | None = None
     credentials: CredentialsSource | None = None
@@ -87,6 +93,15 @@ class _Looked:
     rides: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """The connections of a push."""
+
+    bucket: BucketClient
+    inspector: BucketInspector
+    api: ImportApi
+
+
 def _inspect(options: CheckOptions, record: RunRecord) -> Inspection:
     with record.timed("inspect"):
         found = inspect(options.directory, options.request)
@@ -95,7 +110,8 @@ def _inspect(options: CheckOptions, record: RunRecord) -> Inspection:
     if not isinstance(found.base, Unavailable):
         record.base_model = found.base.code
     with record.timed("rules"):
-        record.report = Report(run_rules(STATIC_RULES, found, found.weight_type))
+        policy = options.policy
+        record.report = Report(policy.run(STATIC_RULES, found, found.weight_type))
     return found
 
 
@@ -106,22 +122,28 @@ def check(options: CheckOptions, record: RunRecord, screen: Screen) -> Inspectio
     """
     found = _inspect(options, record)
     if options.scan:
-        _scan(found, record, screen)
+        _scan(options, found, record, screen)
     else:
-        _unscanned(found, record, "not scanned, as --no-scan asks")
+        _unscanned(options, found, record, "not scanned, as --no-scan asks")
     return found
 
 
-def _scan(found: Inspection, record: RunRecord, screen: Screen) -> Mapping[str, int]:
+def _scan(
+    options: CheckOptions, found: Inspection, record: RunRecord, screen: Screen
+) -> Mapping[str, int]:
     """Judge the values now; the CRC-64s of the files that were read."""
     with record.timed("scan"):
         scanned = scan(found, screen)
-        judge(found, record, scanned.values, compared_tower(found))
+        tower = compared_tower(found)
+        judge(found, record, scanned.values, tower, policy=options.policy)
     return scanned.sums
 
 
-def _unscanned(found: Inspection, record: RunRecord, reason: str) -> None:
-    judge(found, record, Unavailable(reason), Unavailable(reason))
+def _unscanned(
+    options: CheckOptions, found: Inspection, record: RunRecord, reason: str
+) -> None:
+    missing = Unavailable(reason)
+    judge(found, record, missing, missing, policy=options.policy)
 
 
 def _look(options: PushOptions, record: RunRecord, screen: Screen) -> _Looked:
@@ -130,11 +152,11 @@ def _look(options: PushOptions, record: RunRecord, screen: Screen) -> _Looked:
     sums: Mapping[str, int] = {}
     early = options.dry_run or "digest" in placeholders(options.destination.url)
     if not options.check.scan:
-        _unscanned(found, record, "not scanned, as --no-scan asks")
+        _unscanned(options.check, found, record, "not scanned, as --no-scan asks")
     elif record.report.verdict is Verdict.FAIL and not options.dry_run:
-        _unscanned(found, record, "not scanned, as other rules failed")
+        _unscanned(options.check, found, record, "not scanned, as other rules failed")
     elif early:
-        sums = _scan(found, record, screen)
+        sums = _scan(options.check, found, record, screen)
     refuse_failed(record)
     return _Looked(found, sums, rides=options.check.scan and not early)
 
@@ -151,54 +173,96 @@ def push(
     looked = _look(options, record, screen)
     found = looked.found
     request = _import_request(options, found)
-    plan = plan_upload(found.walk, options.destination, request.weight_type)
+    made = _generated(options, found, record)
+    plan = plan_upload(
+        found.walk, options.destination, request.weight_type, generated=made
+    )
     destination = settled(options.destination, plan, found, looked.sums)
     if destination != options.destination:
         screen.say(f"destination: {destination.url}")
         options = replace(options, destination=destination)
         request = replace(request, prefix=destination.prefix)
-        plan = plan_upload(found.walk, destination, request.weight_type)
+        plan = plan_upload(found.walk, destination, request.weight_type, generated=made)
     record.plan = _plan_record(plan)
     if options.dry_run:
         return
     with ExitStack() as stack:
-        if options.state is not None:
-            where = f"{settings.endpoint.value} {destination.url}"
-            stack.enter_context(only_run(options.state, where))
-        bucket = stack.enter_context(
-            BucketClient(
-                bucket_access(settings),
-                destination.bucket,
-                connections=options.transfer.crew + 2,
-                credentials=options.credentials,
-            )
-        )
-        inspector = stack.enter_context(
-            BucketInspector(
-                bucket_access(settings),
-                destination.bucket,
-                credentials=options.credentials,
-            )
-        )
-        api = ImportApi(stack.enter_context(studio_client(settings)))
+        services = _connect(stack, options, settings)
         with record.timed("bucket"):
-            region, tag = settings.studio_region, options.tag_bucket
             require_importable(
-                inspector, record, screen, service_region=region, tag=tag
+                services.inspector,
+                record,
+                screen,
+                service_region=settings.studio_region,
+                tag=options.tag_bucket,
             )
-        with record.timed("compare"):
-            before = look_before(plan, inspector, api, screen, replace=options.replace)
-            inspector.prove_writable(options.destination.prefix)
-        with record.timed("upload"):
-            manifest = _upload(options, looked, plan, bucket, record, screen)
-        record.upload = _upload_record(plan, manifest)
-        with record.timed("verify"):
-            screen.say(f"verifying {len(manifest.objects)} objects")
-            verify(bucket, manifest, allow_extra=options.transfer.allow_extra)
-        record.upload = replace(record.upload, verified=True)
-        contents = before.contents(inspector.snapshot(options.destination.prefix))
+        before = _bring(options, looked, plan, services, record, screen)
+        stored = services.inspector.snapshot(destination.prefix)
+        contents = before.contents(stored)
         wanted = Import(request, contents, options.waiting, again=options.again)
-        _import(options, wanted, settings, api, record, screen)
+        _import(options, wanted, settings, services.api, record, screen)
+
+
+def _connect(stack: ExitStack, options: PushOptions, settings: Settings) -> _Services:
+    """The services, closed with the stack; a second run on this machine is refused."""
+    destination, access = options.destination, bucket_access(settings)
+    if options.state is not None:
+        where = f"{settings.endpoint.value} {destination.url}"
+        stack.enter_context(only_run(options.state, where))
+    bucket = BucketClient(
+        access,
+        destination.bucket,
+        connections=options.transfer.crew + 2,
+        credentials=options.credentials,
+    )
+    inspector = BucketInspector(
+        access, destination.bucket, credentials=options.credentials
+    )
+    return _Services(
+        stack.enter_context(bucket),
+        stack.enter_context(inspector),
+        ImportApi(stack.enter_context(studio_client(settings))),
+    )
+
+
+def _bring(
+    options: PushOptions,
+    looked: _Looked,
+    plan: UploadPlan,
+    services: _Services,
+    record: RunRecord,
+    screen: Screen,
+) -> Before:
+    """Compare, upload and verify; what was there before."""
+    found = looked.found
+    tap = Tap(found, plan) if looked.rides else None
+    with record.timed("compare"):
+        before = look_before(
+            plan,
+            services.inspector,
+            services.api,
+            screen,
+            replace=options.replace,
+            on_block=tap.take if tap else None,
+        )
+        services.inspector.prove_writable(options.destination.prefix)
+    with record.timed("upload"):
+        judged = partial(_judge_sent, options.check, found, record)
+        if before.same:  # compared byte by byte a moment ago
+            screen.say("all files are there already")
+            if tap:
+                judged(tap.values())
+            manifest = stored_manifest(services.bucket, plan)
+        else:
+            how, bucket = options.transfer, services.bucket
+            manifest = send(plan, bucket, screen, options=how, tap=tap, judged=judged)
+    record.upload = _upload_record(plan, manifest)
+    with record.timed("verify"):
+        screen.say(f"verifying {len(manifest.objects)} objects")
+        extra = options.transfer.allow_extra
+        verify(services.bucket, manifest, allow_extra=extra)
+    record.upload = replace(record.upload, verified=True)
+    return before
 
 
 def bucket_access(settings: Settings) -> OssAccess:
@@ -229,20 +293,11 @@ def _import_request(options: PushOptions, found: Inspection) -> ImportRequest:
     )
 
 
-def _upload(
-    options: PushOptions,
-    looked: _Looked,
-    plan: UploadPlan,
-    bucket: BucketClient,
-    record: RunRecord,
-    screen: Screen,
-) -> Manifest:
-    def judged(values: Values) -> None:
-        judge(looked.found, record, values, compared_tower(looked.found))
-        refuse_failed(record)
-
-    tap = Tap(looked.found, plan) if looked.rides else None
-    return send(plan, bucket, screen, options=options.transfer, tap=tap, judged=judged)
+def _judge_sent(
+    options: CheckOptions, found: Inspection, record: RunRecord, values: Values
+) -> None:
+    judge(found, record, values, compared_tower(found), policy=options.policy)
+    refuse_failed(record)
 
 
 def _import(
@@ -262,6 +317,17 @@ def _import(
             return diagnose(job, evidence, again, service_region=region)
 
     run_import(wanted, api, record, screen, why)
+
+
+def _generated(
+    options: PushOptions, found: Inspection, record: RunRecord
+) -> dict[str, bytes]:
+    """The base's config.json, which no trainer writes beside an adapter."""
+    made = base_config(found)
+    if isinstance(made, Unavailable) or not options.base_config:
+        return {}
+    record.notes.append(f"added {made.name}, from {made.origin}")
+    return {made.name: made.content}
 
 
 def _plan_record(plan: UploadPlan) -> UploadRecord:

@@ -23,7 +23,8 @@ from preflight.oss.plan import UploadItem, UploadPlan
 from preflight.oss.source import Stamp, open_source
 from preflight.oss.transfer import Manifest, transfer
 from preflight.record import RunRecord
-from preflight.rules import SCAN_RULES, run_rules
+from preflight.rules import SCAN_RULES
+from preflight.rules.policy import Policy
 from preflight.screen import Screen
 
 _DIGITS = 12  # of the digest; 48 bits tell the versions of one model apart
@@ -82,10 +83,12 @@ def judge(
     record: RunRecord,
     values: Values,
     tower: TowerComparison | Unavailable,
+    *,
+    policy: Policy,
 ) -> Inspection:
     """The inspection with its values; what the scan rules say goes into the report."""
     found = replace(found, values=values, tower=tower)
-    outcomes = run_rules(SCAN_RULES, found, found.weight_type)
+    outcomes = policy.run(SCAN_RULES, found, found.weight_type)
     record.report = record.report.joined(outcomes)
     return found
 

@@ -28,7 +28,7 @@ def preflight(
 
 
 @pytest.fixture
-def uploaded(preflight: InProcess, sandbox: Sandbox, tmp_path: Path) -> str:
+def uploaded(sandbox: Sandbox, tmp_path: Path) -> str:
     """A URL under which an adapter lies that was never imported."""
     adapter = tiny_adapter(tmp_path / "adapter")
     for path in adapter.iterdir():
@@ -92,7 +92,10 @@ def test_the_model_s_name_filters(preflight: InProcess, sandbox: Sandbox) -> Non
 
 def test_one_job_and_why_it_failed(preflight: InProcess, sandbox: Sandbox) -> None:
     job = make(sandbox, "nothing-there")
-    assert preflight("wait", job.id, *QUICK).code == 6
+    waited = preflight("wait", job.id, *QUICK)
+    assert waited.code == 6
+    where = f"oss://{sandbox.bucket}/models/nothing-there/"
+    assert f"likely cause: nothing lies under {where}" in waited.out
     done = preflight("jobs", job.id)
     assert done.code == 0
     assert "status      FAILED" in done.out
@@ -240,6 +243,15 @@ def test_a_role_that_is_missing_is_what_remains(
     assert done.code == 6
     assert "Failed to get files from OSS" in done.told()[0]
     assert "service-linked role" in done.out
+
+
+def test_waiting_needs_no_keys_of_oss(
+    preflight: InProcess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OSS_ACCESS_KEY_SECRET")
+    done = preflight("wait", make(sandbox, "nothing-there").id, *QUICK)
+    assert done.code == 6
+    assert "could not be looked at: not set: OSS_ACCESS_KEY_SECRET" in done.out
 
 
 def test_status_tells_the_last_runs(

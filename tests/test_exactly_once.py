@@ -56,7 +56,7 @@ def pusher(sandbox: Sandbox, tmp_path: Path) -> Pusher:
     return Pusher(sandbox, command("push", adapter, destination, *QUICK), env)
 
 
-def fault(where: dict[str, Any], **what: Any) -> Fault:
+def fault(where: dict[str, Any], **what: object) -> Fault:
     return Fault.from_json({**where, **what})
 
 
@@ -249,3 +249,17 @@ def test_again_imports_anew(pusher: Pusher) -> None:
     done = run([*pusher.words, "--again"], pusher.env)
     assert done.code == 0, done.err
     assert pusher.jobs() == [Status.SUCCEEDED] * 2
+
+
+def test_another_machine_joins_the_job(pusher: Pusher, tmp_path: Path) -> None:
+    """No lock and no record is shared: the service's list is the journal."""
+    pusher.box.studio.policy.job_seconds = 3.0
+    elsewhere = environment(tmp_path / "other", pusher.box.environment())
+    with started(pusher.words, pusher.env) as here:
+        until(is_calling(pusher.box, "GetImportJob"))
+        with started(pusher.words, elsewhere) as there:
+            runs = [ended(here), ended(there)]
+    assert [done.code for done in runs] == [0, 0], runs[1].err
+    assert "joined" in runs[1].err or "already done" in runs[1].err
+    (job,) = pusher.box.studio.jobs()
+    assert pusher.box.studio.model_is_valid(job.id)

@@ -280,8 +280,8 @@ def test_the_weights_are_read_once(
     run = InProcess(tmp_path / "home", monkeypatch, capsys).use(box)
     adapter = build_adapter(tmp_path / "adapter", base="qwen3-8b", rank=8)
     size = weights(adapter)
-    for prefix in ("warm", "cold"):  # the first one also imports modules
+    for prefix in ("warm", "cold", "cold"):  # the first one also imports modules
         before = characters_read()
         assert run("push", adapter, f"oss://preflight-sandbox/{prefix}/").code == 0
         read = characters_read() - before
-    assert size < read <= 1.02 * size
+        assert prefix == "warm" or size < read <= 1.02 * size

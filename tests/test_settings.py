@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from preflight.errors import ConfigurationError
-from preflight.settings import Need, Settings, is_loopback, load_settings, mask
+from preflight.settings import (
+    Need,
+    Settings,
+    is_loopback,
+    load_settings,
+    mask,
+    with_role_keys,
+)
 
 ID = "LTAI5tPlantedKeyId012345"
 SECRET = "planted-secret-0123456789abcde"
@@ -444,3 +453,103 @@ def test_masks(secret: str, shown: str) -> None:
 )
 def test_loopback(*, url: str, answer: bool) -> None:
     assert is_loopback(url) == answer
+
+
+ROLE_FORM = {
+    "Code": "Success",
+    "AccessKeyId": "STS.fromRole",
+    "AccessKeySecret": SECRET,
+    "SecurityToken": TOKEN,
+}
+ROLE_PATH = "/latest/meta-data/ram/security-credentials/trainer"
+ASKED = {"ALIBABA_CLOUD_ECS_METADATA": "trainer"}
+
+
+def from_role(environ: dict[str, str], home: Path, host: str) -> Settings:
+    settings = load_settings(environ, home=home)
+    return with_role_keys(settings, environ, home=home, host=host)
+
+
+def test_a_role_s_keys_are_fetched_when_asked_for(
+    home: Path, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/latest/api/token", method="PUT").respond_with_data("t1")
+    header = {"X-aliyun-ecs-metadata-token": "t1"}
+    httpserver.expect_request(ROLE_PATH, headers=header).respond_with_json(ROLE_FORM)
+    settings = from_role(ASKED, home, httpserver.url_for("").rstrip("/"))
+    settings.require(Need.OSS)
+    assert settings.access_key_id.value == "STS.fromRole"
+    assert settings.session_token.value == TOKEN
+    assert settings.access_key_secret.origin == "role trainer of this ECS"
+    assert SECRET not in repr(settings)
+
+
+def test_the_cli_s_profile_may_name_the_role(
+    home: Path, httpserver: HTTPServer
+) -> None:
+    aliyun(home, mode="EcsRamRole", ram_role_name="trainer")
+    # A metadata service without the hardened mode knows no tokens.
+    httpserver.expect_request("/latest/api/token").respond_with_data("", 404)
+    httpserver.expect_request(ROLE_PATH).respond_with_json(ROLE_FORM)
+    settings = from_role({}, home, httpserver.url_for("").rstrip("/"))
+    settings.require(Need.OSS)
+    assert settings.access_key_secret.value == SECRET
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {**KEYS, **ASKED}, {**ASKED, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}],
+)
+def test_nobody_is_asked_unbidden(
+    home: Path, httpserver: HTTPServer, environ: dict[str, str]
+) -> None:
+    found = from_role(environ, home, httpserver.url_for("").rstrip("/"))
+    assert found.access_key_id.value == environ.get("OSS_ACCESS_KEY_ID", "")
+    assert httpserver.log == []
+
+
+@pytest.mark.parametrize(
+    ("form", "status"), [({"Code": "Failed"}, 200), ({}, 404), ([], 200)]
+)
+def test_a_role_without_keys_is_named(
+    home: Path, httpserver: HTTPServer, form: object, status: int
+) -> None:
+    httpserver.expect_request("/latest/api/token").respond_with_data("", 404)
+    httpserver.expect_request(ROLE_PATH).respond_with_json(form, status)
+    with pytest.raises(ConfigurationError, match="no keys of role trainer"):
+        from_role(ASKED, home, httpserver.url_for("").rstrip("/"))
+
+
+def test_a_machine_without_metadata_is_named(home: Path) -> None:
+    with pytest.raises(ConfigurationError, match="gives no answer"):
+        from_role(ASKED, home, "http://127.0.0.1:9")
+
+
+def test_the_vendor_s_chain_needs_its_package(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
+    with pytest.raises(ConfigurationError) as caught:
+        from_role({"PREFLIGHT_CREDENTIALS": "chain"}, home, "http://127.0.0.1:9")
+    assert "modelstudio-preflight[credentials]" in caught.value.hint
+
+
+@pytest.mark.parametrize("named", ["", "elsewhere", "~/elsewhere"])
+def test_the_api_key_may_lie_in_a_file(home: Path, named: str) -> None:
+    path = home / (named.removeprefix("~/") or ".dashscope/api_key")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{API_KEY}\n")
+    given = named if named.startswith("~") or not named else str(path)
+    environ = {"DASHSCOPE_API_KEY_FILE_PATH": given} if given else {}
+    settings = load_settings(environ, home=home)
+    settings.require(Need.STUDIO)
+    assert settings.api_key.value == API_KEY
+    assert settings.api_key.origin == str(path)
+    direct = load_settings({**environ, "DASHSCOPE_API_KEY": "sk-2"}, home=home)
+    assert direct.api_key.value == "sk-2"
+
+
+def test_an_api_key_file_that_is_not_there_is_named(home: Path) -> None:
+    environ = {"DASHSCOPE_API_KEY_FILE_PATH": "~/none"}
+    error = refused(load_settings(environ, home=home), Need.STUDIO)
+    assert f"no API key: there is no file {home}/none" in error.message

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from preflight.arguments import Namespace
 from preflight.catalog.explanations import Service, explain_code
 from preflight.commands.given import read_settings
-from preflight.errors import UsageError
+from preflight.destination import parse_destination
+from preflight.diagnosis import Evidence, diagnose
+from preflight.errors import PreflightError, UsageError
 from preflight.importing import Waiting, conclude, studio_client, watch
 from preflight.model.text import printable
+from preflight.oss.inspector import BucketInspector
+from preflight.pipeline import bucket_access
 from preflight.record import RunRecord
 from preflight.report.manual import table
 from preflight.settings import Need, Settings
@@ -37,7 +42,19 @@ def cmd_wait(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     waiting = Waiting(args.timeout, args.poll_interval)
     with studio_client(settings) as client, record.timed("wait"):
         job = watch(args.job_id, waiting, ImportApi(client), record, screen)
-    conclude(job, record)
+    conclude(job, record, partial(_why, settings))
+
+
+def _why(settings: Settings, job: ImportJob) -> list[str]:
+    """What lies in the bucket, if the keys of OSS are there to look with."""
+    try:
+        settings.require(Need.OSS)
+        place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
+        with BucketInspector(bucket_access(settings), place.bucket) as inspector:
+            region = settings.studio_region
+            return diagnose(job, Evidence(place), inspector, service_region=region)
+    except PreflightError as error:
+        return [f"the files could not be looked at: {error.message}"]
 
 
 def cmd_jobs(args: Namespace, record: RunRecord, screen: Terminal) -> None:

@@ -15,14 +15,27 @@ from preflight.oss.options import TransferOptions
 from preflight.pipeline import CheckOptions, PushOptions, bucket_access, check, push
 from preflight.progress import ProgressMode
 from preflight.record import RunRecord, state_directory
+from preflight.rules import RULES
+from preflight.rules.policy import make_policy
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 
 
 def _check_options(args: Namespace) -> CheckOptions:
     weight_type = WeightType(args.weight_type) if args.weight_type else None
-    request = Request(weight_type, args.base_model, args.base_dir)
-    return CheckOptions(args.model_dir, request, scan=not args.no_scan)
+    request = Request(
+        weight_type,
+        args.base_model,
+        args.base_dir,
+        base_from_hub=args.base_from_hub,
+    )
+    policy = make_policy(
+        RULES,
+        select=getattr(args, "select", ()),  # a push must not choose its rules
+        ignore=args.ignore,
+        strict=args.strict,
+    )
+    return CheckOptions(args.model_dir, request, not args.no_scan, policy)
 
 
 def cmd_check(args: Namespace, record: RunRecord, screen: Terminal) -> None:
@@ -96,6 +109,7 @@ def _push(
         again=args.again,
         replace=args.replace,
         tag_bucket=args.tag_bucket,
+        base_config=not args.no_base_config,
         transfer=_transfer_options(args),
         state=state_directory(os.environ),
         credentials=lambda: bucket_access(read()).keys,

@@ -32,11 +32,25 @@ def _fault_plan(path: Path | None) -> FaultPlan | None:
         raise UsageError(f"not a fault plan: {shown}: {exc}") from exc
 
 
+def _check_bucket(name: str) -> None:
+    from preflight.sandbox.oss.checks import check_bucket_name
+    from preflight.sandbox.oss.errors import OssFault
+
+    try:
+        check_bucket_name(name)
+    except OssFault as exc:
+        raise UsageError(
+            f"not a bucket name: {printable(name)}",
+            hint="3 to 63 of a-z, 0-9 and -, with no hyphen at either end",
+        ) from exc
+
+
 def cmd_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     """Serve until Ctrl-C, which is the ordinary end."""
     del record
     from preflight.sandbox import Sandbox
 
+    _check_bucket(args.seed_bucket)
     ports = (args.port, args.port + 1) if args.port else (0, 0)
     box = Sandbox(
         directory=args.state,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from preflight.catalog.explanations import Service, explain_code
+from preflight.catalog.explanations import Explanation, Service, explain_code
 from preflight.errors import PreflightError, UsageError
 
 
@@ -52,11 +52,15 @@ def skipped(message: str) -> Finding:
 
 def of_error(error: PreflightError, service: Service) -> Finding:
     """A call that failed: the explanation of its code first, then what was said."""
-    message = error.message
-    for word in re.findall(r"[A-Za-z0-9][\w.]+\w", message):
-        found = explain_code(service, word)
-        if found is not None and found.cause not in message:
-            message = f"{found.cause}: {message}"
-        if found is not None:
-            break
-    return Finding(Level.FAIL, message, error.hint, error.request_id, error.exit_code)
+    found, message = _explained(error.message, service), error.message
+    if found is not None and found.cause not in message:
+        message = f"{found.cause}: {message}"
+    hint = error.hint or (found.remedy if found else "")
+    return Finding(Level.FAIL, message, hint, error.request_id, error.exit_code)
+
+
+def _explained(message: str, service: Service) -> Explanation | None:
+    """By a sentence that is known, else by the first word that is a code."""
+    words = re.findall(r"[A-Za-z0-9][\w.]+\w", message)
+    asked = (explain_code(service, text) for text in (message, *words))
+    return next(filter(None, asked), None)

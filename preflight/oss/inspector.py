@@ -10,12 +10,13 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from preflight.errors import ConfigurationError, TransferError
 from preflight.oss.answers import BucketInfo
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.faults import Missing, translated
 
 if TYPE_CHECKING:
-    from oss2.models import RequestResult
+    from oss2.models import GetBucketInfoResult, RequestResult
 
 _PAGE = 1000  # the most that OSS lists at once
 
@@ -60,7 +61,7 @@ class BucketInspector(BucketClient):
 
     def details(self) -> BucketDetails:
         """Region, storage class, access control and versioning of the bucket."""
-        found = self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
+        found = self._info()
         region = str(found.location).removeprefix("oss-")
         info = BucketInfo(str(found.name), region, str(found.storage_class))
         return BucketDetails(
@@ -69,6 +70,18 @@ class BucketInspector(BucketClient):
             str(found.versioning_status or ""),
             self._ring.ahead or _offset(found),
         )
+
+    def _info(self) -> GetBucketInfoResult:
+        try:
+            return self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
+        except TransferError as error:
+            if "Invalid signing region" not in error.message:
+                raise
+            raise ConfigurationError(
+                f"{error.message}; {self.access.region} is not the bucket's region",
+                hint="set OSS_REGION to the region that the OSS console shows",
+                request_id=error.request_id,
+            ) from error
 
     def snapshot(self, prefix: str) -> Mapping[str, Stored]:
         """All objects below `prefix` by key, without the console's folder marker."""

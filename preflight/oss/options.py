@@ -17,7 +17,7 @@ MAX_PART = 5 * 1024 * MIB
 MAX_PARTS = 10_000
 
 MAX_WORKERS = 64
-_SHARE = 8  # parts a worker, so that all end at about the same time
+_SHARE = 4  # parts a worker, so that all end at about the same time
 _SMALLEST, _LARGEST = 4 * MIB, 64 * MIB
 
 

@@ -9,6 +9,7 @@ from preflight.errors import VerificationFailed
 from preflight.oss.answers import ListedObject
 from preflight.oss.bucket import is_importable_class
 from preflight.oss.client import BucketClient
+from preflight.oss.plan import UploadPlan
 from preflight.oss.transfer import Manifest, UploadedObject
 
 _NAMED = 5  # how many complaints a message holds
@@ -57,6 +58,20 @@ def _listed(client: BucketClient, prefix: str) -> dict[str, ListedObject]:
     if prefix in found and found[prefix].size == 0:
         del found[prefix]
     return found
+
+
+def stored_manifest(client: BucketClient, plan: UploadPlan) -> Manifest:
+    """The manifest of files that are known to lie in the bucket already.
+
+    Raises `VerificationFailed` when one is gone meanwhile.
+    """
+    objects = []
+    for item in plan.items:
+        head = client.head(item.key)
+        if head is None or head.crc64 is None:
+            raise VerificationFailed(f"{item.name} vanished from the bucket")
+        objects.append(UploadedObject(item.key, head.size, head.crc64))
+    return Manifest(plan.destination, tuple(objects))
 
 
 def verify(

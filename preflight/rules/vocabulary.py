@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, Problem, Severity, Unavailable
@@ -12,39 +11,23 @@ from preflight.model.figures import text_section
 from preflight.model.headers import Tensor
 from preflight.model.reference import Reference
 from preflight.model.text import printable
+from preflight.model.tokenizer import (
+    ENTRIES,
+    TOKENIZER,
+    TOKENIZER_FILES,
+    Documents,
+    Token,
+    plain_vocabularies,
+    read_tokens,
+    shown_token,
+)
 from preflight.rules._rule import Answer, rule
 
-TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-Documents = Mapping[str, JsonObject | Unavailable]
-
 _ROWS = ("embed_tokens.weight", "lm_head.weight")
-_ROLES = (
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-)
-_LISTS = ("additional_special_tokens", "extra_special_tokens")
-_SHOWN = 60  # characters of a token
-_UNREADABLE = (
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "vocab.json",
-)
 
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    return printable(repr(value), _SHOWN)
 
 
 @rule(
@@ -99,7 +82,7 @@ def _declared(
 ) -> Iterator[Problem]:
     where = "config.json: vocab_size"
     if not isinstance(declared, int) or isinstance(declared, bool):
-        yield Problem(where, f"is {_shown(declared)}, no whole number")
+        yield Problem(where, f"is {shown_token(declared)}, no whole number")
     elif sizes and declared not in sizes:
         yield Problem(
             where, f"is {_size_told(declared, candidates, sizes, rows=False)}"
@@ -124,105 +107,6 @@ def _size_told(
     return told
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token that a file names; `number` is its id where the file gives one."""
-
-    where: str
-    text: str
-    number: int | None = None
-
-
-def _content(value: object) -> str | None:
-    """A token as files write it: plain, or an object with its flags."""
-    if isinstance(value, Mapping):
-        value = value.get("content")
-    return value if isinstance(value, str) else None
-
-
-def _of_tokenizer(tokenizer: JsonObject) -> Iterator[Token | Problem]:
-    where = f"{TOKENIZER}: added_tokens"
-    added = tokenizer.get("added_tokens")
-    if added is None:
-        return
-    if not isinstance(added, list):
-        yield Problem(where, f"is a {type(added).__name__}, not a list")
-        return
-    for item in added:
-        text, number = _content(item), None
-        if isinstance(item, Mapping):
-            number = item.get("id")
-        if text is None or not isinstance(number, int):
-            yield Problem(where, f"an entry has no content or id: {_shown(item)}")
-        else:
-            yield Token(where, text, number)
-
-
-def _of_decoder(document: JsonObject) -> Iterator[Token | Problem]:
-    where = f"{TOKENIZER_CONFIG}: added_tokens_decoder"
-    decoder = document.get("added_tokens_decoder")
-    if decoder is None:
-        return
-    if not isinstance(decoder, Mapping):
-        yield Problem(where, f"is a {type(decoder).__name__}, not an object")
-        return
-    for number, value in decoder.items():
-        text = _content(value)
-        if text is None or not (number.isascii() and number.isdigit()):
-            yield Problem(where, f"an entry is no token: {_shown(number)}")
-        else:
-            yield Token(where, text, int(number[:18]))
-
-
-def _of_roles(name: str, document: JsonObject) -> Iterator[Token]:
-    for role in _ROLES:
-        text = _content(document.get(role))
-        if text:
-            yield Token(f"{name}: {role}", text)
-    for field in _LISTS:
-        listed = document.get(field)
-        # transformers 4 also knew an object of name to token here.
-        items = list(listed.values()) if isinstance(listed, Mapping) else listed
-        for item in items if isinstance(items, list) else ():
-            text = _content(item)
-            if text:
-                yield Token(f"{name}: {field}", text)
-
-
-def _of_added(document: JsonObject) -> Iterator[Token | Problem]:
-    for text, number in document.items():
-        if isinstance(number, int) and not isinstance(number, bool):
-            yield Token("added_tokens.json", text, number)
-        else:
-            yield Problem("added_tokens.json", f"the id of {_shown(text)} is no number")
-
-
-def _tokens(documents: Documents) -> Iterator[Token | Problem]:
-    def found(name: str) -> JsonObject:
-        document = documents.get(name)
-        return document if isinstance(document, Mapping) else {}
-
-    yield from _of_tokenizer(found(TOKENIZER))
-    yield from _of_decoder(found(TOKENIZER_CONFIG))
-    yield from _of_added(found("added_tokens.json"))
-    yield from _of_roles("special_tokens_map.json", found("special_tokens_map.json"))
-    yield from _of_roles(TOKENIZER_CONFIG, found(TOKENIZER_CONFIG))
-
-
-def _entries(documents: Documents) -> dict[str, Mapping[str, object]]:
-    """File → the plain vocabulary in it."""
-    found: dict[str, Mapping[str, object]] = {}
-    tokenizer = documents.get(TOKENIZER)
-    if isinstance(tokenizer, Mapping) and isinstance(tokenizer.get("model"), Mapping):
-        vocabulary = tokenizer["model"].get("vocab")
-        if isinstance(vocabulary, Mapping):
-            found[f"{TOKENIZER}: model.vocab"] = vocabulary
-    plain = documents.get("vocab.json")
-    if isinstance(plain, Mapping):
-        found["vocab.json"] = plain
-    return found
-
-
 @rule(
     "V02",
     fix="Train and save with the base's own tokenizer; use tokens that it has already "
@@ -239,17 +123,17 @@ def no_token_added(
     format of one's own (ChatML tokens, tool tags), the tokenizer of another model.
     Source: vocabulary, user guide "Model import": no token may be added.
     """
-    unreadable = [documents.get(name) for name in _UNREADABLE]
-    for name, document in zip(_UNREADABLE, unreadable, strict=True):
+    for name in TOKENIZER_FILES:
+        document = documents.get(name)
         if isinstance(document, Unavailable):
             yield Problem(name, document.reason)
     tokens: list[Token] = []
-    for found in _tokens(documents):
+    for found in read_tokens(documents):
         if isinstance(found, Problem):
             yield found
         else:
             tokens.append(found)
-    entries = _entries(documents)
+    entries = plain_vocabularies(documents)
     if not tokens and not entries:
         return
     if not candidates:
@@ -291,7 +175,7 @@ def _also(places: list[str]) -> str:
 def _cause(
     token: Token, base: BaseModel, names: Mapping[int, str], plain: set[str]
 ) -> str:
-    shown, number = _shown(token.text), token.number
+    shown, number = shown_token(token.text), token.number
     wanted = base.added_tokens.get(token.text)
     if wanted is not None:
         if number is None or number == wanted:
@@ -300,7 +184,9 @@ def _cause(
     if number is None:
         return "" if token.text in plain else f"{shown} is no token of {base.code}"
     if number in names:
-        return f"the id {number:,} is {shown}, in {base.code} {_shown(names[number])}"
+        return (
+            f"the id {number:,} is {shown}, in {base.code} {shown_token(names[number])}"
+        )
     if number < base.vocab_entries:
         # An entry of the plain vocabulary that was given flags: nothing is added.
         return ""
@@ -322,7 +208,7 @@ def _grown(
             yield Problem(where, told)
         elif beyond:
             told = f"has {len(beyond):,} entries that the base has not, the first "
-            yield Problem(where, told + _shown(beyond[0]))
+            yield Problem(where, told + shown_token(beyond[0]))
 
 
 def _missing(
@@ -333,26 +219,25 @@ def _missing(
     named = {token.text for token in tokens if token.where.startswith(TOKENIZER)}
     lost = [text for text in base.added_tokens if text not in named]
     if lost and named:
-        told = f"lacks {len(lost):,} tokens of {base.code}, the first {_shown(lost[0])}"
-        where = f"{TOKENIZER}: added_tokens"
-        yield Problem(where, told, Severity.WARNING)
+        told = f"lacks {len(lost):,} tokens of {base.code}, the first "
+        told += shown_token(lost[0])
+        yield Problem(f"{TOKENIZER}: added_tokens", told, Severity.WARNING)
 
 
 def _compared(
     entries: Mapping[str, Mapping[str, object]], reference: Reference | Unavailable
 ) -> Iterator[Problem]:
     """The plain vocabulary against that of the base, entry by entry."""
-    where = f"{TOKENIZER}: model.vocab"
-    mine = entries.get(where)
+    mine = entries.get(ENTRIES)
     if mine is None or isinstance(reference, Unavailable):
         return
     if isinstance(reference.tokenizer, Unavailable):
         return
-    wanted = _entries({TOKENIZER: reference.tokenizer}).get(where)
+    wanted = plain_vocabularies({TOKENIZER: reference.tokenizer}).get(ENTRIES)
     if wanted is None or mine == wanted:
         return
     lost = [text for text in wanted if mine.get(text) != wanted[text]]
     new = [text for text in mine if text not in wanted]
     told = f"is not the vocabulary of {reference.origin}: "
     told += f"{len(lost):,} entries are missing or have other ids, {len(new):,} are new"
-    yield Problem(where, told)
+    yield Problem(ENTRIES, told)

@@ -33,9 +33,9 @@ def wait(
 
     Looks come every `interval` seconds, or ever more rarely, 3 to 30 seconds apart.
     `on_state` is told of each new status, and of the same one again after `heartbeat`
-    seconds; `job_id` serves the message of a job that
-    was never seen. A look that fails with `ServiceUnavailable` is followed by the
-    next one. Raises `StillRunning` at the limit, and what else `get` raises at once.
+    seconds; `job_id` serves the message of a job that was never seen. A look that
+    fails with `ServiceUnavailable` is followed by the next one. Raises `StillRunning`
+    at the limit, and what else `get` raises at once.
     """
     deadline = clock.now() + limit
     seen: ImportJob | None = None

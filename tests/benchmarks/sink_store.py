@@ -16,8 +16,8 @@ REGION = "ap-southeast-1"
 _WHEN = "2026-11-01T00:00:00.000Z"
 _OWNER = "<Owner><ID>1</ID><DisplayName>1</DisplayName></Owner>"
 _LIST = frozenset(
-    ("list-type", "prefix", "delimiter", "marker", "start-after", "max-keys")
-    + ("continuation-token", "encoding-type", "fetch-owner")
+    {"list-type", "prefix", "delimiter", "marker", "start-after", "max-keys"}
+    | {"continuation-token", "encoding-type", "fetch-owner"}
 )
 _PART_NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
 

@@ -7,8 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode, urlsplit
 
 import oss2
@@ -108,9 +107,9 @@ class Service:
             return f"{parts.scheme}://{bucket}.{parts.netloc}"
         return f"{self.oss_url}/{bucket}"
 
-    def client(self, **changed: Any) -> oss2.Bucket:
-        """The vendor's SDK for the same bucket, with some of the keys changed."""
-        keys = replace(self.keys, **changed)
+    def client(self, keys: Keys | None = None) -> oss2.Bucket:
+        """The vendor's SDK for the same bucket, with our keys or others."""
+        keys = keys or self.keys
         version = oss2.AUTH_VERSION_4
         auth = oss2.make_auth(keys.id, keys.secret, version)
         if keys.token:
@@ -122,14 +121,24 @@ class Service:
         )
 
     def imports(
-        self, method: str, tail: str = "", *, api_key: str | None = None, **other: Any
+        self,
+        method: str,
+        tail: str = "",
+        *,
+        api_key: str | None = None,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
     ) -> requests.Response:
         """A request to the import API; an empty `api_key` sends none."""
         key = self.api_key if api_key is None else api_key
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        headers |= other.pop("headers", {})
-        url = f"{self.studio_url}/custom_models/import{tail}"
-        return self.http.request(method, url, headers=headers, timeout=TIMEOUT, **other)
+        return self.http.request(
+            method,
+            f"{self.studio_url}/custom_models/import{tail}",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            params=params,
+            json=json,
+            timeout=TIMEOUT,
+        )
 
     def close(self) -> None:
         """Remove all that was written, abort all that was begun, hang up."""

@@ -51,7 +51,7 @@ class Refusal:
     risky: bool = False
 
 
-def _create(name: str, *, risky: bool = False, **changes: Any) -> Refusal:
+def _create(name: str, *, risky: bool = False, **changes: object) -> Refusal:
     code = "InvalidParameter"
     return Refusal(
         name, pages.CREATE_JOB, "POST", 400, code, changes=changes, risky=risky

@@ -30,7 +30,7 @@ NEED_A_TEMPLATE = {"template-newline", "template-crlf", "template-word"}
 
 # Why the tool refuses what the job takes; "kind:" before a fault that is of both.
 STRICTER: Mapping[str, str] = {
-    "the job reads headers only: NaN, infinite and zero weights import, and are useless": (
+    "the job reads headers only: NaN, infinite and zero weights import, useless": (
         "nan-first nan-last nan-all nan-one-tensor inf-first inf-last "
         "lora:b-all-zero lora:b-all-minus-zero lora:a-all-zero"
     ),
@@ -39,14 +39,14 @@ STRICTER: Mapping[str, str] = {
         "base-coder base-qwq base-distill base-qwen2 base-thinking base-small"
         " full:base-of-full"
     ),
-    "a variant that a flag switches on and no tensor shows: plain LoRA serves it wrongly": (
+    "a flag switches a variant on that no tensor shows; as plain LoRA it is wrong": (
         "dora-flag pissa pissa-niter olora corda loftq qalora bdlora alora arrow"
         " layer-replication"
     ),
-    "weights that the config speaks of and the file lacks: it is not the whole result": (
+    "the config speaks of weights that the file lacks: it is not the whole result": (
         "lora-bias-flag bias-lora-only modules-to-save-flag token-indices-flag"
     ),
-    "the job reads rank and kind of the adapter's config; PEFT and vLLM need the rest": (
+    "the job reads rank and kind of the config; PEFT and vLLM need the rest": (
         "targets-null targets-object alpha-text alpha-zero"
     ),
     "a file far beyond what any trainer writes is not read to its end": "config-large",
@@ -171,5 +171,6 @@ def test_no_reason_is_stale() -> None:
     assert all(len(reason) > 20 for reason in STRICTER)
 
 
-def test_both_know_the_same_bases(court: Court) -> None:
+@pytest.mark.usefixtures("court")
+def test_both_know_the_same_bases() -> None:
     assert set(load_bases()) == {TINY_TEXT, TINY_VL, *REAL}

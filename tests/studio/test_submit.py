@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -17,7 +19,16 @@ from preflight.errors import (
 from preflight.findings import WeightType
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
-from preflight.studio import How, ImportApi, ImportRequest, StudioClient, submit
+from preflight.sandbox.studio.jobs import Status
+from preflight.studio import (
+    Contents,
+    How,
+    ImportApi,
+    ImportJob,
+    ImportRequest,
+    StudioClient,
+    submit,
+)
 from tests.studio.manual_clock import ManualClock
 
 PATH = "/api/v1/custom_models/import"
@@ -295,3 +306,50 @@ def test_a_job_that_is_listed_late_is_not_made_twice(
     journal = Journal(hidden_for=hidden_for)
     assert run(httpserver, journal) == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
     assert journal.created == 1
+
+
+CREATED = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outdated"), [(-3600.0, False), (0.0, False), (1.9, False), (2.1, True)]
+)
+def test_a_job_older_than_the_objects_imported_others(
+    *, seconds: float, outdated: bool
+) -> None:
+    job = ImportJob("j-1", status="SUCCESSED", created=CREATED)
+    contents = Contents(changed_at=CREATED + timedelta(seconds=seconds))
+    assert contents.outdate(job) is outdated
+
+
+def test_what_is_not_known_outdates_nothing() -> None:
+    job = ImportJob("j-1", created=CREATED)
+    assert not Contents().outdate(job)
+    assert not Contents(changed_at=CREATED).outdate(ImportJob("j-2"))
+    assert Contents(voided=frozenset({"j-1"})).outdate(job)
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_voided_job_is_neither_joined_nor_taken_for_done(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock, *, done: bool
+) -> None:
+    request = request_for(sandbox.bucket)
+    old = submit(box_api, request, clock=clock).job
+    if done:
+        (job,) = sandbox.studio.jobs()
+        sandbox.studio._keep(replace(job, status=Status.SUCCEEDED))
+    contents = Contents(voided=frozenset({old.job_id}))
+    new = submit(box_api, request, clock=clock, contents=contents)
+    assert new.how is How.CREATED
+    assert new.job.job_id != old.job_id
+
+
+def test_an_outdated_job_that_still_runs_is_joined(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    """Another machine's run made it while this one sent the same bytes."""
+    request = request_for(sandbox.bucket)
+    first = submit(box_api, request, clock=clock).job
+    later = Contents(changed_at=datetime(2090, 1, 1, tzinfo=timezone.utc))
+    second = submit(box_api, request, clock=clock, contents=later)
+    assert (second.how, second.job.job_id) == (How.JOINED, first.job_id)

@@ -5,6 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from preflight.catalog.explanations import (
+    Explanation,
+    Service,
+    explain_code,
+    load_explanations,
+)
 from preflight.errors import (
     AccessDenied,
     ImportFailed,
@@ -22,6 +28,7 @@ from preflight.studio import (
     require_success,
     wait,
 )
+from preflight.studio.answers import Transient
 from tests.studio.manual_clock import ManualClock
 
 TROUBLE: list[dict[str, object]] = [
@@ -187,3 +194,55 @@ def test_an_expired_key_ends_the_wait(sandbox: Sandbox, api: ImportApi) -> None:
     with pytest.raises(AccessDenied, match="InvalidApiKey"):
         wait(lambda: api.get(made.job_id), limit=900, clock=clock)
     assert len(clock.slept) == 2
+
+
+def test_a_state_that_lasts_is_told_again_now_and_then() -> None:
+    told: list[float] = []
+    clock = ManualClock()
+    script = Script(*["RUNNING"] * 20, "SUCCESSED")
+    wait(
+        script,
+        limit=math.inf,
+        clock=clock,
+        interval=10,
+        on_state=lambda _: told.append(clock.now() - 1000),
+        heartbeat=60,
+    )
+    assert told == [0, 60, 120, 180, 200]
+
+
+def test_a_service_that_asks_for_patience_gets_it() -> None:
+    clock = ManualClock()
+    busy = Transient("busy", retry_after=45)
+    wait(Script(busy, "SUCCESSED"), limit=math.inf, clock=clock, interval=1)
+    assert clock.slept == [45]
+    clock = ManualClock()
+    endless = Transient("busy", retry_after=1e9)
+    wait(Script(endless, "SUCCESSED"), limit=math.inf, clock=clock, interval=1)
+    assert clock.slept == [120]
+
+
+SAID = [
+    (row, text)
+    for row in load_explanations()
+    if row.service is not Service.OSS
+    for text in (*row.codes, *row.sentences)
+]
+
+
+@pytest.mark.parametrize(("row", "text"), SAID, ids=[text for _, text in SAID])
+def test_every_reason_of_a_failed_job_has_cause_and_remedy(
+    row: Explanation, text: str
+) -> None:
+    job = ImportJob("j-1", status="FAILED", error_code=text, request_id="r-1")
+    with pytest.raises(ImportFailed) as caught:
+        require_success(job)
+    told = caught.value
+    assert text in told.message
+    # A failed job says some codes of the platform in a sense of its own.
+    own = explain_code(Service.JOB, text)
+    assert own is not None
+    assert row.service is not Service.JOB or own == row
+    assert own.cause in told.message
+    assert told.hint == own.remedy
+    assert told.request_id == "r-1"

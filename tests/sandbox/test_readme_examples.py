@@ -1,0 +1,81 @@
+"""The examples of the README's section on the sandbox, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from preflight.sandbox.faults import FaultPlan
+from tests.running import ROOT, Run, environment, run, tiny_adapter
+from tests.sandbox.test_plugin import PLUGIN, is_installed
+
+_EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
+
+
+def examples() -> dict[str, str]:
+    text = (ROOT / "README.md").read_text("utf-8")
+    return dict(_EXAMPLE.findall(text))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A stranger's project: an adapter, the examples, and `preflight` on the path."""
+    folder = tmp_path / "project"
+    tiny_adapter(folder / "out/adapter")
+    for name, text in examples().items():
+        (folder / name).write_text(text, "utf-8")
+    (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
+    script = folder / "bin/preflight"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m preflight "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
+def run_in(project: Path, *words: str) -> Run:
+    env = environment(project / "home")
+    env["PATH"] = f"{project / 'bin'}{os.pathsep}{env['PATH']}"
+    return run(["env", f"--chdir={project}", *words], env)
+
+
+def test_there_is_one_of_each() -> None:
+    assert set(examples()) == {
+        "shell",
+        "faults.json",
+        "manager.py",
+        "Makefile",
+        "test_release.py",
+    }
+
+
+def test_the_shell(project: Path) -> None:
+    done = run_in(project, "bash", "-eu", "shell")
+    assert done.code == 0, done.err
+    assert "imported" in done.out
+
+
+def test_the_context_manager(project: Path) -> None:
+    done = run_in(project, sys.executable, "-W", "ignore", "manager.py")
+    assert done.code == 0, done.err
+
+
+def test_the_makefile_and_its_test(project: Path) -> None:
+    plugin = [] if is_installed() else ["-p", PLUGIN]
+    words = ["-m", "pytest", "-q", *plugin, "test_release.py"]
+    done = run_in(project, sys.executable, *words)
+    assert done.code == 0, done.out + done.err
+    assert "2 passed" in done.out
+    report = json.loads((project / "release.json").read_text("utf-8"))
+    assert report["exit_code"] == 0
+
+
+def test_the_fault_plan() -> None:
+    plan = FaultPlan.from_json(json.loads(examples()["faults.json"]))
+    assert plan.due("oss", "UploadPart", "m/a.safetensors") == ()
+    assert len(plan.due("oss", "UploadPart", "m/a.safetensors")) == 1
+    assert len(plan.due("studio", "CreateImportJob")) == 1

@@ -1,0 +1,264 @@
+"""`preflight sandbox` as a shell uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import oss2
+import pytest
+import requests
+
+from tests.running import command, ended, environment, run, started
+
+_EXPORT = re.compile(r"export ([A-Z_]+)=(\S+)")
+_NAMES = {
+    "OSS_ACCESS_KEY_ID",
+    "OSS_ACCESS_KEY_SECRET",
+    "OSS_REGION",
+    "OSS_ENDPOINT",
+    "DASHSCOPE_API_KEY",
+    "DASHSCOPE_HTTP_BASE_URL",
+}
+Running = tuple["subprocess.Popen[str]", dict[str, str]]
+
+
+@contextmanager
+def serving(home: Path, *flags: object) -> Iterator[Running]:
+    """The command once it serves, and what it told to export."""
+    words = command("sandbox", *flags)
+    with started(words, environment(home)) as process:
+        assert process.stdout is not None
+        values: dict[str, str] = {}
+        for line in process.stdout:
+            found = _EXPORT.fullmatch(line.strip())
+            assert found, line
+            values[found[1]] = found[2]
+            if set(values) == _NAMES:
+                break
+        assert set(values) == _NAMES, process.communicate()
+        yield process, values
+
+
+def bucket_of(
+    values: Mapping[str, str], name: str = "preflight-sandbox"
+) -> oss2.Bucket:
+    auth = oss2.AuthV4(values["OSS_ACCESS_KEY_ID"], values["OSS_ACCESS_KEY_SECRET"])
+    url, region = values["OSS_ENDPOINT"], values["OSS_REGION"]
+    return oss2.Bucket(auth, url, name, region=region)
+
+
+def jobs(values: Mapping[str, str], **sent: object) -> requests.Response:
+    url = f"{values['DASHSCOPE_HTTP_BASE_URL']}/custom_models/import"
+    headers = {"Authorization": f"Bearer {values['DASHSCOPE_API_KEY']}"}
+    method = "POST" if sent else "GET"
+    return requests.request(method, url, headers=headers, json=sent or None, timeout=10)
+
+
+def stop(process: subprocess.Popen[str], number: int = signal.SIGINT) -> int:
+    process.send_signal(number)
+    return ended(process).code
+
+
+def test_bash_can_use_what_it_prints(tmp_path: Path) -> None:
+    """The lines as they are told in the README, with the client's own environment."""
+    script = """
+set -eu
+"$@" > "$OUT" &
+trap 'kill $!; wait $!' EXIT
+until [ "$(wc -l < "$OUT")" -ge 6 ]; do sleep 0.05; done
+eval "$(cat "$OUT")"
+env | grep -E '^(OSS|DASHSCOPE)_' | cut -d= -f1 | sort
+curl --silent --fail --header "Authorization: Bearer $DASHSCOPE_API_KEY" \
+    "$DASHSCOPE_HTTP_BASE_URL/custom_models/import"
+"""
+    env = environment(tmp_path / "home", {"OUT": str(tmp_path / "exports")})
+    done = run(["bash", "-c", script, "bash", *command("sandbox")], env)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert set(lines[:-1]) == _NAMES
+    assert json.loads(lines[-1])["output"]["total"] == 0
+    assert done.err.splitlines() == [
+        "sandbox: bucket preflight-sandbox; Ctrl-C ends it",
+        "sandbox: stopped",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_stop(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path / "home") as (process, values):
+        bucket_of(values).put_object("k", b"abc")
+        assert jobs(values).status_code == 200
+        assert process.poll() is None
+        assert stop(process, number) == 0
+    with pytest.raises(requests.ConnectionError):
+        jobs(values)
+
+
+def test_buckets_and_jobs_outlive_it(tmp_path: Path) -> None:
+    state, home = tmp_path / "state", tmp_path / "home"
+    flags = ("--state", state, "--seed-bucket", "my-own-bucket")
+    sent = {"model_name": "qwen3-8b", "source": "oss", "weight_type": "lora"}
+    place = {"bucket_name": "my-own-bucket", "object_key": "models/one/"}
+    with serving(home, *flags) as (process, first):
+        bucket_of(first, "my-own-bucket").put_object("models/one/k", b"kept")
+        made = jobs(first, **sent, storage_info=place).json()["output"]["job_id"]
+        assert stop(process) == 0
+    with serving(home, *flags) as (process, second):
+        bucket = bucket_of(second, "my-own-bucket")
+        assert bucket.get_object("models/one/k").read() == b"kept"
+        listed = jobs(second).json()["output"]["list"]
+        assert [job["job_id"] for job in listed] == [made]
+        assert stop(process) == 0
+    same = _NAMES - {"OSS_ENDPOINT", "DASHSCOPE_HTTP_BASE_URL"}
+    assert all(first[name] == second[name] for name in same)
+
+
+def test_a_seed_bucket_may_be_imported_from(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", "--seed-bucket", "another") as (process, values):
+        tags = bucket_of(values, "another").get_bucket_tagging().tag_set.tagging_rule
+        assert tags == {"bailian-datahub-access": "read"}
+        assert stop(process) == 0
+
+
+def free_ports() -> int:
+    """The first of two neighbouring ports that nobody uses."""
+    for port in range(20_000, 30_000, 2):
+        with socket.socket() as one, socket.socket() as two:
+            try:
+                one.bind(("127.0.0.1", port))
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no two free ports")
+
+
+def test_ports(tmp_path: Path) -> None:
+    port, home = free_ports(), tmp_path / "home"
+    with serving(home, "--port", port) as (process, values):
+        assert values["OSS_ENDPOINT"] == f"http://127.0.0.1:{port}"
+        studio = f"http://127.0.0.1:{port + 1}/api/v1"
+        assert values["DASHSCOPE_HTTP_BASE_URL"] == studio
+        second = run(command("sandbox", "--port", port), environment(home))
+        assert (second.code, second.out) == (2, "")
+        told = f"preflight: cannot listen on port {port}: Address already in use"
+        assert second.told()[0].startswith(told)
+        assert stop(process) == 0
+
+
+def test_digests_keep_no_large_body(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    flags = ("--digests", "--state", state)
+    with serving(tmp_path / "home", *flags) as (process, values):
+        bucket = bucket_of(values)
+        made = bucket.put_object("large", bytes(40 << 20))
+        assert bucket.head_object("large").content_length == 40 << 20
+        assert bucket.head_object("large").etag == made.etag
+        kept = sum(
+            path.stat().st_blocks * 512 for path in state.rglob("*") if path.is_file()
+        )
+        assert kept < 20 << 20
+        assert stop(process) == 0
+
+
+def test_a_fault_plan(tmp_path: Path) -> None:
+    plan = tmp_path / "faults.json"
+    fault = {
+        "service": "oss",
+        "operation": "PutObject",
+        "key": "*.safetensors",
+        "action": "status",
+        "status": 503,
+        "code": "ServiceUnavailable",
+    }
+    plan.write_text(json.dumps([fault]), "utf-8")
+    with serving(tmp_path / "home", "--faults", plan) as (process, values):
+        bucket = bucket_of(values)
+        bucket.put_object("k.json", b"{}")
+        with pytest.raises(oss2.exceptions.ServerError) as caught:
+            bucket.put_object("k.safetensors", b"x")
+        assert (caught.value.status, caught.value.code) == (503, "ServiceUnavailable")
+        bucket.put_object("k.safetensors", b"x")
+        assert stop(process) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        ("[", "not a fault plan: {path}: Expecting value"),
+        ("{}", "not a fault plan: {path}: a fault plan is a JSON list of objects"),
+        ("[3]", "not a fault plan: {path}: a fault is a JSON object, not 3"),
+        ('[{"action": "boom"}]', "not a fault plan: {path}: fault action 'boom' is"),
+        (
+            '[{"service": "oss", "operation": "*", "action": "latency"}]',
+            "not a fault plan: {path}: a fault with action 'latency' needs 'seconds'",
+        ),
+        (
+            '[{"service": "s3", "operation": "*", "action": "truncate"}]',
+            "not a fault plan: {path}: fault on s3:*: service must be 'oss' or",
+        ),
+        ("\ufeff" + "[" * 100_000, "not a fault plan: {path}: "),
+    ],
+)
+def test_a_fault_plan_that_is_none(
+    tmp_path: Path, text: str | None, words: str
+) -> None:
+    plan = tmp_path / "faults.json"
+    if text is not None:
+        plan.write_text(text, "utf-8")
+    flags = ("--faults", plan)
+    done = run(command("sandbox", *flags), environment(tmp_path / "home"))
+    assert (done.code, done.out) == (2, "")
+    assert done.told()[0].startswith(f"preflight: {words.format(path=plan)}")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--seed-bucket", "Not_A_Bucket"), "not a bucket name: Not_A_Bucket"),
+        (("--state", "{file}"), "{file}: File exists"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(
+    tmp_path: Path, flags: tuple[str, str], words: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    given = [flag.format(file=file) for flag in flags]
+    done = run(command("sandbox", *given), environment(tmp_path / "home"))
+    assert (done.code, done.out) == (2, "")
+    assert done.told()[0] == f"preflight: {words.format(file=file)}"
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65535", "70000", "http"])
+def test_ports_that_are_none(tmp_path: Path, port: str) -> None:
+    done = run(command("sandbox", "--port", port), environment(tmp_path / "home"))
+    assert done.code == 2
+    assert "--port" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_it_serves_this_machine_alone(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as (process, values):
+        pid = process.pid
+        folder = Path(f"/proc/{pid}/fd")
+        links = {os.fspath(path.readlink()) for path in folder.iterdir()}
+        inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+        rows = Path(f"/proc/{pid}/net/tcp").read_text("utf-8").splitlines()[1:]
+        listening = [
+            row.split()[1].partition(":")[0]
+            for row in rows
+            if row.split()[3] == "0A" and row.split()[9] in inodes
+        ]
+        assert listening == ["0100007F"] * 2
+        assert values["OSS_ENDPOINT"].startswith("http://127.0.0.1:")
+        assert stop(process) == 0
