@@ -25,7 +25,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     "cli": 5,
     "arguments": 5,
-    "transfer_arguments": 5,
     "commands": 5,
     "doctor": 5,
     "terminal": 5,

@@ -18,7 +18,7 @@ MAX_PARTS = 10_000
 
 MAX_WORKERS = 64
 _SHARE = 4  # parts a worker, so that all end at about the same time
-_SMALLEST, _LARGEST = 4 * MIB, 64 * MIB
+_SMALLEST, _LARGEST = 4 * MIB, 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
