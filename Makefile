@@ -16,6 +16,7 @@ VENV ?= .venv
 DEMO_DIR ?= .demo
 DEMO_BASE ?= qwen3-8b
 JOBS ?= 2
+KILLS ?= 100
 
 # Recipes read these from the environment, so that spaces and quotes do no harm.
 export MODEL DEST BASE_MODEL DEMO_DIR DEMO_BASE
@@ -109,6 +110,10 @@ bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minu
 bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and SHAPE=
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \
 	  --rounds $(ROUNDS) --shape $(SHAPE)
+
+.PHONY: kill-test
+kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
+	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_kill.py
 
 .PHONY: readme
 readme: $(READY) ## write the transcripts and the table of rules in README.md anew

@@ -39,11 +39,15 @@ class LeftBehind:
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
-    """What lies, or would lie, under the destination."""
+    """What lies, or would lie, under the destination.
+
+    `generated`: keys of the files that no one wrote to the directory.
+    """
 
     destination: str
     files: tuple[UploadedFile, ...]
     left_behind: tuple[LeftBehind, ...] = ()
+    generated: tuple[str, ...] = ()
     verified: bool = False
 
 

@@ -49,7 +49,7 @@ def _replaced(text: str, name: str, content: str) -> str:
 def _screen(directory: Path, *words: str) -> str:
     """What a terminal shows of one command, as a Markdown block."""
     command = [sys.executable, "-m", "preflight", *words]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         command,
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(README.parent), "NO_COLOR": "1"},

@@ -28,6 +28,7 @@ from tests.running import (
 
 DESTINATION = "oss://preflight-sandbox/models/one/"
 FILES = {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+SENT = FILES | {"config.json"}  # the base's, which a push adds
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_push_uploads_and_imports(
     lines = done.out.splitlines()
     (job,) = sandbox.studio.jobs()
     assert done.code == 0
-    assert lines[0] == f"uploaded 3 files, 1.7 MB, {DESTINATION}"
+    assert lines[0] == f"uploaded 4 files, 1.7 MB, {DESTINATION}"
     for name in FILES:
         path = adapter / name
         size, crc = f"{path.stat().st_size:,}", crc64(path.read_bytes())
@@ -73,7 +74,7 @@ def test_push_uploads_and_imports(
         f"imported {adapter}, an adapter of qwen3-8b, "
         f"as model {job.model_name} (qwen3-8b)"
     )
-    assert keys_in(sandbox) == {f"models/one/{name}" for name in FILES}
+    assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
     assert f"job {job.id} created: PENDING" in done.err.splitlines()
     assert sandbox.studio.model_is_valid(job.id)
 
@@ -128,7 +129,7 @@ def test_a_display_name_that_is_too_long(
 def test_quiet_leaves_the_report_alone(ready: InProcess, adapter: Path) -> None:
     done = ready("push", adapter, DESTINATION, "--poll-interval", "0", "-q")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("uploaded 3 files")
+    assert done.out.startswith("uploaded 4 files")
 
 
 def test_a_full_shape_adapter_arrives_bit_by_bit(
@@ -140,7 +141,9 @@ def test_a_full_shape_adapter_arrives_bit_by_bit(
     document = done.document
     assert (done.code, document["sandbox"]) == (0, True)
     assert_contract(document)
-    files = document["upload"]["files"]
+    (made,) = document["upload"]["generated"]
+    assert made == "models/full-shape/config.json"
+    files = [f for f in document["upload"]["files"] if f["key"] != made]
     local = {
         f"models/full-shape/{path.name}": (path.stat().st_size, crc64_of(path))
         for path in adapter.iterdir()
@@ -177,7 +180,7 @@ def test_a_dry_run_needs_no_settings_and_no_network(
 ) -> None:
     done = preflight("push", "-n", adapter, DESTINATION)
     assert done.code == 0
-    assert done.out.startswith(f"would upload 3 files, 1.7 MB, {DESTINATION}\n")
+    assert done.out.startswith(f"would upload 4 files, 1.7 MB, {DESTINATION}\n")
     assert "crc64" not in done.out
     document = preflight("push", "-n", adapter, DESTINATION, "--format", "json")
     assert document.document["upload"] is None
@@ -232,7 +235,7 @@ def test_the_closing_slash_is_added_and_told(
     done = ready("push", adapter, DESTINATION.rstrip("/"), "--poll-interval", "0")
     assert done.code == 0
     assert f"added the closing slash: {DESTINATION}" in done.err.splitlines()
-    assert keys_in(sandbox) == {f"models/one/{name}" for name in FILES}
+    assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
 
 
 def test_an_unknown_bucket(ready: InProcess, adapter: Path) -> None:
@@ -257,7 +260,7 @@ def test_odd_prefixes_arrive_as_they_were_written(
 ) -> None:
     url = f"oss://preflight-sandbox/models/{name}/"
     assert ready("push", adapter, url, "--poll-interval", "0").code == 0
-    assert keys_in(sandbox) == {f"models/{name}/{file}" for file in FILES}
+    assert keys_in(sandbox) == {f"models/{name}/{file}" for file in SENT}
 
 
 # Keys

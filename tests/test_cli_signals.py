@@ -86,8 +86,8 @@ class Stage:
         )
 
     def is_uploaded(self) -> bool:
-        """Whether all files of the adapter lie in the bucket."""
-        return len(self.box.oss.objects(self.box.bucket)) == 3
+        """Whether all files of the adapter, and the config, lie in the bucket."""
+        return len(self.box.oss.objects(self.box.bucket)) == 4
 
     @property
     def is_held(self) -> Callable[[], bool]:

@@ -8,14 +8,14 @@ from preflight.arguments import Namespace
 from preflight.catalog.bases import load_bases
 from preflight.commands.given import read_settings
 from preflight.destination import Destination, parse_destination
-from preflight.diagnosis import Evidence, diagnose
 from preflight.errors import UsageError
 from preflight.findings import WeightType
-from preflight.gate import require_importable
-from preflight.importing import Import, Waiting, run_import, studio_client
-from preflight.live import newest
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.pipeline import bucket_access
+from preflight.pipeline.diagnosis import Evidence, diagnose
+from preflight.pipeline.gate import require_importable
+from preflight.pipeline.importing import Import, Waiting, run_import, studio_client
+from preflight.pipeline.live import newest
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest

@@ -12,12 +12,12 @@ from preflight.arguments import Namespace
 from preflight.catalog.explanations import Service, explain_code
 from preflight.commands.given import read_settings
 from preflight.destination import parse_destination
-from preflight.diagnosis import Evidence, diagnose
 from preflight.errors import PreflightError, UsageError
-from preflight.importing import Waiting, conclude, studio_client, watch
 from preflight.model.text import printable
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline import bucket_access
+from preflight.pipeline.diagnosis import Evidence, diagnose
+from preflight.pipeline.importing import Waiting, conclude, studio_client, watch
 from preflight.record import RunRecord
 from preflight.report.manual import table
 from preflight.settings import Need, Settings

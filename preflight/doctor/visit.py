@@ -15,8 +15,6 @@ from preflight.doctor import local
 from preflight.doctor.findings import Finding, Level, of_error, ok, skipped, warn
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
-from preflight.importing import studio_client
-from preflight.live import jobs_reading
 from preflight.model.text import printable
 from preflight.oss.bucket import (
     CLOCK_TOLERANCE,
@@ -28,6 +26,8 @@ from preflight.oss.bucket import (
 )
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline import bucket_access
+from preflight.pipeline.importing import studio_client
+from preflight.pipeline.live import jobs_reading
 from preflight.settings import Need, Settings, is_loopback
 from preflight.studio.imports import ImportApi
 

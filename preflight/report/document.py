@@ -43,6 +43,7 @@ def _upload(upload: UploadRecord) -> dict[str, Any]:
         "files": [
             {"key": f.key, "size": f.size, "crc64": str(f.crc64)} for f in upload.files
         ],
+        "generated": list(upload.generated),
         "left_behind": [
             {"name": printable(f.name), "size": f.size, "reason": f.reason}
             for f in upload.left_behind

@@ -6,12 +6,12 @@ import dataclasses
 
 from preflight.errors import ConfigurationError
 from preflight.findings import Severity
-from preflight.live import Before, consequence, jobs_reading, refuse_if_live
 from preflight.oss.bucket import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.oss.changes import changes
 from preflight.oss.inspector import BucketInspector
 from preflight.oss.plan import UploadPlan
 from preflight.oss.staging import OnBlock
+from preflight.pipeline.live import Before, consequence, jobs_reading, refuse_if_live
 from preflight.record import RunRecord
 from preflight.screen import Screen
 from preflight.studio.imports import ImportApi

@@ -1,0 +1,71 @@
+"""The upload of a push: the values are scanned in the very bytes that are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from preflight.findings import Unavailable
+from preflight.model.inspection import Inspection
+from preflight.model.scan import TensorValues, ValueScanner, scan_file
+from preflight.oss.client import BucketClient
+from preflight.oss.options import TransferOptions
+from preflight.oss.plan import UploadPlan
+from preflight.oss.transfer import Manifest, transfer
+from preflight.pipeline.checking import Values, sound_containers
+from preflight.screen import Screen
+
+
+class Tap:
+    """Hands the bytes on their way to the scanner of their file."""
+
+    def __init__(self, found: Inspection, plan: UploadPlan) -> None:
+        self._found = found
+        sound = sound_containers(found)
+        self._sound = sound
+        sent = {item.name for item in plan.items}
+        self._scanners: dict[str, ValueScanner] = {}
+        if not isinstance(sound, Unavailable):
+            chosen = (c for c in sound if c.file in sent)
+            self._scanners = {c.file: ValueScanner(c) for c in chosen}
+
+    def take(self, name: str, offset: int, block: memoryview) -> None:
+        """A block of any file; those of weights are scanned."""
+        if scanner := self._scanners.get(name):
+            scanner.feed(offset, block)
+
+    def values(self) -> Values:
+        """What was found; a file that was not sent is read now."""
+        if isinstance(self._sound, Unavailable):
+            return self._sound
+        found: list[TensorValues] = []
+        for container in self._sound:
+            scanner = self._scanners.get(container.file)
+            if scanner is not None:
+                found += scanner.result()
+            else:
+                path = self._found.directory / container.file
+                found += scan_file(path, container)
+        return tuple(found)
+
+
+def send(
+    plan: UploadPlan,
+    bucket: BucketClient,
+    screen: Screen,
+    options: TransferOptions,
+    *,
+    tap: Tap | None,
+    judge: Callable[[], None],
+) -> Manifest:
+    """Transfer the plan; what `judge` raises before publication takes it all back."""
+    screen.say(f"uploading {len(plan.items)} files to {plan.destination.url}")
+    with screen.progress() as progress:
+        progress.start(plan.total_bytes, "uploading")
+        return transfer(
+            plan,
+            bucket,
+            on_bytes=progress.advance,
+            on_block=tap.take if tap else None,
+            before_publish=judge,
+            options=options,
+        )
