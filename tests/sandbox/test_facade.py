@@ -67,23 +67,6 @@ def test_the_same_directory_goes_on(tmp_path: Path) -> None:
     assert changed <= {"OSS_ENDPOINT", "DASHSCOPE_HTTP_BASE_URL"}
 
 
-def test_the_plugin_gives_a_fixture_of_that_name(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / "test_it.py").write_text(
-        "import requests\n"
-        "def test_it(sandbox):\n"
-        "    assert requests.get(sandbox.oss_url, timeout=10).status_code == 403\n"
-    )
-    code = (
-        "import sys, pytest\n"
-        f"args = ['-q', '-p', 'preflight.sandbox.plugin', {str(tmp_path)!r}]\n"
-        "sys.exit(pytest.main(args))"
-    )
-    done = python(code)
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
-
-
 def test_two_sandboxes_do_not_share_keys() -> None:
     with Sandbox() as one, Sandbox() as two:
         url = f"{two.studio_url}/custom_models/import"
