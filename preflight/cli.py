@@ -62,7 +62,11 @@ def _report(args: Namespace, record: RunRecord, screen: Terminal) -> None:
         write_whole(args.output, text)
     except OSError as exc:
         shown = printable(str(args.output))
-        raise UsageError(f"cannot write {shown}: {exc.strerror}") from exc
+        screen.show(text)  # better there than lost
+        raise UsageError(
+            f"cannot write {shown}: {exc.strerror}",
+            hint="another place; the report went to standard output instead",
+        ) from exc
 
 
 def _keep(record: RunRecord, screen: Terminal) -> None:

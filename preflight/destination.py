@@ -60,28 +60,28 @@ def _check_bucket(bucket: str, url: str) -> None:
 def _is_encodable(text: str) -> bool:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # bytes of the command line that were no UTF-8
+    except UnicodeEncodeError:  # bytes of a command line or file name, no UTF-8
         return False
     return True
 
 
-def _prefix_fault(prefix: str) -> str:
-    """What is wrong with a prefix that ends in a slash, or nothing."""
-    if prefix.startswith("/"):
-        return "the prefix starts with a slash"
-    if "//" in prefix:
-        return "the prefix has an empty part (//)"
-    if "\\" in prefix:
-        return "the prefix has a backslash"
-    if any(unicodedata.category(char) == "Cc" for char in prefix):
-        return "the prefix has a control character"
-    if {".", ".."} & set(prefix.split("/")):
-        return "the prefix has a part that is . or .."
-    if not _is_encodable(prefix):
-        return "the prefix is not valid UTF-8"
-    length = len(prefix.encode("utf-8"))
+def key_fault(key: str) -> str:
+    """What keeps a text from being an object key or its beginning, or nothing."""
+    if key.startswith("/"):
+        return "starts with a slash"
+    if "//" in key:
+        return "has an empty part (//)"
+    if "\\" in key:
+        return "has a backslash"
+    if any(unicodedata.category(char) == "Cc" for char in key):
+        return "has a control character"
+    if {".", ".."} & set(key.split("/")):
+        return "has a part that is . or .."
+    if not _is_encodable(key):
+        return "is not valid UTF-8"
+    length = len(key.encode("utf-8"))
     if length > MAX_KEY_BYTES:
-        return f"the prefix has {length} bytes, at most {MAX_KEY_BYTES} are allowed"
+        return f"has {length} bytes, at most {MAX_KEY_BYTES} are allowed"
     return ""
 
 
@@ -102,8 +102,8 @@ def parse_destination(url: str) -> Destination:
         )
     slash_added = not prefix.endswith("/")
     prefix += "/" if slash_added else ""
-    if fault := _prefix_fault(prefix):
-        raise UsageError(f"{fault}: {url!r}", hint=_SHAPE)
+    if fault := key_fault(prefix):
+        raise UsageError(f"the prefix {fault}: {url!r}", hint=_SHAPE)
     return Destination(bucket, prefix, slash_added)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from preflight.errors import UsageError
@@ -26,25 +26,26 @@ def only_run(state: Path, what: str) -> Iterator[None]:
     network file systems, the run goes on with a warning: it is right without, too.
     Raises `UsageError` naming the process that holds it.
     """
+    descriptor = _open(state / "locks", what)
     try:
-        descriptor = _open(state / "locks", what)
-    except OSError as exc:
-        _log.warning("runs cannot be kept apart: %s: %s", state, exc.strerror)
-        yield
-        return
-    try:
-        _take(descriptor, what)
+        if descriptor is not None:
+            _take(descriptor, what)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def _open(directory: Path, what: str) -> int:
-    directory.mkdir(parents=True, exist_ok=True)
+def _open(directory: Path, what: str) -> int | None:
     name = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     # The file stays: to remove it would let two runs lock two files of one name.
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    return os.open(directory / f"{name}.lock", flags, 0o600)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return os.open(directory / f"{name}.lock", flags, 0o600)
+    except OSError as exc:
+        _log.warning("runs cannot be kept apart: %s: %s", directory, exc.strerror)
+        return None
 
 
 def _take(descriptor: int, what: str) -> None:
@@ -59,5 +60,6 @@ def _take(descriptor: int, what: str) -> None:
             f"process {holder or 'unknown'} is already uploading to {what}",
             hint="wait until it ends; the same command then finds what is done",
         ) from exc
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    with suppress(OSError):  # a full disk: the lock holds without its holder's name
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 LINE_SECONDS = 30.0  # a log that is read later needs no more
 JSON_SECONDS = 1.0
+BAR_SECONDS = 0.5  # nor is a shorter one worth a bar
+QUICK_SECONDS = 2.0  # a stage that ends sooner is not worth a line
 
 
 class ProgressMode(str, Enum):
@@ -70,10 +72,10 @@ class NoProgress(Progress):
 
 
 class BarProgress(Progress):
-    """A tqdm bar, for terminals."""
+    """A tqdm bar, for terminals; a stage shorter than `delay` seconds has none."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, delay: float = BAR_SECONDS) -> None:
+        self._stream, self._delay = stream, delay
         self._bar: Any = None
         self._lock = Lock()
 
@@ -90,6 +92,7 @@ class BarProgress(Progress):
             unit_divisor=1000,
             file=self._stream,
             dynamic_ncols=True,
+            delay=self._delay,
         )
 
     def advance(self, count: int) -> None:
@@ -127,7 +130,7 @@ def human_time(seconds: float) -> str:
 
 
 class LineProgress(Progress):
-    """A whole line every `LINE_SECONDS`, for logs; and one at each stage's end."""
+    """A whole line every `LINE_SECONDS`, for logs; one at a longer stage's end."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream, self._clock = stream, clock
@@ -152,13 +155,12 @@ class LineProgress(Progress):
                 self._say(self._status(now))
 
     def finish(self) -> None:
-        """Say how far the stage came."""
+        """Say how far the stage came, unless it was over in no time."""
         with self._lock:
-            if self._label:
-                now = self._clock()
-                took = human_time(now - self._began)
-                self._say(f"{self._share()} after {took}")
-                self._label = ""
+            took = self._clock() - self._began
+            if self._label and took >= QUICK_SECONDS:
+                self._say(f"{self._share()} after {human_time(took)}")
+            self._label = ""
 
     def _share(self) -> str:
         percent = 100 * self._done // self._total if self._total else 100

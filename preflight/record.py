@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +40,8 @@ class LeftBehind:
 class UploadRecord:
     """What lies, or would lie, under the destination.
 
-    `generated`: keys of the files that no one wrote to the directory.
+    `generated`: keys of the files that no one wrote to the directory. `sent`: bytes
+    that this run sent; the rest was there before it.
     """
 
     destination: str
@@ -49,6 +49,7 @@ class UploadRecord:
     left_behind: tuple[LeftBehind, ...] = ()
     generated: tuple[str, ...] = ()
     verified: bool = False
+    sent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class RunRecord:
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    causes: list[str] = field(default_factory=list)  # likely ones, of a failed job
     dry_run: bool = False
     sandbox: bool = False
     service: str = ""  # base URL of Model Studio
@@ -130,19 +132,28 @@ def save_record(document: Mapping[str, Any], record: RunRecord, state: Path) -> 
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"
     stamp = record.started.strftime("%Y%m%dT%H%M%S%f")
     path = runs / f"{stamp}-{record.command}-{name}.json"
-    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text, mode=0o600)
     for old in sorted(runs.glob("*.json"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` so that a reader sees the old file or the new one, never half."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never half.
+
+    What is no ordinary file, such as `/dev/stdout`, is written to and not replaced.
+    `mode` holds the permissions of a new file, less those that the umask takes.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_text(text, "utf-8")
+        return
+    temporary = path.parent / f".preflight-{os.getpid()}-{time.monotonic_ns():x}"
     try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

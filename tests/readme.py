@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from fixtures.adapters import build_adapter
@@ -14,6 +15,7 @@ from fixtures.faults import FAULTS
 from preflight.rules import RULES
 from preflight.rules._rule import Rule
 
+WIDTH = 100
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -46,6 +48,20 @@ def _replaced(text: str, name: str, content: str) -> str:
     return text.replace(old, new, 1)
 
 
+def _wrapped(line: str, width: int = WIDTH) -> list[str]:
+    """A line as a reader of the page needs it: no wider than the page."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=indent,
+        drop_whitespace=True,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+
+
 def _screen(directory: Path, *words: str) -> str:
     """What a terminal shows of one command, as a Markdown block."""
     command = [sys.executable, "-m", "preflight", *words]
@@ -58,7 +74,8 @@ def _screen(directory: Path, *words: str) -> str:
         text=True,
         check=False,
     )
-    shown = "\n".join(line[:160] for line in done.stdout.rstrip().splitlines())
+    lines = done.stdout.rstrip().splitlines()
+    shown = "\n".join(part for line in lines for part in _wrapped(line))
     return f"```console\n$ preflight {' '.join(words)}\n{shown}\n```"
 
 

@@ -60,22 +60,24 @@ def keys_in(box: Sandbox) -> set[str]:
 def test_push_uploads_and_imports(
     ready: InProcess, sandbox: Sandbox, adapter: Path
 ) -> None:
-    done = ready("push", adapter, DESTINATION, "--poll-interval", "0.05")
+    done = ready("push", adapter, DESTINATION, "--poll-interval", "0.05", "-v")
     lines = done.out.splitlines()
     (job,) = sandbox.studio.jobs()
     assert done.code == 0
-    assert lines[0] == f"uploaded 4 files, 1.7 MB, {DESTINATION}"
+    assert f"uploaded 4 files, 1.7 MB, to {DESTINATION}" in lines
     for name in FILES:
         path = adapter / name
         size, crc = f"{path.stat().st_size:,}", crc64(path.read_bytes())
-        assert f"  models/one/{name}  {size} bytes  crc64 {crc}" in lines
+        (line,) = (line for line in lines if line.startswith(f"  {name} "))
+        assert line.endswith(f" {size} bytes  crc64 {crc}")
     assert any(line.startswith(f"job {job.id}: SUCCESSED") for line in lines)
     assert lines[-1] == (
         f"imported {adapter}, an adapter of qwen3-8b, "
-        f"as model {job.model_name} (qwen3-8b)"
+        f'as model {job.model_name}, shown as "qwen3-8b"'
     )
     assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
     assert f"job {job.id} created: PENDING" in done.err.splitlines()
+    assert f"job {job.id}: PENDING" not in done.err  # told a line ago
     assert sandbox.studio.model_is_valid(job.id)
 
 
@@ -87,6 +89,9 @@ def test_push_again_sends_nothing_and_makes_no_second_job(
     assert (first.code, again.code) == (0, 0)
     assert again.document["job"]["job_id"] == first.document["job"]["job_id"]
     assert again.document["upload"]["files"] == first.document["upload"]["files"]
+    sizes = [file["size"] for file in first.document["upload"]["files"]]
+    assert first.document["upload"]["sent"] == sum(sizes)
+    assert again.document["upload"]["sent"] == 0
     (job,) = sandbox.studio.jobs()
     assert sandbox.studio.model_is_valid(job.id)
 
@@ -180,7 +185,7 @@ def test_a_dry_run_needs_no_settings_and_no_network(
 ) -> None:
     done = preflight("push", "-n", adapter, DESTINATION)
     assert done.code == 0
-    assert done.out.startswith(f"would upload 4 files, 1.7 MB, {DESTINATION}\n")
+    assert done.out.startswith(f"would upload 4 files, 1.7 MB, to {DESTINATION}\n")
     assert "crc64" not in done.out
     document = preflight("push", "-n", adapter, DESTINATION, "--format", "json")
     assert document.document["upload"] is None

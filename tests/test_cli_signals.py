@@ -239,3 +239,24 @@ def test_the_command_that_goes_on_can_be_pasted(stage: Stage) -> None:
         check=False,
     )
     assert pasted.returncode == 0
+
+
+LOADING = """
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "preflight.rules":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from preflight.__main__ import entry
+entry()
+"""
+
+
+def test_while_it_loads(tmp_path: Path) -> None:
+    """The first tenths of a second, in which nothing of preflight runs yet."""
+    done = run([sys.executable, "-c", LOADING], environment(tmp_path))
+    assert (done.code, done.out) == (130, "")
+    assert done.told() == ["preflight: interrupted"]

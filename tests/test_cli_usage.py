@@ -64,7 +64,6 @@ def test_version_of_the_module(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "required: COMMAND"),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["check"], "required: MODEL_DIR"),
         (["check", "d", "--frob"], "unrecognized arguments: --frob"),
@@ -81,6 +80,10 @@ def test_version_of_the_module(tmp_path: Path) -> None:
         (["push", "d", "oss://b/p/", "--timeout=nan"], "not a number of seconds: nan"),
         (["wait", "j", "--timeout=inf"], "not a number of seconds: inf"),
         (["wait"], "required: JOB_ID"),
+        (["jobs", "--limit", "x"], "not a number of jobs: x"),
+        (["jobs", "--limit", "0"], "not a number of jobs: 0"),
+        (["sandbox", "--port", "x"], "not a port: x"),
+        (["sandbox", "--port", "65535"], "not a port: 65535"),
     ],
 )
 def test_a_command_line_that_cannot_be_read(
@@ -88,8 +91,33 @@ def test_a_command_line_that_cannot_be_read(
 ) -> None:
     done = preflight(*words)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("usage: preflight")
-    assert told in done.err
+    assert done.err.startswith("preflight: ")
+    assert told in done.told()[0]
+    assert done.told()[1].startswith("  try  preflight")
+    assert done.told()[1].endswith(" --help")
+    assert len(done.told()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["push", "d", "--tiemout", "3"], "; did you mean --timeout?"),
+        (["check", "d", "--strickt"], "; did you mean --strict?"),
+        (["check", "d", "--frobnicate"], "--frobnicate"),
+    ],
+)
+def test_a_slip_of_the_finger_is_told_with_the_flag_that_was_meant(
+    preflight: InProcess, words: list[str], meant: str
+) -> None:
+    done = preflight(*words)
+    assert done.code == 2
+    assert done.told()[0].endswith(meant)
+
+
+def test_without_a_command_there_is_the_help(preflight: InProcess) -> None:
+    done = preflight()
+    assert (done.code, done.out) == (2, "")
+    assert done.err == preflight("--help").out
 
 
 def test_flags_may_stand_before_the_destination(

@@ -52,7 +52,7 @@ def test_no_jobs_is_said(preflight: InProcess) -> None:
 def test_all_pages_are_listed_newest_first(
     preflight: InProcess, sandbox: Sandbox
 ) -> None:
-    made = [make(sandbox, f"m{number}") for number in range(230)]
+    made = [make(sandbox, f"m{number}") for number in range(201)]
     shown = json.loads(preflight("jobs", "--format", "json").out)["jobs"]
     assert [job["job_id"] for job in shown] == [job.id for job in reversed(made)]
     assert sandbox.studio_endpoint.log_calls.count("ListImportJobs") == 3
@@ -63,7 +63,7 @@ def test_all_pages_are_listed_newest_first(
 def test_a_limit_asks_for_no_more_pages_than_it_needs(
     preflight: InProcess, sandbox: Sandbox
 ) -> None:
-    for number in range(230):
+    for number in range(101):
         make(sandbox, f"m{number}")
     preflight("jobs", "--limit", "100")
     assert sandbox.studio_endpoint.log_calls.count("ListImportJobs") == 1
@@ -160,7 +160,7 @@ def test_import_what_lies_there(
     assert (job.base, job.display_name) == ("qwen3-8b", "mine")
     assert job.weight_type is WeightType.LORA
     last = f"imported {uploaded}, an adapter of qwen3-8b, as model {job.model_name}"
-    assert done.out.splitlines()[-1] == f"{last} (mine)"
+    assert done.out.splitlines()[-1] == f'{last}, shown as "mine"'
     again = preflight(*words, *QUICK, "--format", "json")
     assert (again.code, again.document["job"]["how"]) == (0, "already done")
     assert len(sandbox.studio.jobs()) == 1
@@ -277,6 +277,19 @@ def test_status_tells_the_last_runs(
     assert [run["exit_code"] for run in runs] == [2, 0]
 
 
+def test_status_says_once_how_a_run_goes_on(
+    preflight: InProcess, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    adapter = tiny_adapter(tmp_path / "one")
+    where = f"oss://{sandbox.bucket}/{PREFIX}"
+    assert preflight("push", adapter, where, "--timeout", "0").code == 8
+    (job,) = sandbox.studio.jobs()
+    assert preflight("status").out.count(f"preflight wait {job.id}") == 1
+    again = ("push", adapter, where, "--no-wait", "--again", *QUICK)
+    assert preflight(*again).code == 0
+    assert "its job may still run" in preflight("status").out.splitlines()[-1]
+
+
 def test_the_next_step_is_named_and_not_taken(
     preflight: InProcess, sandbox: Sandbox, uploaded: str
 ) -> None:
@@ -286,8 +299,8 @@ def test_the_next_step_is_named_and_not_taken(
     body = {"model_name": job.model_name, "plan": "lora", "capacity": 1}
     assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
     assert json.dumps(body) in done.out
-    assert "billing starts as soon as a deployment succeeds" in done.out
-    assert "temperature 1.0, top_p 1.0, top_k none, presence_penalty 0" in done.out
+    assert "billing starts when a deployment succeeds" in done.out
+    assert "temperature 1.0, top_p 1.0, top_k none,\n  presence_penalty 0," in done.out
     step = preflight(*words, "--format", "json").document["next_step"]
     assert (step["method"], step["body"]) == ("POST", body)
     assert step["sampling"]["repetition_penalty"] == 1.0

@@ -207,7 +207,7 @@ def test_two_started_together_make_one_job(pusher: Pusher) -> None:
 def test_without_an_answer_the_end_is_not_success(pusher: Pusher) -> None:
     """Create answers nothing and the list neither: nobody knows, so it is said."""
     pusher.box.faults.add(fault(CREATE, action="cut", at="after"))
-    pusher.box.faults.add(fault(LIST, action="cut", at="before", nth=3, times=5))
+    pusher.box.faults.add(fault(LIST, action="status", status=501, nth=3))
     first = pusher.again()
     assert first.code == 6
     assert "cannot be known" in first.told()[0]

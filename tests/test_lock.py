@@ -69,6 +69,34 @@ def test_two_in_one_process(tmp_path: Path) -> None:
         pass
 
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from preflight.lock import only_run
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file may grow any more
+with only_run(Path(sys.argv[1]), "oss://b/p/"):
+    print("held")
+"""
+
+
+def test_a_full_disk_is_no_obstacle(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("held\n", "")
+
+
+def test_what_fails_without_a_lock_is_told_alone(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file", "utf-8")
+    with pytest.raises(KeyError) as caught, only_run(tmp_path / "state", "oss://b/p/"):
+        raise KeyError
+    assert caught.value.__context__ is None
+
+
 def test_a_place_that_cannot_be_written_is_no_obstacle(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,30 +65,44 @@ def test_an_interrupted_stage_says_how_far_it_came() -> None:
         with make_progress(stream=out, clock=clock) as progress:
             progress.start(1000, "upload")
             progress.advance(250)
+            clock.now += 2
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert out.getvalue().endswith("upload: 250 B of 1.0 kB (25%) after 0 s\n")
+    assert out.getvalue() == "upload: 250 B of 1.0 kB (25%) after 2 s\n"
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(1.9, 0), (2.0, 1)])
+def test_a_stage_that_is_over_at_once_is_not_worth_a_line(
+    seconds: float, lines: int
+) -> None:
+    out, clock = io.StringIO(), Clock()
+    with make_progress(stream=out, clock=clock) as progress:
+        progress.start(1000, "scanning")
+        clock.now += seconds
+        progress.advance(1000)
+    assert len(out.getvalue().splitlines()) == lines
 
 
 def test_a_new_stage_ends_the_one_before_and_finish_may_come_twice() -> None:
-    out = io.StringIO()
-    progress = make_progress(stream=out, clock=Clock())
+    out, clock = io.StringIO(), Clock()
+    progress = make_progress(stream=out, clock=clock)
     progress.start(10, "scan")
+    clock.now += 3
     progress.start(0, "verify")
+    clock.now += 4
     progress.finish()
     progress.finish()
     assert out.getvalue().splitlines() == [
-        "scan: 0 B of 10 B (0%) after 0 s",
-        "verify: 0 B of 0 B (100%) after 0 s",
+        "scan: 0 B of 10 B (0%) after 3 s",
+        "verify: 0 B of 0 B (100%) after 4 s",
     ]
 
 
 def test_a_terminal_gets_a_bar_that_ends_with_a_newline() -> None:
     out = Terminal()
-    with make_progress(stream=out) as progress:
-        assert isinstance(progress, BarProgress)
+    with BarProgress(out, delay=0) as progress:
         progress.start(2_000_000, "upload")
         progress.advance(2_000_000)
     text = out.getvalue()
@@ -97,6 +111,14 @@ def test_a_terminal_gets_a_bar_that_ends_with_a_newline() -> None:
     assert text.endswith("\n")
     progress.advance(1)  # after the end: no bar to move, no error
     assert out.getvalue() == text
+
+
+def test_a_stage_that_is_over_at_once_has_no_bar() -> None:
+    out = Terminal()
+    with BarProgress(out, delay=60) as progress:
+        progress.start(2_000_000, "scanning")
+        progress.advance(2_000_000)
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize(
@@ -121,8 +143,10 @@ def test_off_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_stderr_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with make_progress() as progress:
+    clock = Clock()
+    with make_progress(clock=clock) as progress:
         progress.start(10, "upload")
+        clock.now += 5
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("upload: 0 B of 10 B")

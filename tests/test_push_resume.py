@@ -22,7 +22,10 @@ DESTINATION = "oss://preflight-sandbox/models/one/"
 PREFIX = "models/one/"
 PART = 100 << 10
 WORKERS = 2
-KNOBS = ("--base-model", BASE, "--part-size", "100K", "--workers", WORKERS)
+KNOBS = (
+    *("--base-model", BASE, "--part-size", "100K", "--workers", WORKERS),
+    *("--poll-interval", "0.05"),
+)
 
 
 @pytest.fixture
@@ -115,26 +118,27 @@ def test_weights_without_a_scan_may_hold_anything(
     assert visible(box) == local(model)
 
 
-def test_what_a_broken_network_leaves_is_not_sent_again(
+def test_what_cannot_be_taken_back_is_not_sent_again(
     ready: InProcess, box: Sandbox, model: Path
 ) -> None:
-    last, weights_keys = "*-00002-of-*", "*.safetensors"
+    last, kept = "*-00002-of-*", {"key": "*.safetensors", "times": "always"}
     box.faults.add(
         fault("UploadPart", "status", status=400, key=last, nth=9, code="InvalidPart")
     )
-    box.faults.add(
-        fault(
-            "AbortMultipartUpload", "cut", at="before", key=weights_keys, times="always"
-        )
-    )
+    denied = {"status": 403, "code": "AccessDenied"}
+    box.faults.add(fault("AbortMultipartUpload", "status", **denied, **kept))
     first = ready("push", model, DESTINATION, *KNOBS)
     assert first.code == 5
     assert visible(box) == {}
     box.faults.clear()
+    before = sent(box)
     second = ready("push", model, DESTINATION, *KNOBS)
     assert second.code == 0
+    assert " lay there already" in second.out.splitlines()[1]
     assert visible(box) == local(model)
     assert sent(box) <= weights(model) + (WORKERS + 1) * PART
+    assert before < sent(box)
+    assert "the upload is not complete" in first.out
     assert box.oss.uploads(box.bucket) == []
 
 
@@ -282,6 +286,7 @@ def test_the_weights_are_read_once(
     size = weights(adapter)
     for prefix in ("warm", "cold", "cold"):  # the first one also imports modules
         before = characters_read()
-        assert run("push", adapter, f"oss://preflight-sandbox/{prefix}/").code == 0
+        url = f"oss://preflight-sandbox/{prefix}/"
+        assert run("push", adapter, url, "--poll-interval", "0.05").code == 0
         read = characters_read() - before
         assert prefix == "warm" or size < read <= 1.02 * size

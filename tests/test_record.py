@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -110,6 +112,31 @@ def test_write_whole_leaves_nothing_half_done(tmp_path: Path) -> None:
         write_whole(target, "x" * 100_000 + "\udcff")
     assert target.read_text("utf-8") == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.txt"]
+
+
+def test_write_whole_spares_what_is_no_ordinary_file(tmp_path: Path) -> None:
+    """As root a rename would take the place of /dev/stdout itself."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(pipe, "told")
+    assert os.read(reader, 100) == b"told"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    link.symlink_to("target")
+    write_whole(link, "through")
+    assert link.is_symlink()
+    assert (tmp_path / "target").read_text("utf-8") == "through"
+
+
+def test_others_may_read_what_was_written(tmp_path: Path) -> None:
+    """As the umask has it, for whoever collects a CI job's results."""
+    before = os.umask(0o022)
+    try:
+        write_whole(tmp_path / "report.json", "{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "report.json").stat().st_mode) == 0o644
 
 
 def test_write_whole_where_there_is_no_place(tmp_path: Path) -> None:

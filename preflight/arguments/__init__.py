@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
 from preflight import __version__
 from preflight.arguments.local import add_explain, add_nothing, add_sandbox
@@ -71,8 +74,26 @@ COMMANDS: tuple[tuple[str, str, Add], ...] = (
 )
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in a sentence, not below a screenful of usage."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**options)
+        self.commands: dict[str, Parser] = {}
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"preflight: {message}\n  try  {self.prog} --help\n")
+
+    def stranger(self, word: str) -> str:
+        """What to say of a word that is no flag here, with the one likely meant."""
+        flags = [flag for flag in self._option_string_actions if flag[:2] == "--"]
+        near = get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.75)
+        return f"; did you mean {near[0]}?" if near else ""
+
+
+def _common() -> Parser:
+    common = Parser(add_help=False)
     common.add_argument(
         "-v", "--verbose", action="count", default=0, help="tell more; -vv for faults"
     )
@@ -96,16 +117,21 @@ def parse(argv: Sequence[str] | None) -> Namespace:
     """
     parser = build_parser()
     found, rest = parser.parse_known_args(argv)
+    if found.command is None:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
     if rest and getattr(found, "destination", "") is None and rest[0][:1] != "-":
         found.destination = rest.pop(0)
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        command = parser.commands[found.command]
+        meant = command.stranger(rest[0])
+        command.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
     return found
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="preflight",
         description="Check, upload and import fine-tuned models into Model Studio.",
         epilog=_EPILOG,
@@ -115,10 +141,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {__version__}"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     common = _common()
     for name, text, add in COMMANDS:
-        made = commands.add_parser(
+        made = parser.commands[name] = commands.add_parser(
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",

@@ -21,18 +21,16 @@ def seconds(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number above 0, for argparse."""
-    value = int(text)
-    if value < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"not a number of jobs: {text}")
-    return value
+    return int(text)
 
 
 def port(text: str) -> int:
     """A port number, for argparse."""
-    value = int(text)
-    if not 0 < value < 65535:
+    if not text.isdecimal() or not 0 < int(text) < 65535:
         raise argparse.ArgumentTypeError(f"not a port: {text}")
-    return value
+    return int(text)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -52,10 +52,17 @@ def find_base(code_or_hub_id: str) -> BaseModel | None:
 
 def _user_files() -> Iterator[Path]:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    yield from sorted((home / "preflight" / "bases").glob("*.json"))
+    yield from _in_home(home / "preflight" / "bases")
     named = os.environ.get("PREFLIGHT_BASES")
     if named:
         yield from _named_files(Path(named))
+
+
+def _in_home(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.glob("*.json"))
+    except OSError:
+        return []  # another user's home, as in a container with a user id of its own
 
 
 def _named_files(path: Path) -> list[Path]:

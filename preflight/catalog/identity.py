@@ -42,6 +42,8 @@ class Identity:
     `RELATIVE`, else `None`. `canonical` is the name as a hub writes it. `quantised`
     is the format of a quantised copy (`bnb-4bit`, `AWQ`, `4bit`) or empty.
     `same_shapes` tells of a relative whose tensors have the nearest base's shapes.
+    `foreign` tells of an `UNKNOWN` name that can only be another model's: that of
+    another line, or of a Qwen in a size or kind that no base has.
     """
 
     given: str
@@ -51,6 +53,7 @@ class Identity:
     quantised: str = ""
     note: str = ""
     same_shapes: bool = False
+    foreign: bool = False
 
 
 # Makers and lines of models none of which is a Qwen; compared with a name's first word.
@@ -85,7 +88,10 @@ def identify(name: str | None) -> Identity:
     if relative := _relatives_by_key().get(taken.key):
         return _relative(given, taken, relative)
     match, note = _judge(taken)
-    return Identity(given, match, None, taken.shown, taken.quantised, note)
+    foreign = match is Match.UNKNOWN and _is_anothers(taken.key)
+    return Identity(
+        given, match, None, taken.shown, taken.quantised, note, foreign=foreign
+    )
 
 
 def nearest(text: str) -> BaseModel | None:
@@ -136,11 +142,18 @@ def _judge(taken: Name) -> tuple[Match, str]:
     if inside := _contained(taken.key):
         seems = f"{taken.shown} seems a fine-tune of {inside.hub_id}"
         return Match.CANNOT_TELL, f"{seems}: its weights may not be the base's own"
-    if len(words) > 1 and words[0].rstrip("0123456789") in _OTHERS:
+    if _is_anothers(taken.key):
         return Match.UNKNOWN, f"{taken.shown} is no model that can be imported onto"
     if taken.local or not taken.org or taken.org.lower() in _FOLDERS:
         return Match.CANNOT_TELL, f"{taken.shown} is a path that names no model"
     return Match.UNKNOWN, f"{taken.shown} is not among the models known"
+
+
+def _is_anothers(key: str) -> bool:
+    """Whether the name is of another maker's line, or of a Qwen that is no base."""
+    words = key.split("-")
+    other = len(words) > 1 and words[0].rstrip("0123456789") in _OTHERS
+    return other or _QWEN.fullmatch(key) is not None
 
 
 def _shortened(words: Sequence[str]) -> list[str]:

@@ -65,9 +65,14 @@ def _lines(found: Sequence[Finding]) -> Iterator[str]:
             yield f"  request id  {printable(each.request_id)}"
     count = Counter(each.level for each in found)
     yield (
-        f"{count[Level.FAIL]} problems, {count[Level.WARN]} warnings, "
+        f"{_number(count[Level.FAIL], 'problem')}, "
+        f"{_number(count[Level.WARN], 'warning')}, "
         f"{count[Level.OK]} in order, {count[Level.SKIPPED]} not looked at"
     )
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _as_json(found: Sequence[Finding], exit_code: int) -> str:

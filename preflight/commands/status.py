@@ -35,12 +35,15 @@ def cmd_status(args: Namespace, record: RunRecord, screen: Terminal) -> None:
         screen.show(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return
     screen.show(_table(runs))
+    hint = ""
     if error := runs[0].get("error"):
         screen.show(f"the last one ended with: {printable(error['message'], 1000)}\n")
-        if error.get("hint"):
-            screen.show(f"  try  {printable(error['hint'], 1000)}\n")
-    if (job := runs[0].get("job")) and job["status"] in ("PENDING", "RUNNING"):
-        screen.show(f"  its job may still run: preflight wait {job['job_id']}\n")
+        if hint := error.get("hint", ""):
+            screen.show(f"  try  {printable(hint, 1000)}\n")
+    job = runs[0].get("job") or {}
+    further = f"preflight wait {printable(str(job.get('job_id')))}"
+    if job.get("status") in ("PENDING", "RUNNING") and further not in hint:
+        screen.show(f"  its job may still run: {further}\n")
 
 
 def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:

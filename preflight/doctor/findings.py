@@ -15,6 +15,7 @@ class Level(str, Enum):
 
     FAIL = "fail"
     WARN = "warn"
+    NOTE = "note"
     SKIPPED = "skip"
     OK = "ok"
 
@@ -38,6 +39,11 @@ def fail(message: str, hint: str = "") -> Finding:
 def warn(message: str, hint: str = "") -> Finding:
     """Something that may be meant so."""
     return Finding(Level.WARN, message, hint)
+
+
+def note(message: str) -> Finding:
+    """Something to know, neither right nor wrong."""
+    return Finding(Level.NOTE, message)
 
 
 def ok(message: str) -> Finding:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from preflight import __version__
 from preflight.catalog.regions import find_region, import_regions
-from preflight.doctor.findings import Finding, fail, ok, skipped, warn
+from preflight.doctor.findings import Finding, fail, note, ok, warn
 from preflight.errors import ConfigurationError
 from preflight.settings import Need, Settings, is_loopback
 
@@ -105,7 +105,7 @@ def _regions(settings: Settings) -> Iterator[Finding]:
         )
     endpoint = settings.endpoint.value
     if _is_ecs() and "-internal" not in endpoint and not is_loopback(endpoint):
-        yield skipped(
+        yield note(
             f"this is an ECS machine: if it lies in {oss}, the endpoint "
             f"https://oss-{oss}-internal.aliyuncs.com is quicker and free of charge"
         )

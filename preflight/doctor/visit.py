@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from preflight.catalog.explanations import Service
 from preflight.destination import Destination
 from preflight.doctor import local
-from preflight.doctor.findings import Finding, Level, of_error, ok, skipped, warn
+from preflight.doctor.findings import Finding, Level, note, of_error, ok, skipped, warn
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
 from preflight.model.text import printable
@@ -120,7 +120,7 @@ def _live(visit: Visit, api: ImportApi) -> Iterator[Finding]:
     if visit.destination is None:
         return
     for job in jobs_reading(api.list_all(), visit.destination):
-        yield skipped(
+        yield note(
             f"{visit.destination.url} is in use: {printable(job.model_name)} came from "
             f"it (job {printable(job.job_id)}, {job.status}); an upload may change "
             "nothing there"

@@ -19,11 +19,23 @@ class CachedCopy:
 def cached_copies(hub_id: str) -> Iterator[CachedCopy]:
     """What lies in the caches of Hugging Face and ModelScope, the likeliest first."""
     for directory in _snapshots(hub_cache(), hub_id):
-        if (directory / "config.json").is_file():
+        if is_there(directory / "config.json"):
             yield CachedCopy(directory, "the Hugging Face cache")
     for directory in _modelscope(hub_id):
-        if (directory / "config.json").is_file():
+        if is_there(directory / "config.json"):
             yield CachedCopy(directory, "the ModelScope cache")
+
+
+def is_there(path: Path) -> bool:
+    """Whether it is a file that this user may see; what may not be seen is not there.
+
+    `Path.is_file` raises where a folder above is another user's, as the home is in a
+    container that runs with a user id of its own.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def hub_cache() -> Path:

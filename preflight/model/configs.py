@@ -28,6 +28,7 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 127  # serde_json, which reads tokenizer.json and safetensors, stops there
 MAX_VALUES = 4_000_000  # a tokenizer with 580,000 merges has some two million
 
+_CONTAINERS = (dict, list)  # `dict | list` would be made anew a million times
 _LONG_NUMBER = 300  # digits; a double ends at 309
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"{\0", b"\0{", b"\0\0")
 _TRAILING_COMMA = re.compile(r",\s*[}\]]")
@@ -158,7 +159,7 @@ def _decimal(digits: str) -> float:
 
 
 def _deeper_than(value: object, limit: int) -> bool:
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(limit):
         if not level:
             return False
@@ -166,7 +167,7 @@ def _deeper_than(value: object, limit: int) -> bool:
             child
             for node in level
             for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
+            if isinstance(child, _CONTAINERS)
         ]
     return bool(level)
 

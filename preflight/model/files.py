@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+# What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
+_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MAX_FILES = 200_000  # beyond it the walk stops and says so
 
 
@@ -48,6 +51,14 @@ class FileEntry:
     def at_top(self) -> bool:
         """Whether it lies directly in the model directory."""
         return "/" not in self.name
+
+
+def leads_out(entry: FileEntry) -> bool:
+    """Whether a link leads out of the directory, to no blob of a Hugging Face cache."""
+    if entry.inside or entry.target is None:
+        return False
+    blob = entry.target.parent.name == "blobs"
+    return not (blob and _BLOB.fullmatch(entry.target.name))
 
 
 @dataclass(frozen=True, slots=True)

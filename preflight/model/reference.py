@@ -11,7 +11,7 @@ from preflight.catalog.bases import BaseModel
 from preflight.catalog.identity import Match, identify
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
-from preflight.model.caches import cached_copies
+from preflight.model.caches import cached_copies, is_there
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.figures import resembles, structure_differences
 from preflight.model.files import FileEntry, FileKind
@@ -51,7 +51,7 @@ class Reference:
     def tokenizer(self) -> JsonObject | Unavailable:
         """`tokenizer.json`; read when it is asked for, since that takes long."""
         path = self.directory / TOKENIZER
-        if not path.is_file():
+        if not is_there(path):
             return Unavailable(f"the base in {self.origin} has no {TOKENIZER}")
         return read_json_object(path, TOKENIZER, limit=64 << 20)
 
@@ -88,7 +88,7 @@ def _files(directory: Path, names: tuple[str, ...]) -> dict[str, FileEntry]:
     return {
         name: FileEntry(name, path, FileKind.FILE)
         for name, path in paths.items()
-        if path.is_file()
+        if is_there(path)
     }
 
 
@@ -113,7 +113,7 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
 
 def _listed(directory: Path) -> set[str]:
     """The files that the base's index names, if it has one."""
-    if not (directory / INDEX).is_file():
+    if not is_there(directory / INDEX):
         return set()
     index = read_json_object(directory / INDEX, INDEX)
     mapped = index.get("weight_map") if isinstance(index, Mapping) else None
@@ -149,7 +149,7 @@ def find_reference(
 
 
 def _at_hand(base: BaseModel, named: Path | None) -> Iterator[tuple[Path, str]]:
-    if named is not None and (named / CONFIG).is_file():
+    if named is not None and is_there(named / CONFIG):
         yield named, printable(str(named))
     for copy in cached_copies(base.hub_id):
         yield copy.directory, copy.origin
@@ -157,7 +157,7 @@ def _at_hand(base: BaseModel, named: Path | None) -> Iterator[tuple[Path, str]]:
 
 def _given(base_dir: Path, base: BaseModel | Unavailable) -> Reference | Unavailable:
     shown = printable(str(base_dir))
-    if not (base_dir / CONFIG).is_file():
+    if not is_there(base_dir / CONFIG):
         raise UsageError(
             f"no base model in {shown}: it has no {CONFIG}",
             hint="give --base-dir the directory of the base model itself",

@@ -10,8 +10,8 @@ from preflight.oss.client import BucketClient
 from preflight.oss.crc import crc64
 from preflight.oss.inspector import Stored
 from preflight.oss.plan import UploadItem, UploadPlan
-from preflight.oss.source import BLOCK, SliceBody, Stamp, open_source
-from preflight.oss.staging import OnBlock
+from preflight.oss.source import BLOCK, OnBlock, SliceBody, open_source
+from preflight.oss.tools import stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,8 @@ def _is_same(client: BucketClient, item: UploadItem, on_block: OnBlock | None) -
 def _local_crc(item: UploadItem, on_block: OnBlock | None) -> int:
     if isinstance(item.source, bytes):
         return crc64(item.source)
-    stamp = Stamp(item.size, item.mtime_ns, item.inode)
     seen = partial(on_block, item.name) if on_block else None
-    with open_source(item.source, stamp) as source:
+    with open_source(item.source, stamp(item)) as source:
         body = SliceBody(source, 0, item.size, on_block=seen)
         while body.read(BLOCK):
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,8 @@ _KEY_FAULTS = {
 _ENDED_KEYS = {"SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"}
 _TRANSIENT_CODES = {"RequestTimeout", "BadRequest", "TooManyRequests", "Throttling"}
 _TRANSIENT_STATUS = {408, 429}
+# http.client's words when a proxy refuses to open a tunnel
+_PROXY_LOGIN = re.compile(r"Tunnel connection failed: 40[37]\b")
 _PORTAL = "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
 
 
@@ -181,9 +184,10 @@ def _unreached(error: BaseException, action: str, access: OssAccess) -> Prefligh
 
     where = f"{action}: {access.host}"
     if is_a(http.ProxyError, pool.ProxyError):
-        return TransferError(
-            f"{action}: the proxy does not let us through", hint=_PORTAL
-        )
+        words = f"{action}: the proxy does not let us through"
+        if any(_PROXY_LOGIN.search(str(one)) for one in chain):
+            return ConfigurationError(words, hint=_PORTAL)
+        return Transient(words, hint=_PORTAL)
     if is_a(http.TooManyRedirects):
         return not_oss(action, "redirect")
     if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):

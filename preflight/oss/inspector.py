@@ -18,8 +18,6 @@ from preflight.oss.faults import Missing, translated
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult, RequestResult
 
-_PAGE = 1000  # the most that OSS lists at once
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -56,9 +54,6 @@ def clock_offset(date: str) -> float | None:
 class BucketInspector(BucketClient):
     """The calls that only checks need; of them `set_tag` alone changes anything."""
 
-    def __enter__(self) -> BucketInspector:
-        return self
-
     def details(self) -> BucketDetails:
         """Region, storage class, access control and versioning of the bucket."""
         found = self._info()
@@ -85,20 +80,16 @@ class BucketInspector(BucketClient):
 
     def snapshot(self, prefix: str) -> Mapping[str, Stored]:
         """All objects below `prefix` by key, without the console's folder marker."""
-        found: dict[str, Stored] = {}
-        call = partial(self._oss.list_objects_v2, prefix, max_keys=_PAGE)
-        token, more = "", True
-        while more:
-            page = self._ask(f"list {prefix}", partial(call, continuation_token=token))
-            for each in page.object_list:
-                found[each.key] = Stored(
-                    each.key,
-                    each.size,
-                    each.last_modified,
-                    each.etag,
-                    each.storage_class,
-                )
-            token, more = page.next_continuation_token, page.is_truncated
+        found = {
+            each.key: Stored(
+                each.key,
+                each.size,
+                each.last_modified,
+                each.etag,
+                each.storage_class,
+            )
+            for each in self._objects(prefix)
+        }
         marker = found.get(prefix)
         if marker is not None and marker.size == 0:
             del found[prefix]

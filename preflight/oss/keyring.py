@@ -74,6 +74,8 @@ def signer(ring: KeyRing) -> ProviderAuthV4:
             stamp = moment.strftime("%Y%m%dT%H%M%SZ")
             keys = ring.get_credentials()
             req.headers["x-oss-date"] = stamp
+            if keys.get_security_token():  # the keys may be others by now
+                req.headers["x-oss-security-token"] = keys.get_security_token()
             # Their names are private to oss2's class; their meaning is the protocol's.
             scope = self._ProviderAuthV4__get_scope(stamp[:8], req)
             signature = self._ProviderAuthV4__make_signature(

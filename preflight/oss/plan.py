@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.catalog.uploadable import Role, role_of, why_excluded
-from preflight.destination import MAX_KEY_BYTES, Destination
+from preflight.destination import Destination, key_fault
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
-from preflight.model.files import FileEntry, FileKind, Walk
-
-# huggingface_hub keeps files as blobs named by git SHA-1 or SHA-256 and links to them.
-_BLOB_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +56,13 @@ class UploadPlan:
 _RANKS = {Role.WEIGHTS: 0, Role.SUPPORT: 1, Role.KEY_CONFIG: 2}
 
 
-def _is_cache_blob(target: Path) -> bool:
-    return target.parent.name == "blobs" and bool(_BLOB_NAME.fullmatch(target.name))
-
-
 def _obstacle(entry: FileEntry) -> str:
     """Why a file that belongs to the import cannot be taken, or nothing."""
     if entry.kind is not FileKind.FILE:
         return f"is a {entry.kind.value}"
     if not entry.readable:
         return "cannot be read"
-    if not entry.inside and not (entry.target and _is_cache_blob(entry.target)):
+    if leads_out(entry):
         return "is a link that leaves the directory"
     return ""
 
@@ -104,12 +96,10 @@ def _generated_items(
 def _check_keys(items: Iterable[UploadItem]) -> None:
     seen: dict[str, str] = {}
     for item in items:
-        length = len(item.key.encode("utf-8", "surrogateescape"))
-        if length > MAX_KEY_BYTES:
+        if fault := key_fault(item.key):
             raise UsageError(
-                f"the object key of {item.name!r} has {length} bytes, "
-                f"at most {MAX_KEY_BYTES} are allowed",
-                hint="choose a shorter prefix",
+                f"the object key of {item.name!r} {fault}",
+                hint="rename the file, or choose another prefix",
             )
         twin = seen.setdefault(item.name.casefold(), item.name)
         if twin != item.name:

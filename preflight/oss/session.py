@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from preflight.oss.access import OssAccess
 from preflight.oss.keyring import KeyRing, signer
@@ -11,6 +11,8 @@ from preflight.oss.source import BLOCK
 
 if TYPE_CHECKING:
     from oss2 import Bucket, Session
+    from requests.adapters import HTTPAdapter
+    from urllib3.connectionpool import HTTPConnectionPool
 
 T = TypeVar("T")
 
@@ -29,15 +31,72 @@ def _unsigned(request: T) -> T:
     return request
 
 
-def open_session(connections: int, *, is_local: bool) -> Session:
-    """A session that keeps up to `connections` connections open."""
-    import oss2
-    from requests.adapters import HTTPAdapter
+def _pools(patience: float) -> dict[str, type[HTTPConnectionPool]]:
+    """Connection pools by scheme, with `patience` seconds to send each block.
 
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=connections)
-    # Not an option of the adapter's constructor; urllib3's default is 16 KiB.
-    adapter.init_poolmanager(2, connections, blocksize=BLOCK)
-    session = oss2.Session(adapter=adapter)
+    urllib3 keeps the time-out for connecting until the request is sent, on a socket
+    that is open already, too; a slow link needs much longer for that.
+    """
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Patient(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock.settimeout(patience)
+
+        def putrequest(self, *words: Any, **flags: Any) -> None:  # noqa: ANN401
+            if self.sock is not None:
+                self.sock.settimeout(patience)
+            super().putrequest(*words, **flags)
+
+    class Encrypted(Patient, HTTPSConnection):
+        """The same over TLS."""
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Patient
+
+    class EncryptedPool(HTTPSConnectionPool):
+        ConnectionCls = Encrypted
+
+    return {"http": PlainPool, "https": EncryptedPool}
+
+
+def _adapter(connections: int, patience: float) -> HTTPAdapter:
+    from requests.adapters import HTTPAdapter
+    from urllib3.poolmanager import PoolManager
+
+    pools = _pools(patience)
+
+    def tuned(manager: PoolManager) -> PoolManager:
+        manager.pool_classes_by_scheme = pools
+        # No option of the adapter's constructor; urllib3's default is 16 KiB.
+        manager.connection_pool_kw["blocksize"] = BLOCK
+        return manager
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(
+            self, connections: int, maxsize: int, block: bool = False, **more: object
+        ) -> None:
+            super().init_poolmanager(connections, maxsize, block, **more)
+            tuned(self.poolmanager)
+
+        def proxy_manager_for(self, proxy: str, **more: object) -> PoolManager:
+            return tuned(super().proxy_manager_for(proxy, **more))
+
+    return Adapter(pool_connections=2, pool_maxsize=connections)
+
+
+def open_session(
+    connections: int, *, is_local: bool, patience: float = 60.0
+) -> Session:
+    """A session that keeps up to `connections` connections open.
+
+    `patience`: seconds in which each block of a body must have left.
+    """
+    import oss2
+
+    session = oss2.Session(adapter=_adapter(connections, patience))
     session.session.auth = _unsigned
     session.session.max_redirects = 0  # OSS never redirects us; login pages do
     if is_local:

@@ -16,6 +16,10 @@ from preflight.oss.crc import crc64
 BLOCK = 1 << 20  # bytes handed to the socket at once; 16 KiB costs half the throughput
 
 
+OnBlock = Callable[[str, int, memoryview], None]
+"""Sees (file name, offset, bytes) of each block read; the memory is used again."""
+
+
 class Body(Protocol):
     """One request body; `len` in bytes, `crc` that of what was read so far.
 

@@ -1,111 +1,26 @@
-"""One file on its way: read once, its parts in the bucket, nothing visible yet."""
+"""One large file on its way: read once, its parts in the bucket, nothing visible."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from preflight.errors import PreflightError, SourceChanged
+from preflight.errors import PreflightError
 from preflight.oss.answers import ListedObject, Part, PendingUpload
-from preflight.oss.client import BucketClient
-from preflight.oss.crc import combine_all, crc64
-from preflight.oss.crew import Crew, Job
+from preflight.oss.crc import combine_all
+from preflight.oss.crew import Job
 from preflight.oss.faults import Missing
 from preflight.oss.options import part_size
 from preflight.oss.plan import UploadItem
-from preflight.oss.source import (
-    BLOCK,
-    BytesBody,
-    OpenSource,
-    SliceBody,
-    Stamp,
-    open_source,
-    opened,
-)
+from preflight.oss.source import BLOCK, OnBlock, OpenSource, SliceBody, opened
 from preflight.oss.survey import grid_of
-from preflight.oss.throttle import Throttle
+from preflight.oss.tools import Tools, stamp, stored_crc
 
-OnBlock = Callable[[str, int, memoryview], None]
-"""Sees (file name, offset, bytes) of each block read; the memory is used again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all files of a transfer share. `part` is the usual part size in bytes."""
-
-    client: BucketClient
-    crew: Crew
-    throttle: Throttle
-    on_bytes: Callable[[int], None]
-    on_block: OnBlock | None
-    part: int
-    restart: bool
-
-
-def _stamp(item: UploadItem) -> Stamp:
-    return Stamp(item.size, item.mtime_ns, item.inode)
-
-
-def check_path(item: UploadItem) -> None:
-    """Raise `SourceChanged` unless the path still is the file that was planned."""
-    if isinstance(item.source, Path):
-        try:
-            now = Stamp.of(item.source.stat())
-        except OSError as exc:
-            raise SourceChanged(f"{item.name} vanished: {exc.strerror}") from exc
-        if now != _stamp(item):
-            raise SourceChanged(
-                f"{item.name} changed while the files were sent",
-                hint="wait until the training has ended, then run the command again",
-            )
-
-
-def _stored_crc(client: BucketClient, item: UploadItem) -> int | None:
-    """The CRC-64 of an object of the item's key and size, if OSS has one."""
-    head = client.head(item.key)
-    return head.crc64 if head is not None and head.size == item.size else None
-
-
-class WholeFile:
-    """A small file: its bytes wait in memory and are put in one piece."""
-
-    def __init__(
-        self, item: UploadItem, tools: Tools, listed: ListedObject | None
-    ) -> None:
-        self.item, self.published = item, False
-        self._tools, self._listed = tools, listed
-        self._data = b""
-        self.crc = 0
-
-    def jobs(self) -> list[Job]:
-        """Read it, and compare it with what is there."""
-        return [self._stage]
-
-    def _stage(self, _: memoryview) -> None:
-        item = self.item
-        if isinstance(item.source, bytes):
-            self._data = item.source
-        else:
-            with open_source(item.source, _stamp(item)) as source:
-                self._data = source.read_all()
-                source.check_unchanged()
-        self.crc = crc64(self._data)
-        if self._listed is not None and self._listed.size == item.size:
-            self.published = _stored_crc(self._tools.client, item) == self.crc
-        if self.published:
-            self._tools.on_bytes(item.size)
-
-    def publish(self) -> None:
-        """Make the object visible."""
-        make = partial(BytesBody, self._data)
-        forbid = self._listed is None
-        self._tools.client.put(self.item.key, make, forbid_overwrite=forbid)
-        self.published = True
-        self._tools.on_bytes(self.item.size)
+__all__ = ["OnBlock", "StagedFile"]
 
 
 class StagedFile:
@@ -138,7 +53,7 @@ class StagedFile:
         """Find out what OSS has: an object of this size, parts of an earlier run."""
         self.lost = False
         self._upload_id, self._known, self._parts = "", {}, {}
-        self._stored = _stored_crc(self._tools.client, self.item) if listed else None
+        self._stored = stored_crc(self._tools.client, self.item) if listed else None
         best = 0
         for upload in uploads:
             parts, step = self._usable(upload)
@@ -221,7 +136,7 @@ class StagedFile:
             if self._source is None:
                 if not isinstance(self.item.source, Path):
                     raise PreflightError(f"{self.item.name} is no file")
-                self._source = opened(self.item.source, _stamp(self.item))
+                self._source = opened(self.item.source, stamp(self.item))
             return self._source
 
     def _end_reading(self) -> None:

@@ -45,9 +45,12 @@ from preflight.oss.options import (
     wanted_part,
 )
 from preflight.oss.plan import UploadItem, UploadPlan
-from preflight.oss.staging import OnBlock, StagedFile, Tools, WholeFile, check_path
+from preflight.oss.source import OnBlock
+from preflight.oss.staging import StagedFile
 from preflight.oss.survey import Survey, take_survey
 from preflight.oss.throttle import Throttle
+from preflight.oss.tools import Tools, check_path
+from preflight.oss.whole import WholeFile
 
 __all__ = [
     "MAX_PART",

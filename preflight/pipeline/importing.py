@@ -105,11 +105,15 @@ def watch(
     """Look until the job is final; each state is told and kept in the record."""
     clock: Clock = SystemClock()
     began = clock.now()
-    how = record.job.how if record.job else How.JOINED.value
+    known = record.job
+    how = known.how if known else How.JOINED.value
 
     def seen(job: ImportJob) -> None:
+        nonlocal known
+        told, known = known, None  # the state that was told a moment ago
         record.job = job_record(job, how)
-        screen.say(f"job {job.job_id}: {job.status} after {_since(clock, began)}")
+        if told is None or told.status != job.status:
+            screen.say(f"job {job.job_id}: {job.status} after {_since(clock, began)}")
 
     return wait(
         lambda: api.get(job_id, attempts=1),
@@ -125,12 +129,12 @@ def watch(
 def conclude(
     job: ImportJob, record: RunRecord, diagnose: Diagnose | None = None
 ) -> None:
-    """Raise `ImportFailed` unless the job succeeded, its likely cause in the notes."""
+    """Raise `ImportFailed` unless the job succeeded, likely causes in the record."""
     try:
         require_success(job)
     except ImportFailed:
         if diagnose is not None:
-            record.notes += diagnose(job)
+            record.causes += diagnose(job)
         raise
 
 

@@ -79,15 +79,18 @@ def _told(changes: Sequence[Change], prefix: str) -> str:
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
-def consequence(jobs: Sequence[ImportJob]) -> str:
-    """What writing under the prefix does to the models that came from it."""
-    named = ", ".join(
-        f"{job.model_name or 'a model'} (job {job.job_id}, {job.status})"
+def _named(jobs: Sequence[ImportJob]) -> str:
+    return ", ".join(
+        f"{printable(job.model_name or 'a model')} "
+        f"(job {printable(job.job_id)}, {printable(job.status)})"
         for job in jobs
     )
-    return (
-        f"the platform makes an imported model invalid when its files change: {named}"
-    )
+
+
+def consequence(jobs: Sequence[ImportJob]) -> str:
+    """What writing under the prefix does to the models that came from it."""
+    what = "the platform makes an imported model invalid when its files change"
+    return f"{what}: {_named(jobs)}"
 
 
 def refuse_if_live(
@@ -98,8 +101,9 @@ def refuse_if_live(
         return
     what = _told(changes, destination.prefix)
     raise LivePrefix(
-        f"{destination.url} is in use by an import; nothing was changed there: "
-        f"{consequence(jobs)}; this upload differs: {what}",
+        f"{destination.url} is in use: other files there would make invalid what was "
+        f"imported from it, {_named(jobs)}; nothing was changed; this upload differs: "
+        f"{what}",
         hint=f"upload to a fresh prefix such as {_fresh(destination)}, or give "
         "--replace to accept that the model named above stops being valid",
         request_id=jobs[0].request_id,

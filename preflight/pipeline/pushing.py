@@ -158,7 +158,7 @@ class Push:
             services.inspector.prove_writable(plan.destination.prefix)
         with self.record.timed("upload"):
             if before.same:  # compared byte by byte a moment ago
-                self.screen.say("all files are there already")
+                self.screen.say("all files are there already; nothing is sent")
                 judge()
                 manifest = stored_manifest(services.bucket, plan)
             else:
@@ -172,7 +172,7 @@ class Push:
         return before
 
     def _verify(self, plan: UploadPlan, manifest: Manifest, services: Services) -> None:
-        uploaded = uploaded_record(plan, manifest)
+        uploaded = uploaded_record(plan, manifest, services.bucket.sent)
         self.record.upload = uploaded
         with self.record.timed("verify"):
             self.screen.say(f"verifying {len(manifest.objects)} objects")
@@ -213,7 +213,7 @@ def planned_record(plan: UploadPlan) -> UploadRecord:
     return UploadRecord(plan.destination.url, files, left, made)
 
 
-def uploaded_record(plan: UploadPlan, manifest: Manifest) -> UploadRecord:
-    """What went up, for the record."""
+def uploaded_record(plan: UploadPlan, manifest: Manifest, sent: int) -> UploadRecord:
+    """What lies there now, for the record; `sent` in bytes, by this run."""
     files = tuple(UploadedFile(o.key, o.size, o.crc64) for o in manifest.objects)
-    return replace(planned_record(plan), files=files)
+    return replace(planned_record(plan), files=files, sent=sent)

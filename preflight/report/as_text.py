@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from preflight.findings import Outcome, Result, Severity, WeightType
+from preflight.errors import RulesFailed
+from preflight.findings import Outcome, Problem, Result, Severity, WeightType
 from preflight.model.text import printable
-from preflight.progress import human_size, human_time
-from preflight.record import RunRecord, UploadRecord
+from preflight.progress import human_time
+from preflight.record import RunRecord
 from preflight.report.document import counts
 from preflight.report.next_step import as_lines
+from preflight.report.uploads import upload_lines
 from preflight.rules import RULES
 
+WIDTH = 80  # columns
 _MANUALS = {rule.code: rule.manual for rule in RULES}
 
 
@@ -37,19 +41,40 @@ def _why(code: str) -> str:
     return " ".join(_MANUALS.get(code, "").split("\n\n", 1)[0].split())
 
 
+def _told(problem: Problem) -> Iterator[str]:
+    """A problem on one line, or on two where one would be too long."""
+    line = f"  {problem.where}: {problem.message}" if problem.where else ""
+    if problem.where and len(line) > WIDTH:
+        yield f"  {problem.where}:"
+        yield f"    {problem.message}"
+    else:
+        yield line or f"  {problem.message}"
+
+
+def _prose(label: str, text: str) -> Iterator[str]:
+    """A labelled sentence, wrapped; words such as commands stay whole."""
+    yield from textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=f"  {label:5}",
+        subsequent_indent=" " * 7,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def _failed(outcome: Outcome, style: Style) -> Iterator[str]:
     word = style.paint(outcome.severity.value, _COLORS[outcome.severity])
     yield f"{word} {outcome.code} {outcome.name}"
     for problem in outcome.problems:
-        where = f"{problem.where}: " if problem.where else ""
-        yield f"  {where}{problem.message}"
+        yield from _told(problem)
     hidden = outcome.count - len(outcome.problems)
     if hidden > 0:
         yield f"  and {hidden:,} more"
     if why := _why(outcome.code):
-        yield f"  why  {why}"
+        yield from _prose("why", why)
     if outcome.fix:
-        yield f"  fix  {outcome.fix}"
+        yield from _prose("fix", outcome.fix)
     yield ""
 
 
@@ -62,37 +87,29 @@ def _listed(record: RunRecord, style: Style) -> Iterator[str]:
         yield ""
 
 
-def _skipped(record: RunRecord) -> str:
-    reasons: dict[str, int] = {}
+def _skipped(record: RunRecord) -> Iterator[str]:
+    """A line for each reason, with the rules that were not judged for it."""
+    reasons: dict[str, list[str]] = {}
     for outcome in record.report.select(Result.SKIPPED):
-        reasons[outcome.reason] = reasons.get(outcome.reason, 0) + 1
-    return "; ".join(reasons)
-
-
-def _upload(upload: UploadRecord, verb: str) -> Iterator[str]:
-    total = human_size(sum(file.size for file in upload.files))
-    yield f"{verb} {len(upload.files)} files, {total}, {upload.destination}"
-    for file in upload.files:
-        crc = f"  crc64 {file.crc64}" if upload.verified else ""
-        yield f"  {printable(file.key)}  {file.size:,} bytes{crc}"
-    if upload.left_behind:
-        size = human_size(sum(left.size for left in upload.left_behind))
-        yield f"left behind {len(upload.left_behind)} files, {size}"
-        for left in upload.left_behind[:8]:
-            yield f"  {printable(left.name)}: {left.reason}"
-        if len(upload.left_behind) > 8:
-            yield f"  and {len(upload.left_behind) - 8:,} more"
+        reasons.setdefault(outcome.reason, []).append(outcome.code)
+    for reason, codes in reasons.items():
+        more = f" and {len(codes) - 3} more" if len(codes) > 3 else ""
+        yield f"skipped {' '.join(codes[:3])}{more}: {reason}"
 
 
 def _sum(record: RunRecord) -> str:
     number = counts(record.report)
-    skipped = f" ({_skipped(record)})" if number["skipped"] else ""
-    text = (
-        f"{number['passed']} passed, {number['failed']} failed, "
-        f"{number['skipped']} skipped{skipped}"
-    )
-    uploads = record.command == "push" and record.upload is None
-    return f"{text}; nothing was uploaded" if uploads else text
+    text = ", ".join(f"{number[result.value]} {result.value}" for result in Result)
+    return f"{text}{_in_the_bucket(record)}"
+
+
+def _in_the_bucket(record: RunRecord) -> str:
+    """What a push that came to no end left there, as far as can be told."""
+    if record.command != "push" or record.upload is not None:
+        return ""
+    if "upload" in record.stages and record.exit_code != RulesFailed.exit_code:
+        return "; the upload is not complete"
+    return "; nothing was uploaded"
 
 
 def _lines(record: RunRecord, style: Style) -> Iterator[str]:
@@ -100,15 +117,14 @@ def _lines(record: RunRecord, style: Style) -> Iterator[str]:
         yield from _listed(record, style)
     for outcome in record.report.select(Result.FAILED):
         yield from _failed(outcome, style)
-    if record.upload is not None:
-        yield from _upload(record.upload, "uploaded")
-    elif record.dry_run and record.plan is not None:
-        yield from _upload(record.plan, "would upload")
+    yield from upload_lines(record, verbose=style.verbose)
     yield from record.notes
     if record.report.outcomes:
+        yield from () if style.verbose else _skipped(record)
         yield _sum(record)
     if record.job is not None:
         yield from _imported(record)
+    yield from record.causes  # last, where they are read
 
 
 def _stages(record: RunRecord) -> Iterator[str]:
@@ -129,10 +145,10 @@ def _imported(record: RunRecord) -> Iterator[str]:
     how = f", {job.how}" if job.how in _FOUND else ""
     yield f"job {printable(job.job_id)}: {printable(job.status)}{code}{how}"
     if record.exit_code == 0:
-        named = f" ({printable(job.display_name)})" if job.display_name else ""
-        model = f"{printable(job.model_name)}{named}"
+        shown = printable(job.display_name)
+        named = f', shown as "{shown}"' if shown else ""
         verb = "imported" if job.is_done else "submitted"
-        yield f"{verb} {_what(record)}as model {model}"
+        yield f"{verb} {_what(record)}as model {printable(job.model_name)}{named}"
 
 
 def _what(record: RunRecord) -> str:

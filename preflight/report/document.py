@@ -48,6 +48,7 @@ def _upload(upload: UploadRecord) -> dict[str, Any]:
             {"name": printable(f.name), "size": f.size, "reason": f.reason}
             for f in upload.left_behind
         ],
+        "sent": upload.sent,
         "verified": upload.verified,
     }
 
@@ -59,7 +60,7 @@ def _path(directory: str) -> str:
 
 def _plan(plan: UploadRecord) -> dict[str, Any]:
     made = _upload(plan)
-    del made["verified"]
+    del made["verified"], made["sent"]
     for file in made["files"]:
         del file["crc64"]  # not known before the bytes are read
     return made
@@ -107,8 +108,8 @@ def as_document(record: RunRecord) -> dict[str, Any]:
     if record.command in ("push", "import", "wait"):
         document["job"] = _job(record.job) if record.job else None
         document["next_step"] = as_value(record)
-    if record.notes:
-        document["notes"] = list(record.notes)
+    if record.notes or record.causes:
+        document["notes"] = [*record.notes, *record.causes]
     if record.error is not None:
         document["error"] = {
             "message": record.error.message,

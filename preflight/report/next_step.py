@@ -19,7 +19,7 @@ SAMPLING: dict[str, float | None] = {
     "presence_penalty": 0,
     "repetition_penalty": 1.0,
 }
-_BILLED = "billing starts as soon as a deployment succeeds; preflight never makes one"
+_BILLED = "billing starts when a deployment succeeds; preflight makes none"
 _DEFAULT_SERVICE = "https://dashscope-intl.aliyuncs.com/api/v1"
 
 
@@ -52,12 +52,16 @@ def as_lines(record: RunRecord) -> Iterator[str]:
     if step is None:
         return
     body = shlex.quote(json.dumps(step["body"]))
-    yield f"next: deploy it ({_BILLED})"
+    yield f"next: deploy it; {_BILLED}"
+    if record.sandbox:
+        yield "  (the sandbox's model is only here; after a real import the call is)"
     yield f"  curl -X POST {shlex.quote(step['url'])} \\"
     yield '    -H "Authorization: Bearer $DASHSCOPE_API_KEY" \\'
-    yield f"    -H 'Content-Type: application/json' -d {body}"
-    sampling = ", ".join(
+    yield "    -H 'Content-Type: application/json' \\"
+    yield f"    -d {body}"
+    sampling = [
         f"{name} {'none' if value is None else value}"
         for name, value in SAMPLING.items()
-    )
-    yield f"  to match vLLM's defaults, call it with {sampling}"
+    ]
+    yield f"  to match vLLM's defaults, call it with {', '.join(sampling[:3])},"
+    yield f"  {', '.join(sampling[3:])}"

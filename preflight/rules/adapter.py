@@ -15,6 +15,7 @@ from preflight.rules._rule import LORA, rule
 
 CONFIG = "adapter_config.json"
 _ALLOWED = ", ".join(map(str, LORA_RANKS))
+_MLX = frozenset({"fine_tune_type", "lora_parameters", "lora_layers", "num_layers"})
 _LONGEST_PATTERN = 20_000  # characters; a list of all modules as a pattern is shorter
 
 
@@ -57,6 +58,9 @@ def adapter_config_readable(
 
 def _fields(config: JsonObject) -> Iterator[Problem]:
     kind = config.get("peft_type")
+    if kind is None and not _MLX.isdisjoint(config):
+        yield Problem(CONFIG, "is mlx-lm's own format, not PEFT's: other keys, no r")
+        return
     if kind is None:
         yield Problem(f"{CONFIG}: peft_type", "missing; LORA is needed")
     elif kind != "LORA":
@@ -190,7 +194,8 @@ def no_rank_pattern(adapter_config: JsonObject) -> Iterator[Problem]:
             yield Problem(f"{CONFIG}: rank_pattern", told)
     other = [module for module, value in alphas.items() if value != alpha]
     if other:
-        told = f"scales {printable(other[0])} and so {len(other):,} patterns otherwise"
+        more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
+        told = f"scales {printable(other[0])}{more} otherwise than the rest"
         where = f"{CONFIG}: alpha_pattern"
         yield Problem(where, f"{told}; its treatment is undocumented", Severity.WARNING)
     for field in _PATTERNS:

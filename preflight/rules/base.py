@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.catalog.identity import Identity, Match, nearest
-from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
 from preflight.model.identity import BaseClaim
-from preflight.model.lora import LoraTensor, LoraView
+from preflight.model.lora import LoraView
 from preflight.model.reference import Reference, WrongReference
 from preflight.model.text import printable
 from preflight.rules._rule import Answer, rule
-from preflight.rules.modules import judged, misfit
+from preflight.rules.modules import fitting, judged
 
 _FLAG = "--base-model"
 
@@ -27,16 +27,11 @@ def fitting_bases(
         halves = judged(lora)
         if not halves:
             return None
-        fits = [b for b in load_bases().values() if not _any_misfit(halves, b)]
-        return tuple(fits)
+        return fitting(halves)
     if isinstance(tensors, Unavailable) or not tensors:
         return None
     shapes = {t.name: t.shape for t in tensors}
     return tuple(b for b in load_bases().values() if _same_tensors(shapes, b))
-
-
-def _any_misfit(halves: list[LoraTensor], base: BaseModel) -> bool:
-    return any(misfit(half, base) for half in halves)
 
 
 def _same_tensors(shapes: dict[str, tuple[int, ...]], base: BaseModel) -> bool:
@@ -57,8 +52,9 @@ def _named(identity: Identity) -> str:
     near = identity.base or nearest(identity.canonical)
     told = f"{printable(identity.canonical or identity.given)}, which cannot be "
     told += "imported onto"
-    if identity.note:
-        told += f" ({identity.note})"
+    why = identity.note.partition("cannot be imported onto: ")[2]
+    if why:  # it names the nearest base, too
+        return f"{told}: {why}"
     return told + (f"; the nearest that can is {near.code}" if near else "")
 
 
@@ -79,7 +75,7 @@ def base_model_supported(
     lora: LoraView | Unavailable,
     tensors: tuple[Tensor, ...] | Unavailable,
     compared: BaseModel | Unavailable,
-) -> Iterator[Problem]:
+) -> Iterator[Answer]:
     """Only certain base models can be imported onto, and only onto the right one.
 
     An adapter of another model of the same shapes (Coder, QwQ, Thinking, Qwen2 for
@@ -125,6 +121,8 @@ def _requested(
     asked = f"{_FLAG} says {requested.base.code}"
     if found.match in (Match.IMPORTABLE, Match.RELATIVE):
         yield Problem(claim.where, f"{told}, {asked}")
+    elif found.foreign:
+        yield Problem(claim.where, f"{told}, another model, {asked}")
     elif found.match is Match.UNKNOWN:
         told = f"{told}, a model that is not known here, {asked}"
         yield Problem(claim.where, told, Severity.WARNING)
@@ -135,7 +133,7 @@ def _claimed(
     weight_type: WeightType,
     fits: tuple[BaseModel, ...] | None,
     compared: BaseModel | Unavailable,
-) -> Iterator[Problem]:
+) -> Iterator[Answer]:
     found = claim.identity
     if found is not None and found.match is Match.IMPORTABLE and found.base is not None:
         yield from _importable(claim.where, found.base, weight_type)
@@ -144,10 +142,21 @@ def _claimed(
         if not is_pretrained_sibling(found):  # B06 tells of the other case
             yield Problem(claim.where, f"is {_named(found)}")
         return
+    if found is not None and found.foreign:
+        yield Problem(claim.where, f"is {_named(found)}")
+        return
+    if weight_type is WeightType.FULL and fits and compared in fits:
+        # Full weights stand by themselves: what they were made from changes nothing.
+        yield from _importable(".", compared, weight_type)
+        told = "no file names the base model; figures and shapes are those of "
+        yield CannotTell(f"{told}{compared.code}")
+        return
     where = claim.where or "."
     told = "no file names the base model"
     if found is not None:
-        told = f"is {printable(found.canonical or found.given)}, not a known base model"
+        named = found.match is Match.UNKNOWN
+        shown = printable((found.canonical if named else "") or found.given)
+        told = f"is {shown}, not a known base model"
     if not fits and not isinstance(compared, Unavailable):
         # Other rules tell what is wrong with the tensors of that base.
         told += f", so it cannot be told; the figures are those of {compared.code}"

@@ -78,6 +78,10 @@ def weight_type_decidable(
     if not isinstance(weight_type, Unavailable):
         return
     yield Problem(".", weight_type.reason)
+    strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
+    if strange:
+        told = f"no import reads a file of this name, but {WEIGHTS} (with "
+        yield Problem(printable(strange[0]), f"{told}{CONFIG}) or model.safetensors")
     full = [name for name in files if FULL_WEIGHTS.match(name) or name == INDEX]
     adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
     if not full or not adapter:
@@ -88,6 +92,10 @@ def weight_type_decidable(
     for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
         told = f"for the {kind.value} weights: {command(directory, kind)}"
         yield Problem(printable(names[0]), told)
+
+
+def _is_usual(name: str) -> bool:
+    return name == WEIGHTS or bool(FULL_WEIGHTS.match(name))
 
 
 def _near(wanted: str, names: Files) -> str:
@@ -195,7 +203,11 @@ def full_files_present(files: Files) -> Iterator[Problem]:
     if "tokenizer.json" not in files and not {"vocab.json", "merges.txt"} <= set(files):
         yield Problem("tokenizer.json", "missing, and so are vocab.json and merges.txt")
     if not any(FULL_WEIGHTS.match(name) for name in files):
-        yield Problem("model.safetensors", "missing, and no shard of it either")
+        told = "missing, and no shard of it either"
+        others = [name for name in files if name.endswith(".safetensors")]
+        if others:
+            told += f"; {printable(others[0])} lies there under another name"
+        yield Problem("model.safetensors", told)
     if "generation_config.json" not in files:
         told = "missing; the open-source model has one"
         yield Problem("generation_config.json", told, Severity.WARNING)

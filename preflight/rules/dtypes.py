@@ -57,6 +57,9 @@ def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]
     Causes: layers cast for k-bit training, a merge of models in different formats.
     Source: PEFT's `autocast_adapter_dtype`; the published bases are BF16.
     """
+    if weight_type is WeightType.LORA:
+        # What else lies there is refused anyway, and often has the base's format.
+        tensors = tuple(t for t in tensors if ".lora_" in t.name) or tensors
     counted = _counted(tensors)
     if len(counted) > 1:
         rarest = counted.most_common()[-1][0]

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.configs import JsonObject
-from preflight.model.files import FileEntry, FileKind, Walk
+from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 from preflight.model.pointers import is_uploadable
 from preflight.model.text import printable
 from preflight.rules._rule import rule
 
-# What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
-_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # C01 and I01 tell of these.
 _JUDGED_ELSEWHERE = ("adapter_config.json", "model.safetensors.index.json")
 _MAY_BE_EMPTY = ("README", "LICENSE", "NOTICE")
@@ -45,14 +43,6 @@ def no_lfs_pointers(pointers: tuple[str, ...]) -> Iterator[Problem]:
         yield Problem(printable(pointers[0]), told)
 
 
-def _leaves(entry: FileEntry) -> bool:
-    """Whether a link leads out of the directory, the Hugging Face cache aside."""
-    if entry.inside or entry.target is None:
-        return False
-    blob = entry.target.parent.name == "blobs"
-    return not (blob and _BLOB.fullmatch(entry.target.name))
-
-
 @rule("D12", fix="Put a regular, readable copy of the file in its place.")
 def regular_files(
     files: Files, weight_type: WeightType | Unavailable
@@ -71,7 +61,7 @@ def regular_files(
             yield Problem(where, f"is a link to nothing, to {target}")
         elif entry.kind is FileKind.SPECIAL:
             yield Problem(where, "is a FIFO, socket or device")
-        elif entry.is_file and _leaves(entry):
+        elif entry.is_file and leads_out(entry):
             yield Problem(where, f"is a link that leaves the directory, to {target}")
 
 

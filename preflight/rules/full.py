@@ -39,6 +39,7 @@ _QUANTISED = (
     ".weight_scale_inv", ".weight_shape", ".absmax", ".quant_map", ".SCB",
     ".nested_absmax", ".nested_quant_map", ".input_scale", ".weight_format",
 )  # fmt: skip
+_RENAMINGS = ("named as in memory", "saved from inside")
 _HEADS = frozenset({"score", "classifier", "v_head", "value_head", "reward_head"})
 
 
@@ -53,8 +54,8 @@ def _cause(name: str, base: BaseModel, names: Mapping[str, Shape]) -> str:
         return "a part of quantised weights"
     if _HEADS & set(name.split(".")):
         return "a head for scores or classes, which the base does not have"
-    if (known := _as_on_disk(name)) != name and known in names:
-        return f"named as in memory; on disk it is {known}"
+    if told := _renamed(name, names):
+        return told
     if (match := _LAYER.search(name)) and int(match[1]) >= base.layers:
         return f"a layer that does not exist, {base.code} has {base.layers}"
     if is_visual(name) and base.vision is None:
@@ -62,6 +63,23 @@ def _cause(name: str, base: BaseModel, names: Mapping[str, Shape]) -> str:
     if name.startswith("mtp."):
         return "a layer for multi-token prediction, which the base does not have"
     return f"{base.code} has no such tensor"
+
+
+def _renamed(name: str, names: Mapping[str, Shape]) -> str:
+    """Which tensor of the base this is under another name, or nothing."""
+    if (known := _as_on_disk(name)) != name and known in names:
+        return f"named as in memory; on disk it is {known}"
+    if f"model.{name}" in names:
+        return f"saved from inside the model: on disk it is model.{name}"
+    return ""
+
+
+def _unwrapped(name: str) -> str:
+    """The name without what wrappers put into it."""
+    for mark, _ in _WRAPPERS:
+        if name.startswith(mark) or f".{mark}" in name:
+            name = name.replace(mark, "")
+    return name.replace(".base_layer.", ".")
 
 
 def _as_on_disk(name: str) -> str:
@@ -101,6 +119,10 @@ def tensors_are_those_of_the_base(
     """
     mine = {tensor.name: tensor.shape for tensor in tensors}
     wanted = _wanted(compared, reference)
+    if mine and all(".lora_" in name for name in mine):
+        told = "holds LoRA tensors alone: an adapter under the name of full weights"
+        yield Problem(printable(tensors[0].name), told)
+        return
     yield from _too_many(mine, wanted, compared)
     yield from _too_few(mine, wanted, compared)
     yield from _misshapen(mine, wanted, compared)
@@ -112,14 +134,14 @@ def _too_many(
     mine: Mapping[str, Shape], wanted: Mapping[str, Shape], base: BaseModel
 ) -> Iterator[Problem]:
     groups: dict[str, list[str]] = {}
-    renamed = 0
     for name in mine:
         if name in wanted or name == _HEAD:  # K07 judges the output layer
             continue
         cause = _cause(name, base, wanted)
-        if cause.startswith("named as in memory"):
-            renamed += 1  # one message for all, with the first one's right name
-            cause = next((c for c in groups if c.startswith("named as in")), cause)
+        for renaming in _RENAMINGS:
+            # One message for all, with the first one's right name.
+            if cause.startswith(renaming):
+                cause = next((c for c in groups if c.startswith(renaming)), cause)
         groups.setdefault(cause, []).append(name)
     for cause, names in groups.items():
         # Buffers that old versions of transformers saved; loaders leave them out.
@@ -140,7 +162,9 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 def _too_few(
     mine: Mapping[str, Shape], wanted: Mapping[str, Shape], base: BaseModel
 ) -> Iterator[Problem]:
-    missing = [name for name in wanted if name not in mine and name != _HEAD]
+    known = {_unwrapped(name) for name in mine}
+    known |= {_as_on_disk(name) for name in known} | {f"model.{name}" for name in known}
+    missing = [name for name in wanted if name not in known and name != _HEAD]
     if not missing:
         return
     towers = [name for name in missing if is_visual(name)]
@@ -225,8 +249,11 @@ def output_layer_as_configured(
     if saved and tied:
         told = "the embeddings are tied, so that this tensor is ignored"
         yield Problem(_HEAD, told, Severity.WARNING)
-    elif not saved and (not tied or of_base is False):
+    elif not saved and not tied:
         yield Problem(_HEAD, "missing, and the embeddings are not tied")
+    elif not saved and of_base is False:
+        told = "missing: config.json says that the embeddings are tied, in the base "
+        yield Problem(_HEAD, f"{told}they are not")
     elif of_base is not None and tied is not of_base:
         told = f"is {str(tied).lower()}, in the base it is {str(of_base).lower()}"
         yield Problem(where, told, Severity.WARNING)

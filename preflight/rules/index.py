@@ -292,7 +292,11 @@ def shards_have_an_index(
     names = [container.file for container in containers]
     if len(names) > 1:
         told = f"missing, and there are {len(names):,} weight files"
-        yield Problem(INDEX, f"{told} ({printable(names[0])} and others)")
+        told += f" ({printable(names[0])} and others)"
+        near = [n for n in files if n.lower().endswith(".safetensors.index.json")]
+        if near:
+            told += f"; {printable(near[0])} looks like it under another name"
+        yield Problem(INDEX, told)
     elif names and names[0] != SINGLE:
         told = f"missing, so that {printable(names[0])} is not found"
         yield Problem(INDEX, f"{told}; alone it has to be called {SINGLE}")

@@ -61,10 +61,21 @@ def malformed(half: LoraTensor) -> str:
         return f"{found} follows lora_{half.half} where .weight is expected"
     if not name.startswith(PREFIX):
         return f"the name does not begin with {PREFIX}"
+    return _nested(name)
+
+
+def _nested(name: str) -> str:
+    """What an adapter around an adapter leaves in a name, or nothing."""
+    if name.startswith(PREFIX * 2):
+        return f"{PREFIX} stands twice: a PEFT model was wrapped in another"
+    parts = name.split(".")
+    # PEFT itself nests the parameters of fused experts so.
+    if "base_layer" in parts and "experts" not in parts:
+        return "base_layer in the name: one adapter was trained on top of another"
     return ""
 
 
-def _foreign(name: str) -> str:
+def foreign(name: str) -> str:
     """Which other tool's way of naming LoRA halves this is, or nothing."""
     if told := _wrapped(name):
         return told
@@ -87,7 +98,7 @@ def lora_keys_well_formed(lora: LoraView) -> Iterator[Problem]:
     With any other form loaders find no layer of that name, warn at most, and serve
     the base model as if nothing had been trained.
     Causes: `torch.compile`, FSDP or DDP wrappers, a state dict saved by hand, adapter
-    names left in (`.default.`), another tool's format.
+    names left in (`.default.`), an adapter around another, another tool's format.
     Source: PEFT's page "PEFT checkpoint format",
     https://huggingface.co/docs/peft/developer_guides/checkpoint
     """
@@ -97,8 +108,8 @@ def lora_keys_well_formed(lora: LoraView) -> Iterator[Problem]:
         yield Problem(printable(names[0]), told)
     if not lora.halves and lora.others:
         told = f"none of {total:,} tensors is a lora_A or lora_B: "
-        foreign = any(_foreign(tensor.name) for tensor in lora.others)
-        told += "another tool's adapter" if foreign else "no adapter, or a merged model"
+        others = any(foreign(tensor.name) for tensor in lora.others)
+        told += "another tool's adapter" if others else "no adapter, or a merged model"
         yield Problem(printable(lora.others[0].name), told)
 
 
@@ -106,7 +117,7 @@ def _misnamed(lora: LoraView) -> dict[str, list[str]]:
     """Names of tensors by what is wrong with them."""
     groups: dict[str, list[str]] = {}
     told = [(half.tensor.name, malformed(half)) for half in lora.halves]
-    told += [(tensor.name, _foreign(tensor.name)) for tensor in lora.others]
+    told += [(tensor.name, foreign(tensor.name)) for tensor in lora.others]
     for name, cause in told:
         if cause:
             groups.setdefault(cause, []).append(name)

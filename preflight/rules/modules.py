@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Problem
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.text import printable
@@ -15,6 +15,7 @@ from preflight.rules.variants import touches_vocabulary
 
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
+_BEYOND = re.compile(r"^layer [0-9,]+ does not exist")
 _LAYER = re.compile(
     r"^(?P<prefix>.*?)(?P<layer>[0-9]{1,9})\.(?P<block>self_attn|mlp)\.(?P<leaf>[^.]+)$"
 )
@@ -27,8 +28,10 @@ def _grouped(
 ) -> dict[str, list[LoraTensor]]:
     """Halves by what is wrong with them; those with an empty cause are left out."""
     groups: dict[str, list[LoraTensor]] = {}
+    first: dict[str, str] = {}  # of causes that differ by the layer's number alone
     for half in halves:
         if told := cause(half):
+            told = first.setdefault(_BEYOND.sub("", told), told)
             groups.setdefault(told, []).append(half)
     return groups
 
@@ -82,6 +85,12 @@ def _shape_cause(half: LoraTensor, wanted: int) -> str:
     return ""
 
 
+def fitting(halves: Iterable[LoraTensor]) -> tuple[BaseModel, ...]:
+    """The bases that have all layers of these halves, in these sizes."""
+    known = load_bases().values()
+    return tuple(b for b in known if not any(misfit(half, b) for half in halves))
+
+
 def judged(lora: LoraView) -> list[LoraTensor]:
     """The halves whose names are sound and that no other rule refuses already."""
     return [
@@ -109,6 +118,9 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
     Source: layer names and sizes of the published base models on Hugging Face.
     """
     halves = judged(lora)
+    if any(misfit(half, base) for half in halves) and (fits := fitting(halves)):
+        told = f"the shapes are those of {' or '.join(b.code for b in fits)}, not of "
+        yield Problem("adapter_model.safetensors", told + base.code)
     yield from _summed(_grouped(halves, lambda h: misfit(h, base)), len(halves))
     found = {
         prefix: [h for h in halves if h.module.startswith(prefix)]

@@ -12,6 +12,7 @@ from preflight.model.lora import LoraView
 from preflight.model.text import printable
 from preflight.rules._rule import LORA, rule
 from preflight.rules.adapter import CONFIG, shown
+from preflight.rules.modules import judged, misfit
 
 _LAYER = re.compile(r"^.*\.layers\.(?P<layer>[0-9]{1,4})\.(?P<leaf>.+)$")
 _MOST_KINDS = 100  # of modules in a layer; a Qwen layer has seven
@@ -58,7 +59,7 @@ def _ends(module: str) -> Iterator[str]:
     fix="Check that all layers were saved; if they were, mend the config to match.",
 )
 def targets_are_in_the_file(
-    adapter_config: JsonObject, lora: LoraView, base: BaseModel | Unavailable
+    adapter_config: JsonObject, lora: LoraView, compared: BaseModel | Unavailable
 ) -> Iterator[Problem]:
     """What the config says was adapted should be in the file, in every layer.
 
@@ -67,9 +68,17 @@ def targets_are_in_the_file(
     model does not have.
     Source: `target_modules` and `layers_to_transform` of PEFT's LoraConfig.
     """
+    if not lora.pairs:
+        return  # S05 and K01 tell of a file without any
+    yield from _absent(adapter_config, lora.pairs)
     modules = [pair for pair in lora.pairs if "visual" not in pair.split(".")]
-    yield from _absent(adapter_config, modules)
-    yield from _gaps(adapter_config, modules, base)
+    if not isinstance(compared, Unavailable) and _misfits(lora, compared):
+        compared = Unavailable("another model's layers, of which K03 tells")
+    yield from _gaps(adapter_config, modules, compared)
+
+
+def _misfits(lora: LoraView, base: BaseModel) -> bool:
+    return any(misfit(half, base) for half in judged(lora))
 
 
 def _absent(config: JsonObject, modules: Iterable[str]) -> Iterator[Problem]:

@@ -123,7 +123,9 @@ def full_values_plausible(values: Values) -> Iterator[Problem]:
 
 def _is_matrix(values: TensorValues) -> bool:
     """Judged by the name: norms and biases may well be constant."""
-    return values.name.endswith(".weight") and "norm" not in values.name
+    name = values.name
+    norm = "norm" in name or any(part.startswith("ln_") for part in name.split("."))
+    return name.endswith(".weight") and not norm
 
 
 def _implausible(values: Sequence[TensorValues]) -> Iterator[Problem]:

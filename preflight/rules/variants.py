@@ -11,6 +11,7 @@ from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.text import printable
 from preflight.rules._rule import LORA, rule
 from preflight.rules.adapter import CONFIG, declared_rank, shown
+from preflight.rules.keys import foreign
 
 # Switches of LoRA variants; what they hold while unused is false, null or empty.
 _VARIANTS = {
@@ -83,7 +84,7 @@ def no_trained_bias(
 def _kind(name: str) -> str:
     """What a tensor that is no LoRA half probably is."""
     parts = set(name.split("."))
-    if name.endswith(("base_layer.weight", "base_layer.bias")):
+    if name.endswith("base_layer.weight"):
         return "a whole matrix of the base (base_layer)"
     if _VOCABULARY & parts:
         return "a whole embedding or output layer"
@@ -119,12 +120,17 @@ def only_lora_tensors(
         return
     groups: dict[str, list[str]] = {}
     for tensor in lora.others:
-        told_elsewhere = (_VARIANT_TENSOR, _TRAINABLE_TOKENS)
-        if not any(mark in tensor.name for mark in told_elsewhere):
+        if not _told_elsewhere(tensor.name):
             groups.setdefault(_kind(tensor.name), []).append(tensor.name)
     for kind, names in groups.items():
         more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
         yield Problem(printable(names[0]), f"is {kind}{more}")
+
+
+def _told_elsewhere(name: str) -> bool:
+    """Whether C05, C06, C08 or K01 tells of a tensor of this name."""
+    marked = _VARIANT_TENSOR in name or _TRAINABLE_TOKENS in name
+    return marked or name.endswith(".bias") or bool(foreign(name))
 
 
 @rule("C08", applies=LORA, fix="Train without trainable_token_indices.")

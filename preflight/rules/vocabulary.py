@@ -20,6 +20,7 @@ from preflight.model.tokenizer import (
     plain_vocabularies,
     read_tokens,
     shown_token,
+    vocabulary_digests,
 )
 from preflight.rules._rule import Answer, rule
 
@@ -144,6 +145,8 @@ def no_token_added(
     if isinstance(documents.get(TOKENIZER), Mapping):
         yield from _missing(tokens, candidates)
         yield from _compared(entries, reference)
+    if _reference_entries(reference) is None:
+        yield from _by_digest(entries, candidates)
 
 
 def _judged(
@@ -228,16 +231,42 @@ def _compared(
     entries: Mapping[str, Mapping[str, object]], reference: Reference | Unavailable
 ) -> Iterator[Problem]:
     """The plain vocabulary against that of the base, entry by entry."""
-    mine = entries.get(ENTRIES)
-    if mine is None or isinstance(reference, Unavailable):
+    mine, wanted = entries.get(ENTRIES), _reference_entries(reference)
+    if mine is None or wanted is None or mine == wanted:
         return
-    if isinstance(reference.tokenizer, Unavailable):
-        return
-    wanted = plain_vocabularies({TOKENIZER: reference.tokenizer}).get(ENTRIES)
-    if wanted is None or mine == wanted:
-        return
+    origin = "the base" if isinstance(reference, Unavailable) else reference.origin
     lost = [text for text in wanted if mine.get(text) != wanted[text]]
     new = [text for text in mine if text not in wanted]
-    told = f"is not the vocabulary of {reference.origin}: "
+    told = f"is not the vocabulary of {origin}: "
     told += f"{len(lost):,} entries are missing or have other ids, {len(new):,} are new"
     yield Problem(ENTRIES, told)
+
+
+def _reference_entries(
+    reference: Reference | Unavailable,
+) -> Mapping[str, object] | None:
+    if isinstance(reference, Unavailable) or isinstance(
+        reference.tokenizer, Unavailable
+    ):
+        return None
+    return plain_vocabularies({TOKENIZER: reference.tokenizer}).get(ENTRIES)
+
+
+def _by_digest(
+    entries: Mapping[str, Mapping[str, object]], candidates: tuple[BaseModel, ...]
+) -> Iterator[Answer]:
+    """The plain vocabulary against the digest that the catalog has of the base's."""
+    for where, vocabulary in entries.items():
+        alike = [b for b in candidates if b.vocab_entries == len(vocabulary)]
+        if not alike:
+            most = max(base.vocab_entries for base in candidates)
+            told = f"{where} has {len(vocabulary):,} of the base's {most:,} entries"
+            yield CannotTell(f"{told}; give --base-dir to compare them")
+        elif not _has_one_of({b.vocab_sha256 for b in alike}, vocabulary):
+            told = f"is not the vocabulary of {alike[0].code}: as many entries, with "
+            yield Problem(where, f"{told}other texts or ids")
+        break  # tokenizer.json counts before vocab.json
+
+
+def _has_one_of(wanted: set[str], vocabulary: Mapping[str, object]) -> bool:
+    return any(digest in wanted for digest in vocabulary_digests(vocabulary))

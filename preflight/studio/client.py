@@ -27,6 +27,7 @@ TIMEOUT = (10.0, 60.0)  # seconds to connect, seconds between two pieces of an a
 ATTEMPTS = 5  # of a GET
 MAX_BODY = 8 << 20  # bytes; a full page of a hundred jobs has some 60 KB
 MAX_DURATION = 180.0  # seconds for one answer, however slowly it drips in
+_PIECE = 1024  # bytes; only when one is whole can the time be looked at
 MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is not waited for
 _HEADERS = {
     "Content-Type": "application/json",
@@ -179,7 +180,7 @@ class StudioClient:
     def _read(self, asked: str, response: requests.Response) -> Reply:
         body = bytearray()
         deadline = self._clock.now() + MAX_DURATION
-        for piece in response.iter_content(65536):
+        for piece in response.iter_content(_PIECE):
             body += piece
             if len(body) > MAX_BODY:
                 limit = f"more than {MAX_BODY >> 20} MiB"

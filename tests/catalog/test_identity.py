@@ -312,6 +312,24 @@ def test_a_user_may_make_a_relative_importable(
     assert (found.match, found.base) == (Match.IMPORTABLE, find_base("qwen3-1.7b"))
 
 
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", True),
+        ("google/gemma-2-9b-it", True),
+        ("Qwen/Qwen3.5-9B", True),
+        ("someone/own-8b-model", False),
+        ("someone/my-qwen3-8b-finetune", False),
+        ("/mnt/ckpt/final", False),
+        ("Qwen/Qwen3-8B", False),
+        ("Qwen/QwQ-32B", False),  # a relative: told by its match
+        (None, False),
+    ],
+)
+def test_names_that_can_only_be_another_model(name: str | None, foreign: bool) -> None:
+    assert identify(name).foreign is foreign
+
+
 def test_notes_of_copies() -> None:
     assert "quantised copy (AWQ)" in identify("Qwen/Qwen3-8B-AWQ").note
     assert "by its name" in identify("someone/Qwen3-8B").note

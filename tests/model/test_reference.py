@@ -232,3 +232,14 @@ def test_no_config_where_none_is_missing(tmp_path: Path) -> None:
     own = base_config(inspect(nameless, request))
     assert isinstance(own, Unavailable)
     assert "of its own" in own.reason
+
+
+def test_caches_that_may_not_be_looked_into_hold_nothing(
+    tiny: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another user's home does: asking for a file there is an error, not a no."""
+    closed = tmp_path / ("x" * 300)  # too long a name fails for root, too
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(closed))
+    assert isinstance(find_reference(None, tiny), Unavailable)
+    with pytest.raises(UsageError):
+        find_reference(closed, tiny)

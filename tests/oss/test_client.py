@@ -8,13 +8,12 @@ import pytest
 from preflight.errors import (
     AccessDenied,
     ConfigurationError,
-    PreflightError,
     TransferError,
     UsageError,
 )
 from preflight.oss.access import OssAccess
 from preflight.oss.answers import ListedObject, ObjectHead, Part
-from preflight.oss.client import PROBE_PREFIX, BucketClient
+from preflight.oss.client import BucketClient
 from preflight.oss.crc import crc64
 from preflight.oss.faults import PermissionMissing
 from preflight.oss.retry import Retry, Transient
@@ -105,24 +104,10 @@ def test_objects_are_listed_over_all_pages(
     assert found[0] == ListedObject("p/0000", 2, "Standard")
 
 
-def test_the_bucket_tells_about_itself(client: BucketClient, sandbox: Sandbox) -> None:
-    info = client.bucket_info()
-    assert (info.name, info.region) == (sandbox.bucket, sandbox.region)
-    assert info.storage_class == "Standard"
+def test_the_bucket_tells_its_tags(client: BucketClient, sandbox: Sandbox) -> None:
     assert client.tags() == {"bailian-datahub-access": "read"}
     sandbox.oss.set_tags(sandbox.bucket, {})
     assert client.tags() == {}
-
-
-def test_only_probes_are_deleted(client: BucketClient) -> None:
-    put(client, "p/config.json", b"{}")
-    with pytest.raises(PreflightError, match="not a probe"):
-        client.delete_probe("p/config.json")
-    assert client.head("p/config.json") is not None
-    probe = f"p/{PROBE_PREFIX}1"
-    put(client, probe, b"")
-    client.delete_probe(probe)
-    assert client.head(probe) is None
 
 
 @pytest.mark.parametrize(
@@ -265,7 +250,7 @@ def test_a_lacking_permission_is_not_a_wrong_key(
 
 def test_no_such_bucket(access: OssAccess) -> None:
     with other(access, "not-there") as client:
-        for ask in (client.bucket_info, client.tags, lambda: client.head("k")):
+        for ask in (client.tags, lambda: client.head("k")):
             with pytest.raises(UsageError, match="NoSuchBucket"):
                 ask()
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from oss2.credentials import Credentials
+from oss2.http import Request
 
 from preflight.errors import AccessDenied
 from preflight.oss.access import OssAccess, OssKeys, oss_access
 from preflight.oss.client import BucketClient
-from preflight.oss.keyring import KeyRing
+from preflight.oss.keyring import KeyRing, signer
 from preflight.oss.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.oss.credentials import Credential
@@ -123,3 +125,25 @@ def test_a_clock_that_is_off_is_corrected(
 def test_keys_are_not_shown(access: OssAccess) -> None:
     assert access.access_key_secret not in repr(access.keys)
     assert replace(access, region="x").with_keys(access.keys).region == "x"
+
+
+class TurningRing(KeyRing):
+    """Its keys are others each time they are asked for, as a refresh may do."""
+
+    def __init__(self) -> None:
+        super().__init__(OssKeys("", ""))
+        self.asked = 0
+
+    def get_credentials(self) -> Credentials:
+        self.asked += 1
+        return Credentials(f"id{self.asked}", "secret", f"token{self.asked}")
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0])
+def test_a_key_is_never_sent_with_the_token_of_another(ahead: float) -> None:
+    ring = TurningRing()
+    ring.ahead = ahead
+    request = Request("GET", "http://localhost/b/k", region="cn-beijing")
+    signer(ring)._sign_request(request, "b", "k")
+    number = request.headers["x-oss-security-token"].removeprefix("token")
+    assert f"Credential=id{number}/" in request.headers["authorization"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import logging
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -170,7 +172,6 @@ def test_what_stands_in_between_is_not_taken_for_oss(
         lambda: list(client.list_objects("p/")),
         lambda: list(client.list_parts("k", "id")),
         lambda: client.initiate("k"),
-        client.bucket_info,
         client.tags,
     ):
         with pytest.raises(kind):
@@ -196,6 +197,36 @@ def test_a_garbled_listing_is_an_error_not_an_empty_listing(
         list(client.list_objects("p/"))
     with pytest.raises(TransferError, match="not from OSS"):
         list(client.list_parts("k", "id"))
+
+
+def page(kind: str, inner: str) -> str:
+    return f"<{kind}><IsTruncated>true</IsTruncated>{inner}</{kind}>"
+
+
+ENDLESS = {
+    "objects": page(
+        "ListBucketResult", "<NextContinuationToken>a</NextContinuationToken>"
+    ),
+    "uploads": page(
+        "ListMultipartUploadsResult",
+        "<NextKeyMarker>a</NextKeyMarker><NextUploadIdMarker>b</NextUploadIdMarker>",
+    ),
+    "parts": page("ListPartsResult", "<NextPartNumberMarker>7</NextPartNumberMarker>"),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_listing_that_goes_round_in_circles_ends(
+    client: BucketClient, httpserver: HTTPServer, what: str
+) -> None:
+    answer(httpserver, 200, ENDLESS[what])
+    listing: Iterator[object] = {
+        "objects": client.list_objects("p/"),
+        "uploads": client.list_uploads("p/"),
+        "parts": client.list_parts("k", "id"),
+    }[what]
+    with pytest.raises(TransferError, match="where it goes on"):
+        list(listing)
 
 
 def test_an_answer_without_crc_proves_nothing(
@@ -229,10 +260,27 @@ def unreachable(endpoint: str, read_timeout: float = 5.0) -> PreflightError:
             timeout=(5.0, read_timeout),
             retry=Retry(attempts=1),
         ) as client,
-        pytest.raises(TransferError) as caught,
+        pytest.raises(PreflightError) as caught,
     ):
         client.head("k")
     return caught.value
+
+
+@contextmanager
+def answering(text: str) -> Iterator[int]:
+    """The port of a server that gives one connection these bytes, then closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(text.encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        thread.join()
 
 
 def free_port() -> int:
@@ -263,8 +311,23 @@ def test_a_proxy_of_the_environment_that_is_not_there(
 ) -> None:
     monkeypatch.setenv("https_proxy", f"http://user:pw@127.0.0.1:{free_port()}")
     error = unreachable("https://oss.example")
+    assert isinstance(error, Transient)  # one that is started anew comes back
     assert "proxy" in error.message
     assert "pw" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(403, ConfigurationError), (407, ConfigurationError), (503, Transient)],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    monkeypatch: pytest.MonkeyPatch, status: int, kind: type
+) -> None:
+    with answering(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        error = unreachable("https://oss.example")
+    assert type(error) is kind
+    assert error.hint.startswith("a proxy")
 
 
 def test_the_sandbox_is_reached_without_the_proxy_of_the_environment(

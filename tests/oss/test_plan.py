@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,21 @@ def test_a_key_is_limited_in_bytes(tmp_path: Path) -> None:
     assert len(plan_upload(walk(tmp_path), fits, LORA).items[0].key) == 1023
     with pytest.raises(UsageError, match="1024 bytes"):
         plan_upload(walk(tmp_path), Destination("bucket", "p" + fits.prefix), LORA)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        (b"model\xff.safetensors", "not valid UTF-8"),
+        (b"model\x01.safetensors", "control character"),
+    ],
+)
+def test_a_name_that_no_object_can_have_stops_the_plan(
+    tmp_path: Path, name: bytes, fault: str
+) -> None:
+    (tmp_path / os.fsdecode(name)).write_bytes(b"weights")
+    with pytest.raises(UsageError, match=f"the object key of .* {fault}"):
+        plan(tmp_path, FULL)
 
 
 def test_names_that_differ_by_case_only_are_refused(tmp_path: Path) -> None:

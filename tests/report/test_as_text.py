@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from preflight.findings import Outcome, Problem, Report, Result, Severity, WeightType
 from preflight.record import (
+    ErrorRecord,
     JobRecord,
     LeftBehind,
     RunRecord,
@@ -69,13 +70,25 @@ def test_failures_come_before_the_sum() -> None:
         "  t: is odd\n"
         "  and 1,233 more\n"
         "\n"
-        "1 passed, 2 failed, 1 skipped (no tokenizer)\n"
+        "skipped X02: no tokenizer\n"
+        "1 passed, 2 failed, 1 skipped\n"
     )
 
 
 def test_a_reason_is_told_once() -> None:
     assert render_text(record(SKIPPED, SKIPPED)) == (
-        "0 passed, 0 failed, 2 skipped (no tokenizer)\n"
+        "skipped X02 X02: no tokenizer\n0 passed, 0 failed, 2 skipped\n"
+    )
+
+
+def test_of_many_skipped_rules_the_first_are_named() -> None:
+    codes = [f"Y{n}" for n in range(5)]
+    many = [
+        Outcome(code, "x", Severity.ERROR, Result.SKIPPED, reason="no base")
+        for code in codes
+    ]
+    assert render_text(record(*many)) == (
+        "skipped Y0 Y1 Y2 and 2 more: no base\n0 passed, 0 failed, 5 skipped\n"
     )
 
 
@@ -84,7 +97,7 @@ def test_verbose_lists_every_rule_first() -> None:
         "passed  X01 all-is-well\n"
         "skipped X02 cannot-tell (no tokenizer)\n"
         "\n"
-        "1 passed, 0 failed, 1 skipped (no tokenizer)\n"
+        "1 passed, 0 failed, 1 skipped\n"
     )
 
 
@@ -112,9 +125,9 @@ def test_a_dry_run() -> None:
     run.plan = UploadRecord(PLACE, FILES, left)
     lines = render_text(run).splitlines()
     assert lines[:5] == [
-        f"would upload 2 files, 1.7 MB, {PLACE}",
-        "  models/one/adapter_model.safetensors  1,705,024 bytes",
-        "  models/one/adapter_config.json  999 bytes",
+        f"would upload 2 files, 1.7 MB, to {PLACE}",
+        "  adapter_model.safetensors        1,705,024 bytes",
+        "  adapter_config.json                    999 bytes",
         "left behind 10 files, 10.0 kB",
         r"  0\x1b.pt: a pickle",
     ]
@@ -133,18 +146,73 @@ def pushed(**job: str) -> RunRecord:
 
 def test_a_push_that_went_well() -> None:
     lines = render_text(pushed(display_name="Mine")).splitlines()
-    assert lines[0] == f"uploaded 2 files, 1.7 MB, {PLACE}"
-    assert lines[1].endswith("  1,705,024 bytes  crc64 18446744")
+    assert lines[0] == f"uploaded 2 files, 1.7 MB, to {PLACE}"
+    assert lines[1] == "  adapter_model.safetensors        1,705,024 bytes"
     assert "1 passed, 0 failed, 0 skipped" in lines
     assert any(line.startswith("job job-1: SUCCESSED") for line in lines)
     assert lines[-1] == (
-        "imported out/adapter, an adapter of qwen3-8b, as model qwen3-8b-x (Mine)"
+        "imported out/adapter, an adapter of qwen3-8b, as model qwen3-8b-x, "
+        'shown as "Mine"'
     )
+
+
+def test_what_lay_there_already_is_not_called_an_upload() -> None:
+    run = pushed()
+    run.upload = UploadRecord(PLACE, FILES, verified=True, sent=0)
+    first = render_text(run).splitlines()[0]
+    assert first == f"nothing to send: 2 files, 1.7 MB, lay at {PLACE} already"
+
+
+def test_a_resumed_upload_says_what_was_not_sent_again() -> None:
+    run = pushed()
+    run.upload = UploadRecord(PLACE, FILES, verified=True, sent=705_024)
+    assert render_text(run).splitlines()[:2] == [
+        f"uploaded 2 files, 1.7 MB, to {PLACE}",
+        "  705.0 kB were sent now, 1.0 MB lay there already",
+    ]
+
+
+def test_an_upload_that_was_interrupted_is_not_called_nothing() -> None:
+    run = record(PASSED, command="push")
+    run.error, run.exit_code, run.stages["upload"] = ErrorRecord("x"), 130, 1.5
+    last = render_text(run).splitlines()[-1]
+    assert last == "1 passed, 0 failed, 0 skipped; the upload is not complete"
+    run.exit_code = 1  # a rule failed on the way: all was taken back
+    assert render_text(run).splitlines()[-1].endswith("; nothing was uploaded")
+
+
+def test_long_reports_fit_a_terminal() -> None:
+    where, message = "model.layers.0." * 4, "holds 1 NaN or Inf of 16,384 values"
+    long = Outcome(
+        "X05",
+        "odd",
+        Severity.ERROR,
+        Result.FAILED,
+        problems=(Problem(where, message),),
+        count=1,
+        fix="do this and that and " * 8 + "again.",
+    )
+    lines = render_text(record(long)).splitlines()
+    assert lines[1:3] == [f"  {where}:", f"    {message}"]
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[3:6]).count("do this") == 8
+
+
+def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
+    run = pushed(status="FAILED", error_code="Unknown")
+    run.exit_code, run.error = 6, ErrorRecord("x")
+    run.notes, run.causes = ["added config.json"], ["likely cause: this"]
+    lines = render_text(run).splitlines()
+    assert lines[-2:] == ["job job-1: FAILED (Unknown)", "likely cause: this"]
+    assert "added config.json" in lines
 
 
 def test_sums_of_what_was_not_verified_are_not_shown() -> None:
     run = pushed()
     run.upload = UploadRecord(PLACE, FILES)
+    assert "crc64" not in render_text(run, Style(verbose=True))
+    run = pushed()
+    assert "  crc64 18446744\n" in render_text(run, Style(verbose=True))
     assert "crc64" not in render_text(run)
 
 

@@ -57,6 +57,13 @@ def test_required_fields(field: str, good: list[object], bad: list[object]) -> N
         assert [problem.where for problem in found] == [f"{NAME}: {field}"], value
 
 
+@pytest.mark.parametrize("key", ["fine_tune_type", "lora_parameters"])
+def test_mlx_is_named(key: str) -> None:
+    found = _read({"model": "Qwen/Qwen3-8B", key: "lora"})
+    assert [problem.where for problem in found] == [NAME]
+    assert "mlx-lm" in found[0].message
+
+
 @pytest.mark.parametrize("field", ["peft_type", "r", "lora_alpha", "target_modules"])
 def test_each_required_field_may_be_missing(field: str) -> None:
     found = _read({k: v for k, v in config().items() if k != field})
@@ -145,3 +152,15 @@ def test_tensors_that_are_no_matrix_have_no_rank() -> None:
 def test_patterns(field: str, value: object, expected: list[Severity]) -> None:
     found = severities(no_rank_pattern, adapter_config=config(**{field: value}))
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("alphas", "words"),
+    [
+        ({"q_proj": 1}, "scales q_proj otherwise than the rest"),
+        ({"q_proj": 1, "k": 2, "v": 16}, "scales q_proj and 1 more otherwise"),
+    ],
+)
+def test_other_scales_are_counted(alphas: dict[str, int], words: str) -> None:
+    text = told(no_rank_pattern, adapter_config=config(alpha_pattern=alphas))
+    assert words in text

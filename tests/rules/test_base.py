@@ -68,7 +68,11 @@ STRANGE = {"lora": view(adapter(layers=[99]))}
         ("Qwen/Qwen3-0.6B", {}, ERROR),
         ("/mnt/ckpt/final", {}, WARNING),
         (None, {}, WARNING),
-        ("google/gemma-2-9b", {}, WARNING),
+        ("someone/own-8b-model", {}, WARNING),
+        # The layers of some fit by chance: q_proj and v_proj of Llama 3.1 8B do.
+        ("meta-llama/Llama-3.1-8B-Instruct", {}, ERROR),
+        ("Qwen/Qwen3.5-9B", {}, ERROR),
+        ("google/gemma-2-9b", {}, ERROR),
         ("google/gemma-2-9b", STRANGE, ERROR),
         ("google/gemma-2-9b", {"lora": NONE}, ERROR),
         ("/mnt/ckpt/final", STRANGE, ERROR),
@@ -95,7 +99,8 @@ def test_nameless_base_is_told_by_its_shapes() -> None:
         ("qwen3-8b", "Qwen/Qwen3-8B-Base", []),
         ("qwen3-8b", "Qwen/Qwen3-14B", ERROR),
         ("qwen3-8b", "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", ERROR),
-        ("qwen3-8b", "google/gemma-2-9b", WARNING),
+        ("qwen3-8b", "google/gemma-2-9b", ERROR),
+        ("qwen3-8b", "someone/own-8b-model", WARNING),
         ("qwen3-9b", "Qwen/Qwen3-8B", ERROR),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", None, ERROR),
     ],
@@ -136,7 +141,11 @@ def test_not_named_for_full_weights_is_not_refused(
 
 
 def test_nameless_full_weights() -> None:
-    assert _levels(_full("qwen3-8b")) == WARNING
+    assert _levels(_full("qwen3-8b")) == []
+    assert _levels(_full("qwen3-8b", claim=_claim("/mnt/ckpt/final"))) == []
+    assert _levels(_full("qwen3-8b", claim=_claim("google/gemma-2-9b"))) == ERROR
+    # Not on the older list of bases for full weights.
+    assert _levels(_full("qwen3-4b-instruct-2507")) == WARNING
     broken = tuple(model("qwen3-8b")[1:])
     damaged = _full("qwen3-8b", tensors=broken)
     # K06 tells what is missing; here it is only told what it was compared with.

@@ -76,6 +76,16 @@ def test_no_weights_at_all_is_one_problem() -> None:
     assert len(problems(weight_type_decidable, **facts)) == 1
 
 
+@pytest.mark.parametrize(
+    "name", ["lora.safetensors", "pytorch_lora_weights.safetensors"]
+)
+def test_strange_weights_alone_are_named(name: str) -> None:
+    alone = files(name)
+    kind = decide_weight_type(alone)
+    facts = {"directory": ROOT, "files": alone, "weight_type": kind}
+    assert f"{name}: no import reads" in told(weight_type_decidable, **facts)
+
+
 def test_both_adapter_files_are_enough() -> None:
     assert problems(adapter_files_present, files=files(WEIGHTS, CONFIG)) == []
 
@@ -177,6 +187,12 @@ def test_full_weights_need_their_files(
 ) -> None:
     there = files(*(name for name in FULL_FILES if name != left_out), *added)
     assert severities(full_files_present, files=there) == expected
+
+
+def test_full_weights_under_another_name_are_named() -> None:
+    there = files(*FULL_FILES[:-1], "tokenizer.json", "pytorch_model.safetensors")
+    said = told(full_files_present, files=there)
+    assert "pytorch_model.safetensors lies there under another name" in said
 
 
 def _below(*names: str, top: tuple[str, ...] = ()) -> str:

@@ -60,6 +60,12 @@ def test_mixed_dtypes(dtypes: list[str], kind: WeightType, count: int) -> None:
     assert found == [Severity.WARNING] * count
 
 
+def test_of_an_adapter_only_its_halves_are_compared() -> None:
+    halves = (tensor("m.lora_A.weight"), tensor("m.lora_B.weight"))
+    made = (*halves, tensor("m.norm.weight", dtype="BF16"))
+    assert told(dtypes_alike, tensors=made, weight_type=LORA) == ""
+
+
 def test_the_rarest_dtype_is_shown_first() -> None:
     made = (tensor("a"), tensor("b"), tensor("odd", dtype="F16"))
     text = told(dtypes_alike, tensors=made, weight_type=LORA)

@@ -22,7 +22,7 @@ from preflight.rules.model_config import (
     config_is_the_base_s,
     no_code_of_its_own,
 )
-from tests.rules.inputs import base, files, problems, severities, tensor, told
+from tests.rules.inputs import adapter, base, files, problems, severities, tensor, told
 from tests.rules.inputs_full import NONE, model, reference
 
 Edit = Callable[[list[Tensor]], list[Tensor]]
@@ -117,6 +117,26 @@ def test_names_as_in_memory() -> None:
     assert "so 728 of 729 tensors" in said
 
 
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (_prefixed("base_model.model."), "a PEFT model was saved without merging"),
+        (_prefixed("_orig_mod."), "torch.compile"),
+        (_renamed("model.", ""), "saved from inside the model: on disk it is model."),
+    ],
+)
+def test_tensors_under_another_name_are_not_missing(edit: Edit, words: str) -> None:
+    said = _judge(edit(model()))
+    assert words in said
+    assert len(said.splitlines()) == 1, said
+
+
+def test_adapter_as_full_weights_is_one_problem() -> None:
+    said = _judge(adapter())
+    assert said.endswith("an adapter under the name of full weights")
+    assert len(said.splitlines()) == 1
+
+
 def test_tower_missing_is_one_problem() -> None:
     found = [t for t in model("qwen2.5-vl-7b-instruct") if "visual" not in t.name]
     said = _judge(found, "qwen2.5-vl-7b-instruct")
@@ -208,6 +228,12 @@ def test_output_layer(
         compared=compared,
     )
     assert found == ([] if level is None else [level])
+
+
+def test_output_layer_tied_by_the_config_alone() -> None:
+    facts = {"config": {"tie_word_embeddings": True}, "compared": base()}
+    said = told(output_layer_as_configured, tensors=(BODY,), **facts)
+    assert "config.json says that the embeddings are tied" in said
 
 
 def test_output_layer_of_an_unknown_model() -> None:

@@ -55,8 +55,8 @@ def test_good_model(base: str, style: Transformers, tmp_path: Path) -> None:
     report = _judge(directory, base, copy)
     assert report.verdict is Verdict.PASS, report.select(Result.FAILED)
     nameless = _judge(directory, None)
-    assert [o.code for o in nameless.select(Result.FAILED)] == ["B01"]
-    assert nameless.verdict is Verdict.WARN
+    assert nameless.verdict is Verdict.PASS, nameless.select(Result.FAILED)
+    assert "B01" in {o.code for o in nameless.select(Result.SKIPPED)}
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,9 @@ def test_fault_is_named(name: str, tmp_path: Path) -> None:
     ["tensor-missing", "prefix-in-memory", "vocab-rows", "template-jinja", "layers"],
 )
 def test_fault_is_named_where_the_base_is_not(name: str, tmp_path: Path) -> None:
-    """The figures tell what to compare with; the missing name is a warning more."""
+    """The figures tell what to compare with."""
     directory, _ = _broken(FAULTS[name], tmp_path)
     report = _judge(directory, None)
     failed = {outcome.code for outcome in report.select(Result.FAILED)}
     assert report.verdict is Verdict.FAIL
     assert codes_of(name) & failed
-    assert "B01" in failed

@@ -205,3 +205,11 @@ def test_shards_have_an_index(names: list[str], words: str) -> None:
     assert (words in found) if words else not found
     there = files(*names, INDEX)
     assert not told(shards_have_an_index, containers=containers, files=there)
+
+
+def test_index_under_another_name_is_named() -> None:
+    near = "Model.safetensors.index.json"
+    containers = (shard(FIRST, "a"), shard(SECOND, "b"))
+    there = files(FIRST, SECOND, near)
+    found = told(shards_have_an_index, containers=containers, files=there)
+    assert f"{near} looks like it" in found

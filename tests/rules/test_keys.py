@@ -33,6 +33,11 @@ def test_sound_names() -> None:
     assert problems(lora_keys_well_formed, lora=view(adapter())) == []
 
 
+def test_fused_experts_are_nested_by_peft_itself() -> None:
+    found = pair("model.layers.0.mlp.experts.base_layer")
+    assert problems(lora_keys_well_formed, lora=view(found)) == []
+
+
 @pytest.mark.parametrize(
     ("rename", "cause"),
     [
@@ -44,6 +49,8 @@ def test_sound_names() -> None:
             "activation checkpointing",
         ),
         (lambda n: n.removeprefix("base_model.model."), "does not begin with"),
+        ("base_model.model.{}".format, "stands twice"),
+        (lambda n: n.replace(".lora_", ".base_layer.lora_"), "on top of another"),
         (lambda n: n.replace(".weight", ".default.weight"), "own name, default,"),
         (lambda n: n.replace(".weight", ".my_task.weight"), "own name, my_task,"),
         (lambda n: n.removesuffix(".weight"), "nothing follows lora_A"),

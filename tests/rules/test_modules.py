@@ -84,6 +84,19 @@ def test_shapes_of_another_size() -> None:
     assert "q_proj.lora_B has 5,120 rows, qwen3-8b needs 4,096" in text
 
 
+def test_the_base_whose_shapes_they_are_is_named() -> None:
+    text = _wrong(adapter("qwen3-8b"), "qwen3-32b")
+    assert "the shapes are those of qwen3-8b, not of qwen3-32b" in text
+    odd = [*adapter("qwen3-8b"), *pair("model.layers.0.mlp.w1")]
+    assert "the shapes are those" not in _wrong(odd)
+
+
+def test_layers_beyond_the_last_are_one_problem() -> None:
+    text = _wrong(adapter(layers=range(30, 46)))
+    assert text.count("does not exist") == 1
+    assert "layer 36 does not exist, qwen3-8b has 36; so 40 of 64 tensors" in text
+
+
 def test_padded_copies_are_named() -> None:
     up = pair("model.layers.0.mlp.up_proj", into=8192, out=29696)
     text = _wrong(list(up), "qwen2.5-72b-instruct")

@@ -36,7 +36,7 @@ def _told(
     facts = {
         "adapter_config": config(**(fields or {})),
         "lora": view(tensors),
-        "base": base() if on is None else on,
+        "compared": base() if on is None else on,
     }
     assert Severity.ERROR not in severities(targets_are_in_the_file, **facts)
     return told(targets_are_in_the_file, **facts)
@@ -79,6 +79,21 @@ def test_tower_that_was_left_out_is_no_loss(more: dict[str, object]) -> None:
     found = adapter("qwen2.5-vl-7b-instruct")
     fields = {"target_modules": targets, **more}
     assert _told(found, fields, on=base("qwen2.5-vl-7b-instruct")) == ""
+
+
+def test_tower_in_the_file_is_no_absent_target() -> None:
+    """K04 tells of the tower; its layers are there all the same."""
+    found = [*adapter("qwen2.5-vl-7b-instruct"), *pair("visual.blocks.0.attn.qkv")]
+    fields = {"target_modules": ["q_proj", "v_proj", "qkv"]}
+    assert _told(found, fields, on=base("qwen2.5-vl-7b-instruct")) == ""
+
+
+def test_without_any_layer_nothing_is_told() -> None:
+    assert _told([]) == ""
+
+
+def test_layers_of_another_base_are_not_counted_against_this_one() -> None:
+    assert _told(adapter("qwen3-8b"), on=base("qwen3-32b")) == ""
 
 
 def test_excluded_and_wholly_saved_targets_are_no_loss() -> None:

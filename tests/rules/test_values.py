@@ -79,6 +79,7 @@ def test_constant_tensors() -> None:
     [
         ("model.layers.0.mlp.up_proj.weight", 1),
         ("model.norm.weight", 0),
+        ("visual.merger.ln_q.weight", 0),
         ("model.layers.0.self_attn.q_proj.bias", 0),
     ],
 )

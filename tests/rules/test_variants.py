@@ -119,6 +119,18 @@ def test_tensors_that_are_no_lora(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        f"{LAYER}.self_attn.q_proj.base_layer.bias",  # C06
+        "model.layers.0.self_attn.q_proj.lora_a",  # K01
+    ],
+)
+def test_what_another_rule_tells_is_told_once(name: str) -> None:
+    both = view(adapter(layers=(0,)), tensor(name))
+    assert problems(only_lora_tensors, adapter_config=config(), lora=both) == []
+
+
+@pytest.mark.parametrize(
     ("saved", "count"), [(None, 0), ([], 0), (["lm_head"], 1), ("lm_head", 1)]
 )
 def test_modules_to_save(saved: object, count: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +184,40 @@ def test_vocabulary_is_compared_with_a_copy_of_the_base(tmp_path: Path) -> None:
         documents = {"tokenizer.json": {"model": {"vocab": vocabulary}}}
         found = _tokens(documents, of=copy)
         assert (words in found) if words else not found
+
+
+def _small(vocabulary: dict[str, int], separators: tuple[str, str] | None) -> BaseModel:
+    text = json.dumps(vocabulary, ensure_ascii=False, separators=separators)
+    text += "" if separators else "\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return replace(QWEN3, vocab_entries=len(vocabulary), vocab_sha256=digest)
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), None])
+def test_vocabulary_is_known_by_its_digest(
+    separators: tuple[str, str] | None,
+) -> None:
+    model = _small({"Ġa": 0, "b": 1, "c": 2}, separators)
+    for name, wrap in (
+        ("tokenizer.json", lambda found: {"model": {"vocab": found}}),
+        ("vocab.json", dict),
+    ):
+        for vocabulary, words in (
+            ({"Ġa": 0, "b": 1, "c": 2}, ""),
+            ({"b": 1, "c": 2, "Ġa": 0}, ""),
+            ({"Ġa": 1, "b": 0, "c": 2}, "as many entries, with other texts or ids"),
+            ({"Ġa": 0, "b": 1, "d": 2}, "as many entries, with other texts or ids"),
+        ):
+            found = _tokens({name: wrap(vocabulary)}, (model,))
+            assert (words in found) if words else not found
+
+
+def test_vocabulary_cut_short_is_not_proven() -> None:
+    facts: dict[str, object] = {"candidates": (QWEN3,), "reference": NONE}
+    answers = list(no_token_added.check(documents={"tokenizer.json": _good()}, **facts))
+    assert [type(answer) for answer in answers] == [CannotTell]
+    assert isinstance(answers[0], CannotTell)
+    assert "256 of the base's 151,643 entries" in answers[0].reason
 
 
 def _special(

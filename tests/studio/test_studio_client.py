@@ -447,6 +447,23 @@ def test_an_answer_that_never_ends_is_given_up(
         client.request("GET", "/x", attempts=1)
 
 
+class HurryingClock(ManualClock):
+    """Each look at it takes a minute."""
+
+    def now(self) -> float:
+        self.time += 60
+        return self.time
+
+
+def test_an_answer_of_known_length_that_drips_in_is_given_up() -> None:
+    answer = http(b" " * 8192, length=60_000)
+    with raw_server([answer]) as server:
+        client = StudioClient(server.url, KEY, clock=HurryingClock())
+        with pytest.raises(ServiceUnavailable, match="did not end"):
+            client.request("GET", "/x", attempts=1)
+        client.close()
+
+
 def test_importing_the_package_loads_no_http_library() -> None:
     code = (
         "import sys, preflight.studio, preflight.settings;"

@@ -1,0 +1,139 @@
+"""How OSS is asked: typed errors, retries, fresh keys and the right time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from preflight.errors import TransferError
+from preflight.oss.access import CredentialsSource, OssAccess
+from preflight.oss.faults import KeysExpired, Skewed, not_oss, translated
+from preflight.oss.keyring import KeyRing
+from preflight.oss.retry import Retry, Transient
+from preflight.oss.session import open_bucket, open_session, silence_oss2
+from preflight.oss.source import Body
+
+if TYPE_CHECKING:
+    from oss2.models import PutObjectResult, RequestResult
+
+T = TypeVar("T")
+C = TypeVar("C", bound="Connection")
+
+_SAME_TIME = 60.0  # seconds; a clock that is off by less was not the fault
+
+
+def _check_answer(action: str, result: RequestResult) -> None:
+    """Give the connection back; raise unless OSS itself answered."""
+    result.resp.read()
+    if not result.request_id:
+        raise not_oss(action, result.status)
+
+
+def _check_crc(action: str, sent: int, result: PutObjectResult) -> None:
+    stored = result.crc
+    if stored is None:
+        raise TransferError(
+            f"{action}: OSS did not return a CRC-64", request_id=result.request_id
+        )
+    if stored != sent:
+        raise Transient(
+            f"{action}: the bytes were damaged on their way "
+            f"(CRC-64 {sent:016x} sent, {stored:016x} stored)",
+            request_id=result.request_id,
+        )
+
+
+class Connection:
+    """One bucket through oss2; its subclasses are the calls. Close it, or use `with`.
+
+    `timeout` is (connect, read) in seconds. `credentials` is asked for other keys once
+    OSS calls those of `access` ended. While `hurry` is set, the pauses between attempts
+    are left out.
+    """
+
+    def __init__(
+        self,
+        access: OssAccess,
+        bucket: str,
+        *,
+        connections: int = 10,
+        timeout: tuple[float, float] = (10.0, 60.0),
+        retry: Retry | None = None,
+        credentials: CredentialsSource | None = None,
+    ) -> None:
+        silence_oss2()
+        self.access = access
+        self.bucket = bucket
+        self.hurry = threading.Event()
+        self._retry = retry or Retry(sleep=self._pause)
+        self._ring = KeyRing(access.keys, credentials)
+        self._session = open_session(
+            connections, is_local=access.is_local, patience=timeout[1]
+        )
+        with translated(f"open {bucket}", access):
+            self._oss = open_bucket(access, bucket, self._session, timeout, self._ring)
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.session.close()
+
+    def _pause(self, seconds: float) -> None:
+        self.hurry.wait(seconds)
+
+    def _once(self, action: str, call: Callable[[], T]) -> T:
+        with translated(action, self.access):
+            result = call()
+            _check_answer(action, result)
+        return result
+
+    def _mended(self, call: Callable[[], T]) -> T:
+        """Call, and again with fresh keys or the right time if that was the fault."""
+        for _ in range(2):  # both may be wrong
+            keys, ahead = self._ring.keys, self._ring.ahead
+            try:
+                return call()
+            except KeysExpired:
+                if not self._ring.refresh(keys):
+                    raise
+                self.access = self.access.with_keys(self._ring.keys)
+            except Skewed as exc:
+                if abs(exc.ahead - ahead) < _SAME_TIME:
+                    raise
+                self._ring.ahead = exc.ahead
+        return call()
+
+    def _retried(self, call: Callable[[], T]) -> T:
+        return self._retry.call(lambda: self._mended(call))
+
+    def _ask(self, action: str, call: Callable[[], T]) -> T:
+        return self._retried(lambda: self._once(action, call))
+
+    def _send(
+        self,
+        action: str,
+        make: Callable[[], Body],
+        call: Callable[[Body | bytes], PutObjectResult],
+    ) -> tuple[PutObjectResult, Body]:
+        """Send a body made anew for each attempt; the answer and the body sent."""
+
+        def attempt() -> tuple[PutObjectResult, Body]:
+            body = make()
+            # An empty file-like body would be sent chunked, without a length.
+            result = self._once(action, lambda: call(body if body.len else b""))
+            _check_crc(action, body.crc, result)
+            return result, body
+
+        return self._retried(attempt)

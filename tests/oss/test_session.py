@@ -1,0 +1,69 @@
+"""Links so slow that the time-outs come into play, over real sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from preflight.errors import PreflightError
+from preflight.oss.access import oss_access
+from preflight.oss.client import BucketClient
+from preflight.oss.crc import crc64
+from preflight.oss.retry import Retry, Transient
+from preflight.oss.source import BytesBody
+
+DATA = bytes(8 << 20)  # more than the sockets' buffers take
+CONNECT = 0.2  # seconds
+ANSWER = (
+    "HTTP/1.1 200 OK\r\nx-oss-request-id: 1\r\nContent-Length: 0\r\n"
+    f"x-oss-hash-crc64ecma: {crc64(DATA)}\r\n\r\n"
+)
+
+
+@contextmanager
+def slow_server(seconds: float) -> Iterator[str]:
+    """The URL of one that reads nothing for so long, before each of two requests."""
+    ended = threading.Event()
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                for _ in range(2):
+                    ended.wait(seconds)
+                    while stream.readline() not in (b"\r\n", b""):
+                        pass
+                    if len(stream.read(len(DATA))) == len(DATA):
+                        connection.sendall(ANSWER.encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        thread.join()
+
+
+def put_twice(url: str, read: float) -> list[int]:
+    access = oss_access("LTAIexample", "secret", region="cn-beijing", endpoint=url)
+    retry, timeout = Retry(attempts=1), (CONNECT, read)
+    with BucketClient(access, "bucket", timeout=timeout, retry=retry) as client:
+        return [client.put("k", lambda: BytesBody(DATA)) for _ in range(2)]
+
+
+def test_a_slow_link_has_longer_to_send_than_to_connect() -> None:
+    with slow_server(4 * CONNECT) as url:
+        assert put_twice(url, 30.0) == [crc64(DATA)] * 2
+
+
+def test_a_link_that_stands_still_is_given_up() -> None:
+    with slow_server(60.0) as url, pytest.raises(PreflightError) as caught:
+        put_twice(url, 0.5)
+    assert type(caught.value) is Transient
+    assert "did not answer in time" in caught.value.message
