@@ -79,7 +79,8 @@ def base_model_supported(
     """Only certain base models can be imported onto, and only onto the right one.
 
     An adapter of another model of the same shapes (Coder, QwQ, Thinking, Qwen2 for
-    Qwen2.5) loads without an error and answers nonsense.
+    Qwen2.5) loads without an error and answers nonsense. Full weights that no file
+    names are known by their figures and shapes.
     Causes: the base is not on the list, `--base-model` names another one, or the base
     was a local directory whose name says nothing.
     Source: list of models, user guide pages "Model import" and "My models".

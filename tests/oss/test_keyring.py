@@ -143,7 +143,7 @@ class TurningRing(KeyRing):
 def test_a_key_is_never_sent_with_the_token_of_another(ahead: float) -> None:
     ring = TurningRing()
     ring.ahead = ahead
-    request = Request("GET", "http://localhost/b/k", region="cn-beijing")
+    request = Request("GET", "http://localhost/b/k", region="cn-beijing", product="oss")
     signer(ring)._sign_request(request, "b", "k")
     number = request.headers["x-oss-security-token"].removeprefix("token")
     assert f"Credential=id{number}/" in request.headers["authorization"]
