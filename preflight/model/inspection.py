@@ -12,6 +12,7 @@ from preflight.catalog.identity import Identity
 from preflight.catalog.uploadable import Role, role_of
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
+from preflight.model.bases import find_reference
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, Walk, walk
 from preflight.model.headers import Broken, Container, Tensor, read_container
@@ -25,7 +26,7 @@ from preflight.model.identity import (
 from preflight.model.likely import likely_bases
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.pointers import find_pointers
-from preflight.model.reference import Reference, find_reference
+from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
 from preflight.model.templates import Template, read_templates
 from preflight.model.text import printable

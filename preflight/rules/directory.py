@@ -64,7 +64,11 @@ def directory_readable(
             yield Problem(printable(entry.name), "the file cannot be read (permission)")
 
 
-@rule("D02", fix="Give --weight-type lora or full, or keep the two apart.")
+@rule(
+    "D02",
+    fix="Point preflight at the directory that holds the weights themselves; where "
+    "adapter and full weights lie side by side, give --weight-type.",
+)
 def weight_type_decidable(
     directory: Path, files: Files, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
