@@ -11,8 +11,8 @@ from preflight.catalog.bases import find_base, load_bases
 from preflight.catalog.identity import Match, identify, nearest
 from preflight.catalog.relatives import load_relatives
 
-HUB_CACHE = "/root/.cache/huggingface/hub/models--"
-SCOPE_CACHE = "/root/.cache/modelscope/hub"
+HUB_CACHE = "/home/me/.cache/huggingface/hub/models--"
+SCOPE_CACHE = "/home/me/.cache/modelscope/hub"
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +181,7 @@ def test_relatives(
         "nvidia/Cosmos-Reason2-2B",
         "klue/roberta-base",
         "unsloth/gemma-3n-e4b-it-unsloth-bnb-4bit",
-        "/content/work/gemma3-270m/google/gemma-3-270m-it",
+        "/content/train/gemma3-270m/google/gemma-3-270m-it",
         "meta-llama/Llama-3.1-8B",
         "Llama-3-8B",
         "Qwen/Qwen4-9B",
@@ -201,7 +201,7 @@ def test_other_models(name: str) -> None:
     "name",
     [
         None, "", "   ", ".", "/", "..", "\\", "@main", "--",
-        "model", "./model", "../base", "/root/output/checkpoint-100", "checkpoint-100",
+        "model", "./model", "../base", "/home/me/output/checkpoint-100", "checkpoint-100",
         "output/base", "models/v2", "/mnt/Qwen3-8B/v1", "a/b/c", "/opt", "llama",
         "/Users/me/Arapça HTR Eğitimi/models/me-handwritten-OCR-v3",
         f"{HUB_CACHE}Qwen--Qwen3-8B/snapshots/b968/merged",

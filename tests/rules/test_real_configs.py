@@ -122,7 +122,7 @@ CASES = [
          ATTENTION, GEMMA_3N, "fail", "B01",
          more={"auto_mapping": {"base_model_class": "Gemma3nForConditionalGeneration",
                                 "unsloth_fixed": True}}),
-    Case("a small Gemma", "/content/work/gemma3-270m/google/gemma-3-270m-it", 8,
+    Case("a small Gemma", "/content/train/gemma3-270m/google/gemma-3-270m-it", 8,
          ("q_proj", "v_proj"), GEMMA_270M, "fail", "B01", peft="0.19.1"),
 ]  # fmt: skip
 
