@@ -64,6 +64,9 @@ class StagedFile:
             self.give_up()
             self._upload_id, self._known, best = upload.upload_id, parts, held
             self._regrid(step)
+        if uploads and not self._upload_id and self._stored is None:
+            # It may have been completed since it was listed.
+            self._stored = stored_crc(self._tools.client, self.item)
 
     def _usable(self, upload: PendingUpload) -> tuple[dict[int, Part], int]:
         """An upload's parts and the size they were cut by, 0 when useless."""

@@ -33,6 +33,9 @@ def take_survey(
     """
     prefix = plan.destination.prefix
     keys = {item.key for item in plan.items}
+    # Uploads first: one that a killed run's last request completes meanwhile is then
+    # seen twice, as upload and as object, and not overlooked.
+    pending = list(client.list_uploads(prefix))
     objects = {item.key: item for item in client.list_objects(prefix)}
     strangers = sorted(
         key
@@ -44,7 +47,7 @@ def take_survey(
         raise _occupied(plan, strangers)
     uploads: dict[str, tuple[PendingUpload, ...]] = {}
     foreign: list[PendingUpload] = []
-    for upload in client.list_uploads(prefix):
+    for upload in pending:
         if upload.key in keys:
             uploads[upload.key] = (*uploads.get(upload.key, ()), upload)
         else:

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from preflight.errors import RulesFailed, SourceChanged, TransferError, UsageError
-from preflight.oss.access import OssAccess
+from preflight.oss.access import OssAccess, oss_access
 from preflight.oss.client import BucketClient
 from preflight.oss.options import KIB, TransferOptions, wanted_part
 from preflight.oss.retry import Retry
 from preflight.oss.transfer import Manifest, transfer
 from preflight.oss.verify import verify
 from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import FaultPlan
 from tests.oss.small_model import (
     FIRST,
     OPTIONS,
@@ -100,6 +101,40 @@ def test_parts_of_no_common_size_are_aborted(
     send(model, sandbox, client)
     assert is_all_there(model, sandbox)
     assert sent(sandbox) == weights(model)
+
+
+@pytest.mark.parametrize(
+    "operation", ["ListMultipartUploads", "ListObjectsV2", "ListParts"]
+)
+def test_the_last_request_of_a_killed_run_is_carried_out_meanwhile(
+    model: Path, tmp_path: Path, operation: str
+) -> None:
+    """Its Complete comes between two of our looks: nothing is sent a second time."""
+    pending: list[Callable[[], object]] = []
+
+    def complete(_: float) -> None:
+        while pending:
+            pending.pop()()
+
+    with Sandbox(directory=tmp_path / "box", faults=FaultPlan(sleep=complete)) as box:
+        count = -(-(model / FIRST).stat().st_size // PART)
+        upload = leave(box, model, FIRST, PART, *range(1, count + 1))
+        key = PREFIX + FIRST
+        parts = [(p.number, p.etag) for p in box.oss.parts(box.bucket, key, upload)]
+        pending.append(lambda: box.oss.complete(box.bucket, key, upload, parts))
+        box.faults.add(fault(operation, "latency", seconds=1))
+        access = oss_access(
+            box.access_key_id,
+            box.access_key_secret,
+            region=box.region,
+            endpoint=box.oss_url,
+        )
+        with BucketClient(access, box.bucket) as client:
+            verify(client, send(model, box, client))
+        assert not pending
+        assert is_all_there(model, box)
+        assert box.oss.uploads(box.bucket) == []
+        assert sent(box) == (model / SECOND).stat().st_size
 
 
 def test_uploads_of_other_keys_are_told_and_left_alone(
@@ -273,6 +308,7 @@ from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
 from preflight.oss.options import TransferOptions
 from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import FaultPlan
 from tests.oss.small_model import send
 
 class Remote:
