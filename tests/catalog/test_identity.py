@@ -201,7 +201,7 @@ def test_other_models(name: str) -> None:
     "name",
     [
         None, "", "   ", ".", "/", "..", "\\", "@main", "--",
-        "model", "./model", "../base", "/home/me/output/checkpoint-100", "checkpoint-100",
+        "model", "./model", "../base", "/mnt/output/checkpoint-100", "checkpoint-100",
         "output/base", "models/v2", "/mnt/Qwen3-8B/v1", "a/b/c", "/opt", "llama",
         "/Users/me/Arapça HTR Eğitimi/models/me-handwritten-OCR-v3",
         f"{HUB_CACHE}Qwen--Qwen3-8B/snapshots/b968/merged",
