@@ -137,6 +137,20 @@ def test_quiet_leaves_the_report_alone(ready: InProcess, adapter: Path) -> None:
     assert done.out.startswith("uploaded 4 files")
 
 
+def test_a_push_of_what_is_imported_already_writes_nothing(
+    ready: InProcess, sandbox: Sandbox, adapter: Path
+) -> None:
+    """Not even the probe for the permission to write: a kill would leave it there."""
+    words = ("push", adapter, DESTINATION, "--poll-interval", "0")
+    assert ready(*words).code == 0
+    sandbox.oss_endpoint.log_calls.clear()
+    assert ready(*words).code == 0
+    calls = sandbox.oss_endpoint.log_calls
+    for operation in ("InitiateMultipartUpload", "UploadPart", "PutObject"):
+        assert calls.count(operation) == 0
+    assert len(sandbox.studio.jobs()) == 1
+
+
 def test_a_full_shape_adapter_arrives_bit_by_bit(
     preflight: InProcess, tmp_path: Path
 ) -> None:

@@ -155,7 +155,8 @@ class Push:
                 replace=self.options.replace,
                 on_block=tap.take if tap else None,
             )
-            services.inspector.prove_writable(plan.destination.prefix)
+            if not before.same:  # else nothing will be written
+                services.inspector.prove_writable(plan.destination.prefix)
         with self.record.timed("upload"):
             if before.same:  # compared byte by byte a moment ago
                 self.screen.say("all files are there already; nothing is sent")
