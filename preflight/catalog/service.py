@@ -7,8 +7,6 @@ October 2026: https://www.alibabacloud.com/help/en/model-studio/model-import
 
 from __future__ import annotations
 
-IMPORT_GUIDE = "https://www.alibabacloud.com/help/en/model-studio/model-import"
-
 LORA_RANKS = (8, 16, 32, 64)
 
 # An early reading of the guide misspelt them as adapt_model.*; these are PEFT's names.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.arguments import Namespace
-from preflight.errors import Terminated, UsageError
+from preflight.errors import UsageError
 from preflight.model.text import printable
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
@@ -70,5 +70,5 @@ def cmd_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
                 signal.pause()
     except OSError as exc:
         raise UsageError(f"cannot listen on port {args.port}: {exc.strerror}") from exc
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:  # which SIGTERM raises, too
         screen.say("sandbox: stopped")

@@ -32,8 +32,8 @@ from preflight.model.dtypes import BITS
 from preflight.model.text import HEAD_BYTES, instead_of, printable, recognise
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
-MAX_TENSORS = 200_000
-MAX_HEADER_VALUES = 3_000_000  # 15 a tensor; one of four dimensions takes 10
+MAX_TENSORS = 20_000  # ten times the largest base; the rules stay quick
+MAX_HEADER_VALUES = 300_000  # 15 a tensor; one of four dimensions takes 10
 
 _MAX_WORD = 2**64 - 1  # the library counts in unsigned 64-bit integers
 _METADATA = "__metadata__"
