@@ -18,7 +18,6 @@ from typing import NoReturn
 from preflight.arguments import Namespace, parse
 from preflight.commands import find_command
 from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
-from preflight.model.text import printable
 from preflight.record import (
     ErrorRecord,
     RunRecord,
@@ -31,6 +30,7 @@ from preflight.report.as_text import Style, render_text
 from preflight.report.document import as_document
 from preflight.settings import load_settings
 from preflight.terminal import Terminal, discard, prepare_streams
+from preflight.text import printable
 
 _REPORTING = ("check", "push", "import", "wait")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from preflight.errors import UsageError
-from preflight.model.text import printable
 from preflight.progress import Progress, ProgressMode, make_progress
+from preflight.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+
+import pytest
 
 # Imported, not listed in pytest_plugins: once the package is installed its entry point
 # registers the same module, and pytest refuses to register one twice.
+from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.client import BucketClient
+from preflight.oss.retry import Retry
+from preflight.sandbox import Sandbox
 from preflight.sandbox.plugin import sandbox
 
 __all__ = ["sandbox"]
@@ -24,3 +31,22 @@ def _is_setting(name: str) -> bool:
 if not os.environ.get("PREFLIGHT_LIVE"):  # those that ask the real services need them
     for _name in filter(_is_setting, list(os.environ)):
         del os.environ[_name]
+
+
+@pytest.fixture
+def access(sandbox: Sandbox) -> OssAccess:
+    """The sandbox's keys and endpoint."""
+    return oss_access(
+        sandbox.access_key_id,
+        sandbox.access_key_secret,
+        region=sandbox.region,
+        endpoint=sandbox.oss_url,
+    )
+
+
+@pytest.fixture
+def client(sandbox: Sandbox, access: OssAccess) -> Iterator[BucketClient]:
+    """The sandbox's bucket; retries do not wait."""
+    retry = Retry(sleep=lambda _: None)
+    with BucketClient(access, sandbox.bucket, timeout=(5, 5), retry=retry) as made:
+        yield made

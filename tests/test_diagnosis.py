@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 
 import pytest
 
+from preflight.crc import crc64
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.oss.access import oss_access
-from preflight.oss.crc import crc64
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline.diagnosis import Evidence, diagnose
 from preflight.record import UploadedFile

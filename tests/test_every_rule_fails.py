@@ -17,7 +17,7 @@ from preflight.cli import main
 from preflight.findings import Problem, WeightType
 from preflight.model.headers import Container
 from preflight.rules import RULES
-from preflight.rules.container import safetensors_library_agrees
+from preflight.rules.s_container import safetensors_library_agrees
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from preflight.sandbox import Sandbox
 from tests.running import command, ended, environment, started, until
 from tests.sharded import BASE, build_sharded, importable, write_catalog

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from tests.running import InProcess, command, ended, environment, started, until

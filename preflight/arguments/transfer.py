@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from preflight.oss.options import MAX_WORKERS
+from preflight.upload.parts import MAX_WORKERS
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 

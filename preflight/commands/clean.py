@@ -7,13 +7,13 @@ import json
 from preflight.arguments import Namespace
 from preflight.commands.given import read_settings
 from preflight.destination import parse_destination
-from preflight.model.text import printable
 from preflight.oss.client import BucketClient
 from preflight.pipeline import bucket_access
 from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
+from preflight.text import printable
 
 
 def cmd_clean(args: Namespace, record: RunRecord, screen: Terminal) -> None:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from preflight.arguments import Namespace
 from preflight.commands.given import read_settings
 from preflight.destination import parse_destination
-from preflight.doctor import Finding, Level, Visit, examine
+from preflight.doctor import Examination, Finding, Level, examine
 from preflight.errors import ConfigurationError, UsageError
-from preflight.model.text import printable
 from preflight.record import RunRecord
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
+from preflight.text import printable
 
 _SCHEMA = 1
 
@@ -29,7 +29,7 @@ def cmd_doctor(args: Namespace, record: RunRecord, screen: Terminal) -> None:
         )
     destination = parse_destination(args.destination) if args.destination else None
     settings = _settings(args, screen)
-    visit = Visit(settings, dict(os.environ), destination, fix=args.fix)
+    visit = Examination(settings, dict(os.environ), destination, fix=args.fix)
     found = [_masked(each, settings.secrets()) for each in examine(visit)]
     problems = [each for each in found if each.level is Level.FAIL]
     record.exit_code = problems[0].exit_code if problems else 0

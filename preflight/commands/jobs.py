@@ -13,7 +13,6 @@ from preflight.catalog.explanations import Service, explain_code
 from preflight.commands.given import read_settings
 from preflight.destination import parse_destination
 from preflight.errors import PreflightError, UsageError
-from preflight.model.text import printable
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline import bucket_access
 from preflight.pipeline.diagnosis import Evidence, diagnose
@@ -23,6 +22,7 @@ from preflight.report.manual import table
 from preflight.settings import Need, Settings
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
+from preflight.text import printable
 
 _SCHEMA = 1
 # The service spells its success so; one page of its documentation does not.

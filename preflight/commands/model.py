@@ -11,7 +11,6 @@ from preflight.destination import parse_destination, placeholders
 from preflight.errors import UsageError
 from preflight.findings import Verdict, WeightType
 from preflight.model.inspection import Request
-from preflight.oss.options import TransferOptions
 from preflight.pipeline import CheckOptions, PushOptions, bucket_access, check, push
 from preflight.progress import ProgressMode
 from preflight.record import RunRecord, state_directory
@@ -19,6 +18,7 @@ from preflight.rules import RULES
 from preflight.rules.policy import make_policy
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
+from preflight.upload.parts import TransferOptions
 
 
 def _check_options(args: Namespace) -> CheckOptions:

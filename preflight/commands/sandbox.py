@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from preflight.arguments import Namespace
 from preflight.errors import UsageError
-from preflight.model.text import printable
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
+from preflight.text import printable
 
 if TYPE_CHECKING:
     from preflight.sandbox.faults import FaultPlan

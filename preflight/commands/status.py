@@ -10,10 +10,10 @@ from typing import Any
 
 from preflight.arguments import Namespace
 from preflight.errors import UsageError
-from preflight.model.text import printable
 from preflight.record import RunRecord, state_directory
 from preflight.report.manual import table
 from preflight.terminal import Terminal
+from preflight.text import printable
 
 _SCHEMA = 1
 _SHOWN = 10  # runs

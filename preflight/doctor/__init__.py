@@ -1,6 +1,6 @@
 """Is everything in place? Settings, keys, network, clock and bucket, in one go."""
 
-from preflight.doctor.findings import Finding, Level
-from preflight.doctor.visit import Visit, examine
+from preflight.doctor.diagnostics import Examination, examine
+from preflight.doctor.results import Finding, Level
 
-__all__ = ["Finding", "Level", "Visit", "examine"]
+__all__ = ["Examination", "Finding", "Level", "examine"]

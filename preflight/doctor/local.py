@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from preflight import __version__
 from preflight.catalog.regions import find_region, import_regions
-from preflight.doctor.findings import Finding, fail, note, ok, warn
+from preflight.doctor.results import Finding, fail, note, ok, warn
 from preflight.errors import ConfigurationError
 from preflight.settings import Need, Settings, is_loopback
 

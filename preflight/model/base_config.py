@@ -9,8 +9,8 @@ from typing import Protocol
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import Unavailable, WeightType
+from preflight.model.config_figures import resembles
 from preflight.model.configs import JsonObject
-from preflight.model.figures import resembles
 from preflight.model.files import FileEntry
 from preflight.model.reference import CONFIG, Reference
 

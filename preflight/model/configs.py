@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from preflight.findings import Unavailable
-from preflight.model.text import HEAD_BYTES, Kind, instead_of, printable, recognise
+from preflight.model.recognise import HEAD_BYTES, Kind, instead_of, recognise
+from preflight.text import printable
 
 JsonObject = Mapping[str, Any]
 Pairs = list[tuple[str, Any]]

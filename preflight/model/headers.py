@@ -29,7 +29,8 @@ from preflight.model.configs import (
     place,
 )
 from preflight.model.dtypes import BITS
-from preflight.model.text import HEAD_BYTES, instead_of, printable, recognise
+from preflight.model.recognise import HEAD_BYTES, instead_of, recognise
+from preflight.text import printable
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
 MAX_TENSORS = 20_000  # ten times the largest base; the rules stay quick

@@ -20,7 +20,7 @@ from preflight.model.reference import (
     Shapes,
     read_reference,
 )
-from preflight.model.text import printable
+from preflight.text import printable
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

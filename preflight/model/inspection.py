@@ -12,25 +12,25 @@ from preflight.catalog.identity import Identity
 from preflight.catalog.uploadable import Role, role_of
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
-from preflight.model.bases import find_reference
-from preflight.model.configs import JsonObject, read_json_object, read_text
-from preflight.model.files import FileEntry, Walk, walk
-from preflight.model.headers import Broken, Container, Tensor, read_container
-from preflight.model.identity import (
+from preflight.model.base_claim import (
     BaseClaim,
     choose_base,
     named_by,
     named_path,
     read_claim,
 )
-from preflight.model.likely import likely_bases
+from preflight.model.base_lookup import find_reference
+from preflight.model.configs import JsonObject, read_json_object, read_text
+from preflight.model.files import FileEntry, Walk, walk
+from preflight.model.guess import guess_bases
+from preflight.model.headers import Broken, Container, Tensor, read_container
+from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
-from preflight.model.pointers import find_pointers
 from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
 from preflight.model.templates import Template, read_templates
-from preflight.model.text import printable
-from preflight.model.tower import TowerComparison
+from preflight.model.vision_tower import VisionTowerComparison
+from preflight.text import printable
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -91,7 +91,7 @@ class Inspection:
     compared: BaseModel | Unavailable
     reference: Reference | Unavailable
     values: tuple[TensorValues, ...] | Unavailable = _NOT_SCANNED
-    tower: TowerComparison | Unavailable = _NOT_SCANNED
+    tower: VisionTowerComparison | Unavailable = _NOT_SCANNED
 
 
 def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailable:
@@ -202,7 +202,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         candidates = ()
     else:
         figures = _figures(config, request.base_dir)
-        candidates = likely_bases(claim, figures, tensors, lora)
+        candidates = guess_bases(claim, figures, tensors, lora)
     compared = candidates[0] if len(candidates) == 1 else base
     return Inspection(
         directory=directory,
@@ -216,7 +216,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         tokenizer=_document(documents, "tokenizer.json"),
         tokenizer_config=_document(documents, "tokenizer_config.json"),
         index=_document(documents, INDEX),
-        pointers=find_pointers(names.values(), weight_type),
+        pointers=find_lfs_pointers(names.values(), weight_type),
         templates=read_templates(names, documents, read_text),
         containers=containers,
         tensors=tensors,

@@ -13,7 +13,7 @@ from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, FileKind
 from preflight.model.headers import Broken, Container, read_container
 from preflight.model.templates import Template, read_templates
-from preflight.model.text import printable
+from preflight.text import printable
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"

@@ -17,7 +17,7 @@ from preflight.errors import PreflightError
 from preflight.model.blocks import read_blocks
 from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
-from preflight.model.values import Format, Tally, format_of, meter
+from preflight.model.tallies import Format, Tally, format_of, meter
 
 # Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
 # a smaller second-level cache is less than what fewer calls gain.

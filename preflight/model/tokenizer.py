@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from preflight.findings import Problem, Unavailable
 from preflight.model.configs import JsonObject
-from preflight.model.text import printable
+from preflight.text import printable
 
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"

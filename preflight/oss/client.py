@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from preflight.crc import combine_all
 from preflight.errors import TransferError
-from preflight.oss.answers import (
+from preflight.oss.body import Body
+from preflight.oss.connection import Connection
+from preflight.oss.errors import Missing, Occupied, not_oss, translated
+from preflight.oss.models import (
     ListedObject,
     ObjectHead,
     Part,
     PendingUpload,
     parse_parts,
 )
-from preflight.oss.connection import Connection
-from preflight.oss.crc import combine_all
-from preflight.oss.faults import Missing, Occupied, not_oss, translated
 from preflight.oss.retry import Transient
-from preflight.oss.source import Body
 
 if TYPE_CHECKING:
     from oss2.models import SimplifiedObjectInfo

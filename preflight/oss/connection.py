@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from preflight.errors import TransferError
 from preflight.oss.access import CredentialsSource, OssAccess
-from preflight.oss.faults import KeysExpired, Skewed, not_oss, translated
-from preflight.oss.keyring import KeyRing
+from preflight.oss.body import Body
+from preflight.oss.errors import KeysExpired, Skewed, not_oss, translated
 from preflight.oss.retry import Retry, Transient
 from preflight.oss.session import open_bucket, open_session, silence_oss2
-from preflight.oss.source import Body
+from preflight.oss.signing import SigningKeys
 
 if TYPE_CHECKING:
     from oss2.models import PutObjectResult, RequestResult
@@ -68,7 +68,7 @@ class Connection:
         self.bucket = bucket
         self.hurry = threading.Event()
         self._retry = retry or Retry(sleep=self._pause)
-        self._ring = KeyRing(access.keys, credentials)
+        self._ring = SigningKeys(access.keys, credentials)
         self._session = open_session(
             connections, is_local=access.is_local, patience=timeout[1]
         )

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from preflight.errors import ConfigurationError, TransferError
-from preflight.oss.answers import BucketInfo
 from preflight.oss.client import PROBE_PREFIX, BucketClient
-from preflight.oss.faults import Missing, translated
+from preflight.oss.errors import Missing, translated
+from preflight.oss.models import BucketInfo
 
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult, RequestResult

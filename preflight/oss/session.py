@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from preflight.oss.access import OssAccess
-from preflight.oss.keyring import KeyRing, signer
-from preflight.oss.source import BLOCK
+from preflight.oss.body import BLOCK
+from preflight.oss.signing import SigningKeys, signer
 
 if TYPE_CHECKING:
     from oss2 import Bucket, Session
@@ -109,7 +109,7 @@ def open_bucket(
     name: str,
     session: Session,
     timeout: tuple[float, float],
-    ring: KeyRing,
+    ring: SigningKeys,
 ) -> Bucket:
     """The bucket over `session`; `timeout` is (connect, read) in seconds."""
     import oss2

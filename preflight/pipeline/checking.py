@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from preflight.crc import crc64
 from preflight.errors import RulesFailed
 from preflight.findings import Report, Unavailable, Verdict, WeightType
 from preflight.model.headers import Broken, Container
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues, scan_file
-from preflight.model.tower import TowerComparison, compare_tower
-from preflight.oss.crc import crc64
+from preflight.model.vision_tower import VisionTowerComparison, compare_vision_tower
 from preflight.pipeline.options import CheckOptions
 from preflight.record import RunRecord
 from preflight.rules import SCAN_RULES, STATIC_RULES
@@ -54,9 +54,11 @@ class Check:
 
     def judge(self, values: Values) -> None:
         """Run the rules that need the values, which somebody has read."""
-        self._judge(values, compared_tower(self.found))
+        self._judge(values, compared_vision_tower(self.found))
 
-    def _judge(self, values: Values, tower: TowerComparison | Unavailable) -> None:
+    def _judge(
+        self, values: Values, tower: VisionTowerComparison | Unavailable
+    ) -> None:
         found = replace(self.found, values=values, tower=tower)
         outcomes = self.options.policy.run(SCAN_RULES, found, found.weight_type)
         self.record.report = self.record.report.joined(outcomes)
@@ -122,8 +124,8 @@ def scan(found: Inspection, screen: Screen) -> Scanned:
     return Scanned(tuple(values), sums)
 
 
-def compared_tower(found: Inspection) -> TowerComparison | Unavailable:
+def compared_vision_tower(found: Inspection) -> VisionTowerComparison | Unavailable:
     """The vision tower of full weights against the base's own copy."""
     if found.weight_type is not WeightType.FULL:
         return Unavailable("an adapter has no vision tower")
-    return compare_tower(found.directory, found.containers, found.reference)
+    return compare_vision_tower(found.directory, found.containers, found.reference)

@@ -44,7 +44,7 @@ def connect(stack: ExitStack, options: PushOptions, settings: Settings) -> Servi
     bucket = CountingClient(
         access,
         destination.bucket,
-        connections=options.transfer.crew + 2,
+        connections=options.transfer.worker_count + 2,
         credentials=options.credentials,
     )
     inspector = BucketInspector(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from preflight.oss.answers import Part
+from preflight.oss.body import Body
 from preflight.oss.client import BucketClient
-from preflight.oss.source import Body
+from preflight.oss.models import Part
 
 
 class CountingClient(BucketClient):

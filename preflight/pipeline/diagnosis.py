@@ -16,11 +16,11 @@ from preflight.catalog.service import FULL_REQUIRED, LORA_RANKS, LORA_REQUIRED
 from preflight.destination import Destination
 from preflight.errors import PreflightError
 from preflight.findings import Severity, WeightType
-from preflight.model.text import printable
-from preflight.oss.bucket import check_bucket, is_importable_class
 from preflight.oss.inspector import BucketInspector, Stored
+from preflight.oss.preconditions import check_bucket, is_importable_class
 from preflight.record import UploadedFile
 from preflight.studio.jobs import ImportJob
+from preflight.text import printable
 
 _SMALL = 32 << 20  # bytes; configs and the index of a large model
 _ADAPTER_CONFIG, _INDEX = "adapter_config.json", "model.safetensors.index.json"

@@ -6,15 +6,15 @@ import dataclasses
 
 from preflight.errors import ConfigurationError
 from preflight.findings import Severity
-from preflight.oss.bucket import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
-from preflight.oss.changes import changes
 from preflight.oss.inspector import BucketInspector
-from preflight.oss.plan import UploadPlan
-from preflight.oss.staging import OnBlock
+from preflight.oss.preconditions import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.pipeline.live import Before, consequence, jobs_reading, refuse_if_live
 from preflight.record import RunRecord
 from preflight.screen import Screen
 from preflight.studio.imports import ImportApi
+from preflight.upload.compare import compare
+from preflight.upload.multipart import OnBlock
+from preflight.upload.plan import UploadPlan
 
 
 def require_importable(
@@ -67,7 +67,7 @@ def look_before(
         return before
     with screen.progress() as progress:
         progress.start(plan.total_bytes, "comparing")
-        compared = changes(
+        compared = compare(
             plan, stored, inspector, on_bytes=progress.advance, on_block=on_block
         )
         found = list(compared)

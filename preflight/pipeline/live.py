@@ -17,11 +17,11 @@ from datetime import datetime, timezone
 
 from preflight.destination import Destination
 from preflight.errors import LivePrefix
-from preflight.model.text import printable
-from preflight.oss.changes import Change
 from preflight.oss.inspector import Stored
 from preflight.studio.jobs import ImportJob
 from preflight.studio.submit import Contents
+from preflight.text import printable
+from preflight.upload.compare import Change
 
 _NAMED = 3  # how many changes a message holds
 

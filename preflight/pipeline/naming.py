@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
+from preflight.crc import crc64
 from preflight.destination import Destination, expand, parse_destination, placeholders
 from preflight.findings import Unavailable
 from preflight.model.inspection import Inspection
-from preflight.oss.crc import crc64
-from preflight.oss.plan import UploadItem, UploadPlan
-from preflight.oss.source import Stamp, open_source
+from preflight.oss.body import Stamp, open_source
+from preflight.upload.plan import UploadItem, UploadPlan
 
 _DIGITS = 12  # of the digest; 48 bits tell the versions of one model apart
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from preflight.destination import Destination
 from preflight.model.inspection import Request
 from preflight.oss.access import CredentialsSource
-from preflight.oss.options import TransferOptions
 from preflight.pipeline.importing import Waiting
 from preflight.rules.policy import Policy
+from preflight.upload.parts import TransferOptions
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,6 @@ from preflight.findings import Unavailable, Verdict
 from preflight.model.base_config import base_config
 from preflight.model.inspection import Inspection
 from preflight.oss.inspector import BucketInspector
-from preflight.oss.plan import UploadPlan, plan_upload
-from preflight.oss.transfer import Manifest
-from preflight.oss.verify import stored_manifest, verify
 from preflight.pipeline.checking import NOT_ASKED, Check
 from preflight.pipeline.connecting import Services, bucket_access, connect
 from preflight.pipeline.diagnosis import Evidence, diagnose
@@ -28,6 +25,9 @@ from preflight.record import LeftBehind, RunRecord, UploadedFile, UploadRecord
 from preflight.screen import Screen
 from preflight.settings import Need, Settings
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
+from preflight.upload.plan import UploadPlan, plan_upload
+from preflight.upload.transfer import Manifest
+from preflight.upload.verify import stored_manifest, verify
 
 
 class Push:

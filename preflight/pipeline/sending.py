@@ -8,11 +8,11 @@ from preflight.findings import Unavailable
 from preflight.model.inspection import Inspection
 from preflight.model.scan import TensorValues, ValueScanner, scan_file
 from preflight.oss.client import BucketClient
-from preflight.oss.options import TransferOptions
-from preflight.oss.plan import UploadPlan
-from preflight.oss.transfer import Manifest, transfer
 from preflight.pipeline.checking import Values, sound_containers
 from preflight.screen import Screen
+from preflight.upload.parts import TransferOptions
+from preflight.upload.plan import UploadPlan
+from preflight.upload.transfer import Manifest, transfer
 
 
 class Tap:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from preflight.errors import RulesFailed
 from preflight.findings import Outcome, Problem, Result, Severity, WeightType
-from preflight.model.text import printable
 from preflight.progress import human_time
 from preflight.record import RunRecord
 from preflight.report.document import counts
 from preflight.report.next_step import as_lines
 from preflight.report.uploads import upload_lines
 from preflight.rules import RULES
+from preflight.text import printable
 
 WIDTH = 80  # columns
 _MANUALS = {rule.code: rule.manual for rule in RULES}

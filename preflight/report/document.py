@@ -7,9 +7,9 @@ from typing import Any
 
 from preflight import __version__
 from preflight.findings import Outcome, Report, Result, Verdict
-from preflight.model.text import printable
 from preflight.record import JobRecord, RunRecord, UploadRecord
 from preflight.report.next_step import as_value
+from preflight.text import printable
 
 SCHEMA = 1
 

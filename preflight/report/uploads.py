@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.model.text import printable
 from preflight.progress import human_size
 from preflight.record import RunRecord, UploadRecord
+from preflight.text import printable
 
 _SHOWN = 8  # files; --verbose shows all
 

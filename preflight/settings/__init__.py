@@ -6,7 +6,7 @@ flag. Loading never raises: `Settings.require` names all that one command lacks.
 
 from preflight.settings.load import load_settings
 from preflight.settings.role import with_role_keys
-from preflight.settings.values import (
+from preflight.settings.setting import (
     Need,
     Setting,
     SettingRow,

@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 from preflight.catalog import regions
-from preflight.settings.values import is_loopback
+from preflight.settings.setting import is_loopback
 
 
 def credential_fault(name: str, value: str) -> str:

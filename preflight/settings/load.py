@@ -8,8 +8,8 @@ from pathlib import Path
 
 from preflight.catalog import regions
 from preflight.settings import checks, sources
+from preflight.settings.setting import VARIABLES, Setting, Settings
 from preflight.settings.sources import CREDENTIALS, Source
-from preflight.settings.values import VARIABLES, Setting, Settings
 
 _FLAGS = {"region": "--region", "endpoint": "--endpoint", "base_url": "--base-url"}
 _TIDY: Mapping[str, Callable[[str], str]] = {

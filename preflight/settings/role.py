@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from preflight.errors import ConfigurationError
 from preflight.settings import sources
-from preflight.settings.values import Setting, Settings
+from preflight.settings.setting import Setting, Settings
 
 if TYPE_CHECKING:
     import requests

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.settings.checks import upgrade_endpoint
-from preflight.settings.values import Setting
+from preflight.settings.setting import Setting
 
 API_KEY_FILE = "DASHSCOPE_API_KEY_FILE_PATH"
 _MAX_FILE = 1 << 20  # bytes; a credentials file has a few hundred

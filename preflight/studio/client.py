@@ -14,8 +14,8 @@ from preflight.catalog.regions import region_of_base_url
 from preflight.errors import AmbiguousAnswer, ConfigurationError, PreflightError
 from preflight.settings import is_loopback
 from preflight.settings.checks import credential_fault
-from preflight.studio.answers import Answer, Reply, Transient, ahead, read_answer
 from preflight.studio.clock import Clock, SystemClock, between
+from preflight.studio.models import Answer, Reply, Transient, ahead, read_answer
 from preflight.studio.network import translated
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable, UsageError
-from preflight.studio.answers import Answer
 from preflight.studio.client import StudioClient
 from preflight.studio.jobs import ImportJob, ImportRequest, read_job, read_number
+from preflight.studio.models import Answer
 
 __all__ = ["ImportApi", "ImportJob", "ImportRequest", "JobPage"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from preflight.catalog.service import DISPLAY_NAME_LIMIT
 from preflight.errors import UsageError
 from preflight.findings import WeightType
-from preflight.studio.answers import clean
+from preflight.studio.models import clean
 
 # One page of the documentation spells it SUCCEEDED, the service SUCCESSED.
 _SUCCEEDED = ("SUCCESSED", "SUCCEEDED")

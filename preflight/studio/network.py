@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from preflight.errors import ServiceUnavailable
-from preflight.studio.answers import Transient
+from preflight.studio.models import Transient
 
 if TYPE_CHECKING:
     import requests

@@ -18,10 +18,10 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
-from preflight.studio.answers import Transient
 from preflight.studio.client import MAX_RETRY_AFTER
 from preflight.studio.clock import Clock
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
+from preflight.studio.models import Transient
 
 _log = logging.getLogger(__name__)
 

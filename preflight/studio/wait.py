@@ -8,10 +8,10 @@ from math import inf
 
 from preflight.catalog.explanations import Service, explain_code
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
-from preflight.studio.answers import Transient
 from preflight.studio.client import MAX_RETRY_AFTER
 from preflight.studio.clock import Clock, between
 from preflight.studio.imports import ImportJob
+from preflight.studio.models import Transient
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 
 MIB = 1 << 20
 TENSOR = 64 * MIB  # bytes of one tensor, as a large projection has

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from tests.benchmarks.sink_store import Answer, Digest, Request, Store
 
 BLOCK = 128 << 10  # bytes taken from a socket at once; they stay in the cache

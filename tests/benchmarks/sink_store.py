@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from xml.sax.saxutils import escape
 
-from preflight.oss.crc import combine_all
+from preflight.crc import combine_all
 
 REGION = "ap-southeast-1"
 _WHEN = "2026-11-01T00:00:00.000Z"

@@ -14,14 +14,14 @@ import oss2
 import pytest
 import requests
 
+from preflight.crc import crc64
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
-from preflight.oss.crc import crc64
-from preflight.oss.plan import plan_upload
-from preflight.oss.transfer import transfer
+from preflight.upload.plan import plan_upload
+from preflight.upload.transfer import transfer
 from tests.benchmarks.arrival import check_arrival
 from tests.benchmarks.measure import ROOT
 from tests.benchmarks.model_dir import Written, make_model

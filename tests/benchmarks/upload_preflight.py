@@ -13,9 +13,9 @@ from preflight.model.headers import Broken, read_container
 from preflight.model.scan import ValueScanner
 from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
-from preflight.oss.options import TransferOptions
-from preflight.oss.plan import UploadPlan, plan_upload
-from preflight.oss.transfer import transfer
+from preflight.upload.parts import TransferOptions
+from preflight.upload.plan import UploadPlan, plan_upload
+from preflight.upload.transfer import transfer
 from tests.benchmarks.told import time_and_tell
 
 
@@ -70,7 +70,9 @@ def main() -> None:
     plan = plan_upload(walk(args.directory), destination, WeightType.FULL)
     options = TransferOptions(workers=args.workers)
     scanners = Scanners(args.directory) if args.scan else None
-    with BucketClient(access, "bench-bucket", connections=options.crew + 2) as client:
+    with BucketClient(
+        access, "bench-bucket", connections=options.worker_count + 2
+    ) as client:
         time_and_tell(partial(upload, plan, client, options, scanners))
 
 

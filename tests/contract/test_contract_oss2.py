@@ -12,7 +12,7 @@ from pathlib import Path
 import oss2
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from tests.contract.service import Service
 
 PART = 100 << 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from tests.contract import pages
 from tests.contract.objects import NINE, NINE_BASE64, NINE_CRC, NINE_MD5
 from tests.contract.steps import Scenario, Step, scenario

@@ -24,7 +24,8 @@ from preflight.model.configs import (
     read_json_object,
     read_text,
 )
-from preflight.model.text import Kind, printable, recognise
+from preflight.model.recognise import Kind, recognise
+from preflight.text import printable
 
 NAME = "adapter_config.json"
 

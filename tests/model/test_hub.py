@@ -16,7 +16,7 @@ from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Unavailable
-from preflight.model.bases import find_reference
+from preflight.model.base_lookup import find_reference
 from preflight.model.reference import Reference
 
 COMMIT = "c" * 40

@@ -14,7 +14,7 @@ from preflight.catalog.bases import BaseModel, load_bases
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_config import GeneratedFile, base_config
-from preflight.model.bases import find_reference
+from preflight.model.base_lookup import find_reference
 from preflight.model.inspection import Request, inspect
 from preflight.model.reference import Reference, WrongReference
 

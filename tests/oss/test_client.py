@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from preflight.crc import crc64
 from preflight.errors import (
     AccessDenied,
     ConfigurationError,
@@ -12,12 +13,11 @@ from preflight.errors import (
     UsageError,
 )
 from preflight.oss.access import OssAccess
-from preflight.oss.answers import ListedObject, ObjectHead, Part
+from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
-from preflight.oss.crc import crc64
-from preflight.oss.faults import PermissionMissing
+from preflight.oss.errors import PermissionMissing
+from preflight.oss.models import ListedObject, ObjectHead, Part
 from preflight.oss.retry import Retry, Transient
-from preflight.oss.source import BytesBody
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential

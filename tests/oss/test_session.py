@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from preflight.crc import crc64
 from preflight.errors import PreflightError
 from preflight.oss.access import oss_access
+from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
-from preflight.oss.crc import crc64
 from preflight.oss.retry import Retry, Transient
-from preflight.oss.source import BytesBody
 
 DATA = bytes(8 << 20)  # more than the sockets' buffers take
 CONNECT = 0.2  # seconds

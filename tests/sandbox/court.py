@@ -16,7 +16,6 @@ from preflight.destination import Destination
 from preflight.errors import PreflightError
 from preflight.findings import WeightType
 from preflight.model.files import walk
-from preflight.oss.plan import UploadItem, plan_upload
 from preflight.sandbox.oss.records import Bucket
 from preflight.sandbox.studio.bases import (
     IMPORTABLE,
@@ -29,6 +28,7 @@ from preflight.sandbox.studio.jobs import Source
 from preflight.sandbox.studio.policy import Policy
 from preflight.sandbox.studio.store import ObjectStore
 from preflight.sandbox.studio.validation import TAG, validate
+from preflight.upload.plan import UploadItem, plan_upload
 from tests.running import InProcess
 
 BUCKET, PREFIX, REGION = "court", "models/one/", "ap-southeast-1"

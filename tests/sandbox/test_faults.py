@@ -12,7 +12,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from preflight.sandbox.faults import Action, Fault, FaultPlan
 from preflight.sandbox.oss import Credential, OssState
 from preflight.sandbox.server import Endpoint, operation

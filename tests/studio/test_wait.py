@@ -28,7 +28,7 @@ from preflight.studio import (
     require_success,
     wait,
 )
-from preflight.studio.answers import Transient
+from preflight.studio.models import Transient
 from tests.studio.manual_clock import ManualClock
 
 TROUBLE: list[dict[str, object]] = [

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.oss.crc import combine_all, crc64
+from preflight.crc import combine_all, crc64
 from preflight.sandbox.oss.errors import ContentNotKept
 
 SMALL = 1 << 20  # bytes: with digests, bodies up to this are kept whole

@@ -9,7 +9,7 @@ import sys
 import oss2
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from tests.sandbox.oss.box import BUCKET, Box, parsed
 
 GIB = 1 << 30
@@ -21,7 +21,7 @@ LARGE = pytest.mark.skipif(
 SCRIPT = """
 import resource, sys
 import oss2
-from preflight.oss.crc import combine_all, crc64
+from preflight.crc import combine_all, crc64
 from preflight.sandbox.faults import FaultPlan
 from preflight.sandbox.oss import Credential, OssRoutes, OssState
 from preflight.sandbox.server import Endpoint

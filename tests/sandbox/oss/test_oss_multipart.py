@@ -5,7 +5,7 @@ from pathlib import Path
 import oss2
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from preflight.sandbox.oss import OssState
 from tests.sandbox.oss.box import BUCKET, PART, Box, code_of, parsed, refused
 

@@ -5,7 +5,7 @@ import base64
 import oss2
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from tests.sandbox.oss.box import BUCKET, Box, code_of, md5_of, parsed, refused
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.oss.crc import crc64
+from preflight.crc import crc64
 from preflight.sandbox.faults import FaultPlan
 from preflight.sandbox.oss import ContentNotKept, OssFault, OssState
 from preflight.sandbox.oss.storage import HEAD, SMALL

@@ -1,0 +1,87 @@
+"""Find a copy of the base model: a directory given, the caches, the hub if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from preflight.catalog.bases import BaseModel
+from preflight.catalog.identity import Match, identify
+from preflight.errors import UsageError
+from preflight.findings import Unavailable
+from preflight.model.caches import cached_copies, is_there
+from preflight.model.config_figures import resembles, structure_differences
+from preflight.model.hub import fetch_reference
+from preflight.model.reference import (
+    CONFIG,
+    Reference,
+    WrongReference,
+    read_reference,
+)
+from preflight.text import printable
+
+
+def find_reference(
+    base_dir: Path | None,
+    base: BaseModel | Unavailable,
+    *,
+    named: Path | None = None,
+    from_hub: bool = False,
+) -> Reference | Unavailable:
+    """The copy of the base to compare with; the network is asked last, if at all.
+
+    `base_dir` alone when it is given, else the local path that the model's own files
+    name, else the caches of Hugging Face and ModelScope, else with `from_hub` the
+    hub. Raises `UsageError` when `base_dir` is no directory with a `config.json`.
+    """
+    if base_dir is not None:
+        return _given(base_dir, base)
+    if isinstance(base, Unavailable):
+        return base
+    for directory, origin in _at_hand(base, named):
+        found = read_reference(directory, origin)
+        if isinstance(found.config, Unavailable) or resembles(found.config, base):
+            return found
+    if from_hub:
+        return fetch_reference(base)
+    return Unavailable(f"there is no local copy of {base.hub_id} to compare with")
+
+
+def _at_hand(base: BaseModel, named: Path | None) -> Iterator[tuple[Path, str]]:
+    if named is not None and is_there(named / CONFIG):
+        yield named, printable(str(named))
+    for copy in cached_copies(base.hub_id):
+        yield copy.directory, copy.origin
+
+
+def _given(base_dir: Path, base: BaseModel | Unavailable) -> Reference | Unavailable:
+    shown = printable(str(base_dir))
+    if not is_there(base_dir / CONFIG):
+        raise UsageError(
+            f"no base model in {shown}: it has no {CONFIG}",
+            hint="give --base-dir the directory of the base model itself",
+        )
+    found = read_reference(base_dir, shown)
+    if isinstance(base, Unavailable):
+        return found
+    wrong = _another(found, base)
+    return WrongReference(f"{shown} {wrong}") if wrong else found
+
+
+def _another(found: Reference, base: BaseModel) -> str:
+    """Why what was read is not `base`; empty when it may be."""
+    if isinstance(found.config, Unavailable):
+        return f"cannot be used: {found.config.reason}"
+    if found.config.get("quantization_config"):
+        return f"is a quantised model, not {base.hub_id}"
+    kind = found.config.get("model_type")
+    if kind != base.model_type:
+        told = printable(str(kind), 60)
+        return f"is of the type {told}, {base.code} is {base.model_type}"
+    for field, (mine, wanted) in structure_differences(found.config, base).items():
+        told = printable(repr(mine), 60)
+        return f"is not {base.hub_id}: its {field} is {told}, not {wanted}"
+    named = identify(str(found.directory.absolute()))
+    if named.match is Match.RELATIVE and not named.quantised:
+        return f"is by its name {named.canonical}, not {base.hub_id}"
+    return ""

@@ -1,0 +1,90 @@
+"""Which bases a directory can be of, judged by figures and shapes alone.
+
+No name is asked: where none tells, this finds what to compare with. It cannot tell
+models of the same shapes apart, so nothing is ever imported on its word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.identity import Match
+from preflight.findings import Unavailable
+from preflight.model.base_claim import BaseClaim
+from preflight.model.config_figures import resembles
+from preflight.model.configs import JsonObject
+from preflight.model.headers import Tensor
+from preflight.model.lora import LoraTensor, LoraView
+
+_MODULE = re.compile(
+    r"(?P<prefix>.+\.)(?P<layer>\d{1,6})\.(?:self_attn|mlp)\.(?P<leaf>\w+)"
+)
+_ENOUGH = 0.5  # of the tensors of both sides together must be the same
+
+
+def guess_bases(
+    claim: BaseClaim,
+    config: JsonObject | Unavailable,
+    tensors: tuple[Tensor, ...] | Unavailable,
+    lora: LoraView | Unavailable,
+) -> tuple[BaseModel, ...]:
+    """The bases that a directory without a telling name may be of.
+
+    None where it names a model that is known to be another one.
+    """
+    if claim.identity is not None and claim.identity.match is Match.RELATIVE:
+        return ()
+    bases = tuple(load_bases().values())
+    if not isinstance(lora, Unavailable):
+        bases = tuple(base for base in bases if _fits(lora, base))
+        alike = [] if isinstance(config, Unavailable) else _resembling(config, bases)
+        return tuple(alike) or bases
+    if not isinstance(config, Unavailable):
+        alike = _resembling(config, bases)
+        if alike:
+            return tuple(alike)
+    return () if isinstance(tensors, Unavailable) else _most_alike(tensors, bases)
+
+
+def _resembling(config: JsonObject, bases: tuple[BaseModel, ...]) -> list[BaseModel]:
+    return [base for base in bases if resembles(config, base)]
+
+
+def _fits(lora: LoraView, base: BaseModel) -> bool:
+    """Whether there are layers with sound names, and all of them are the base's."""
+    judged = False
+    for half in lora.halves:
+        match = _MODULE.fullmatch(half.module)
+        if match is None or half.outer is None or "visual" in half.module.split("."):
+            continue
+        judged = True
+        if not _is_layer_of(base, half, match):
+            return False
+    return judged
+
+
+def _is_layer_of(base: BaseModel, half: LoraTensor, match: re.Match[str]) -> bool:
+    shape = base.linear_shape(match["leaf"])
+    return (
+        shape is not None
+        and match["prefix"] in base.lora_prefixes
+        and int(match["layer"]) < base.layers
+        and half.outer == (shape[1] if half.half == "A" else shape[0])
+    )
+
+
+def _most_alike(
+    tensors: Iterable[Tensor], bases: tuple[BaseModel, ...]
+) -> tuple[BaseModel, ...]:
+    """The base that shares most names and shapes, if it is one and shares enough."""
+    mine = {(t.name, t.shape) for t in tensors}
+    scored = []
+    for base in bases:
+        wanted = {(spec.name, spec.shape) for spec in base.checkpoint_tensors()}
+        scored.append((len(mine & wanted) / len(mine | wanted), base))
+    best = max((score for score, _ in scored), default=0.0)
+    if best < _ENOUGH:
+        return ()
+    return tuple(base for score, base in scored if score == best)

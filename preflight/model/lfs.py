@@ -1,0 +1,48 @@
+"""Files that git-lfs left as pointers: text of three lines in place of the content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from preflight.catalog.uploadable import role_of
+from preflight.findings import Unavailable, WeightType
+from preflight.model.configs import open_regular
+from preflight.model.files import FileEntry
+from preflight.model.recognise import HEAD_BYTES, Kind, recognise
+
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: "less than 1024 bytes"
+_LARGEST = 1024
+
+
+def is_uploadable(name: str, weight_type: WeightType | Unavailable) -> bool:
+    """Whether a file would go up; while the type is unknown, in any import."""
+    kinds = WeightType if isinstance(weight_type, Unavailable) else (weight_type,)
+    return any(role_of(name, kind) is not None for kind in kinds)
+
+
+def find_lfs_pointers(
+    entries: Iterable[FileEntry], weight_type: WeightType | Unavailable
+) -> tuple[str, ...]:
+    """The names of those uploadable files that hold nothing but a pointer.
+
+    Only files of pointer size are opened; what cannot be read is left to others.
+    """
+    return tuple(
+        entry.name
+        for entry in entries
+        if entry.is_file
+        and 0 < entry.size < _LARGEST
+        and is_uploadable(entry.name, weight_type)
+        and _is_pointer(entry)
+    )
+
+
+def _is_pointer(entry: FileEntry) -> bool:
+    stream = open_regular(entry.path)
+    if isinstance(stream, Unavailable):
+        return False
+    with stream:
+        try:
+            return recognise(stream.read(HEAD_BYTES)) is Kind.LFS_POINTER
+        except OSError:
+            return False

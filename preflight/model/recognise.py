@@ -1,0 +1,53 @@
+"""What strangers wrote: recognised by its first bytes."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+HEAD_BYTES = 4096  # enough for every mark that `recognise` knows
+
+
+class Kind(str, Enum):
+    """A file that often lies where a weight or JSON file should be."""
+
+    LFS_POINTER = "git-lfs pointer"
+    HTML = "HTML or XML page"
+    GGUF = "GGUF model"
+    ARCHIVE = "archive (zip, tar, gzip, or a PyTorch .bin)"
+    PICKLE = "Python pickle"
+
+
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
+_LFS = b"version https://git-lfs"
+_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")
+_ARCHIVES = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"\x1f\x8b",
+    b"7z\xbc\xaf",
+    b"\x28\xb5\x2f\xfd",
+)
+_PICKLES = tuple(bytes((0x80, version)) for version in range(2, 6))
+_TAR_MARK = slice(257, 262)  # "ustar" in the first member's header, POSIX.1-1988
+
+
+def recognise(head: bytes) -> Kind | None:
+    """What a file is by its first bytes; None when they bear no mark known here.
+
+    Pickle and gzip have marks of two bytes: ask only about a file known to be wrong.
+    """
+    if head.startswith(_LFS):
+        return Kind.LFS_POINTER
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower().startswith(_PAGES):
+        return Kind.HTML
+    if head.startswith(b"GGUF"):
+        return Kind.GGUF
+    if head.startswith(_ARCHIVES) or head[_TAR_MARK] == b"ustar":
+        return Kind.ARCHIVE
+    return Kind.PICKLE if head.startswith(_PICKLES) else None
+
+
+def instead_of(kind: Kind, wanted: str, size: int) -> str:
+    """The words for a file of `size` bytes that is a `kind`, not what is `wanted`."""
+    missing = "the file itself" if kind is Kind.LFS_POINTER else wanted
+    return f"{kind.value}, not {missing} ({size:,} bytes)"

@@ -1,0 +1,231 @@
+"""B: which base model this is, and whether it can be imported onto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.identity import Identity, Match, nearest
+from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
+from preflight.model.base_claim import BaseClaim
+from preflight.model.configs import JsonObject
+from preflight.model.headers import Tensor
+from preflight.model.lora import LoraView
+from preflight.model.reference import Reference, WrongReference
+from preflight.rules._rule import Answer, rule
+from preflight.rules.k_modules import fitting, judged
+from preflight.text import printable
+
+_FLAG = "--base-model"
+
+
+def fitting_bases(
+    lora: LoraView | Unavailable, tensors: tuple[Tensor, ...] | Unavailable
+) -> tuple[BaseModel, ...] | None:
+    """The bases whose shapes all tensors have; `None` where nothing can be said."""
+    if not isinstance(lora, Unavailable):
+        halves = judged(lora)
+        if not halves:
+            return None
+        return fitting(halves)
+    if isinstance(tensors, Unavailable) or not tensors:
+        return None
+    shapes = {t.name: t.shape for t in tensors}
+    return tuple(b for b in load_bases().values() if _same_tensors(shapes, b))
+
+
+def _same_tensors(shapes: dict[str, tuple[int, ...]], base: BaseModel) -> bool:
+    wanted = base.checkpoint_tensors()
+    return all(shapes.get(spec.name) == spec.shape for spec in wanted)
+
+
+def is_pretrained_sibling(identity: Identity) -> bool:
+    """Whether it is the same model before instruction tuning."""
+    if identity.base is None or not identity.same_shapes:
+        return False
+    name = identity.canonical.rpartition("/")[2].lower()
+    code = identity.base.code.lower()
+    return f"{name}-instruct" == code or name == f"{code}-base"
+
+
+def _named(identity: Identity) -> str:
+    near = identity.base or nearest(identity.canonical)
+    told = f"{printable(identity.canonical or identity.given)}, which cannot be "
+    told += "imported onto"
+    why = identity.note.partition("cannot be imported onto: ")[2]
+    if why:  # it names the nearest base, too
+        return f"{told}: {why}"
+    return told + (f"; the nearest that can is {near.code}" if near else "")
+
+
+def _fit_told(fits: tuple[BaseModel, ...] | None) -> str:
+    codes = ", ".join(base.code for base in fits or ())
+    return f"the shapes fit {codes}" if codes else "the shapes could not be compared"
+
+
+@rule(
+    "B01",
+    fix="Give the base that was trained with --base-model; `preflight bases` lists "
+    "those that can be imported onto.",
+)
+def base_model_supported(
+    claim: BaseClaim,
+    requested: Identity | Unavailable,
+    weight_type: WeightType,
+    lora: LoraView | Unavailable,
+    tensors: tuple[Tensor, ...] | Unavailable,
+    compared: BaseModel | Unavailable,
+) -> Iterator[Answer]:
+    """Only certain base models can be imported onto, and only onto the right one.
+
+    An adapter of another model of the same shapes (Coder, QwQ, Thinking, Qwen2 for
+    Qwen2.5) loads without an error and answers nonsense. Full weights that no file
+    names are known by their figures and shapes.
+    Causes: the base is not on the list, `--base-model` names another one, or the base
+    was a local directory whose name says nothing.
+    Source: list of models, user guide pages "Model import" and "My models".
+    """
+    if not isinstance(requested, Unavailable):
+        yield from _requested(requested, claim, weight_type)
+    else:
+        fits = fitting_bases(lora, tensors)
+        yield from _claimed(claim, weight_type, fits, compared)
+
+
+def _importable(
+    where: str, base: BaseModel, weight_type: WeightType
+) -> Iterator[Problem]:
+    if weight_type in base.importable:
+        return
+    if weight_type is WeightType.FULL and base.importable:
+        told = "the only published list of bases for full weights, an older one, does"
+        told += f" not name {base.code}; that is no refusal, the import may take it"
+        yield Problem(where, told, Severity.WARNING)
+    else:
+        told = f"{base.code} does not take {weight_type.value} weights"
+        yield Problem(where, told)
+
+
+def _requested(
+    requested: Identity, claim: BaseClaim, weight_type: WeightType
+) -> Iterator[Problem]:
+    if requested.match is not Match.IMPORTABLE or requested.base is None:
+        yield Problem(_FLAG, f"is {_named(requested)}")
+        return
+    yield from _importable(_FLAG, requested.base, weight_type)
+    found = claim.identity
+    if found is None or found.base is requested.base:
+        if found and found.match is Match.RELATIVE and not is_pretrained_sibling(found):
+            yield Problem(claim.where, f"is {_named(found)}")
+        return
+    told = f"is {printable(found.canonical or found.given)}"
+    asked = f"{_FLAG} says {requested.base.code}"
+    if found.match in (Match.IMPORTABLE, Match.RELATIVE):
+        yield Problem(claim.where, f"{told}, {asked}")
+    elif found.foreign:
+        yield Problem(claim.where, f"{told}, another model, {asked}")
+    elif found.match is Match.UNKNOWN:
+        told = f"{told}, a model that is not known here, {asked}"
+        yield Problem(claim.where, told, Severity.WARNING)
+
+
+def _claimed(
+    claim: BaseClaim,
+    weight_type: WeightType,
+    fits: tuple[BaseModel, ...] | None,
+    compared: BaseModel | Unavailable,
+) -> Iterator[Answer]:
+    found = claim.identity
+    if found is not None and found.match is Match.IMPORTABLE and found.base is not None:
+        yield from _importable(claim.where, found.base, weight_type)
+        return
+    if found is not None and found.match is Match.RELATIVE:
+        if not is_pretrained_sibling(found):  # B06 tells of the other case
+            yield Problem(claim.where, f"is {_named(found)}")
+        return
+    if found is not None and found.foreign:
+        yield Problem(claim.where, f"is {_named(found)}")
+        return
+    if weight_type is WeightType.FULL and fits and compared in fits:
+        # Full weights stand by themselves: what they were made from changes nothing.
+        yield from _importable(".", compared, weight_type)
+        told = "no file names the base model; figures and shapes are those of "
+        yield CannotTell(f"{told}{compared.code}")
+        return
+    where = claim.where or "."
+    told = "no file names the base model"
+    if found is not None:
+        named = found.match is Match.UNKNOWN
+        shown = printable((found.canonical if named else "") or found.given)
+        told = f"is {shown}, not a known base model"
+    if not fits and not isinstance(compared, Unavailable):
+        # Other rules tell what is wrong with the tensors of that base.
+        told += f", so it cannot be told; the figures are those of {compared.code}"
+        yield Problem(where, f"{told}; give {_FLAG}", Severity.WARNING)
+    elif fits is not None and not fits:
+        yield Problem(where, f"{told}, and the shapes fit none that can be imported")
+    elif found is not None and found.match is Match.UNKNOWN and fits is None:
+        yield Problem(where, told)
+    else:
+        message = f"{told}, so it cannot be told; {_fit_told(fits)}; give {_FLAG}"
+        yield Problem(where, message, Severity.WARNING)
+
+
+@rule(
+    "B02",
+    severity=Severity.WARNING,
+    fix="Compare a few answers after the import; train on the 16-bit base to be sure.",
+)
+def base_not_quantised(
+    claim: BaseClaim, config: JsonObject | Unavailable, weight_type: WeightType
+) -> Iterator[Problem]:
+    """An adapter trained on a quantised copy is served on the 16-bit base.
+
+    That works (QLoRA), and answers may differ a little. Quantised full weights are
+    another matter: they are not the files of the open-source model.
+    Causes: `load_in_4bit`, Unsloth's `-bnb-4bit` copies, AWQ or GPTQ as the base.
+    Source: user guide "My models": the files are those of the open-source model.
+    """
+    found = claim.identity
+    if found is not None and found.quantised:
+        told = f"{printable(found.given)} is a {found.quantised} copy"
+        yield Problem(claim.where, told)
+    if not isinstance(config, Unavailable) and config.get("quantization_config"):
+        full = weight_type is WeightType.FULL
+        severity = Severity.ERROR if full else Severity.WARNING
+        where = "config.json: quantization_config"
+        yield Problem(where, "the weights are quantised", severity)
+
+
+@rule(
+    "B06",
+    severity=Severity.WARNING,
+    fix="Import it only if answers of the instruction-tuned base plus this adapter are "
+    "what you want; else train on the base that is served.",
+)
+def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
+    """The pretrained and the instruction-tuned model have the same shapes.
+
+    Only the tuned one can be imported onto, so an adapter of the pretrained one is
+    served on other weights than it was trained on. It loads; no shape tells.
+    Causes: trained on Qwen2.5-7B instead of Qwen2.5-7B-Instruct, Qwen3-8B-Base
+    instead of Qwen3-8B.
+    Source: list of models, user guide "Model import".
+    """
+    found = claim.identity
+    if found is not None and is_pretrained_sibling(found) and found.base is not None:
+        told = f"is {printable(found.canonical)}, the pretrained model; "
+        yield Problem(claim.where, f"{told}{found.base.code} would be served")
+
+
+@rule("B07", fix="Give --base-dir the directory of the base model itself.")
+def base_dir_holds_the_base(reference: Reference | Unavailable) -> Iterator[Problem]:
+    """Compared with another model, a good directory would look broken.
+
+    So nothing was compared with it, and all comparisons are missing.
+    Causes: the directory of another size, of a quantised copy, or of an earlier
+    fine-tune was given.
+    Source: config.json of the base models.
+    """
+    if isinstance(reference, WrongReference):
+        yield Problem("--base-dir", reference.reason)

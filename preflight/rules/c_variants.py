@@ -1,0 +1,268 @@
+"""C, continued: what in an adapter is more, or other, than plain LoRA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from preflight.findings import Problem, Severity, Unavailable
+from preflight.model.configs import JsonObject
+from preflight.model.lora import LoraTensor, LoraView
+from preflight.rules._rule import LORA, rule
+from preflight.rules.c_config import CONFIG, declared_rank, shown
+from preflight.rules.k_keys import foreign
+from preflight.text import printable
+
+# Switches of LoRA variants; what they hold while unused is false, null or empty.
+_VARIANTS = {
+    "use_dora": "DoRA",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "block-diagonal LoRA",
+    "layer_replication": "layer replication",
+    "alora_invocation_tokens": "activated LoRA",
+    "kasa_config": "KaSA",
+    "velora_config": "VeLoRA",
+    "monteclora_config": "MonteCLoRA",
+    "arrow_config": "Arrow routing",
+}
+_CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
+_LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "true", "false")
+_VARIANT_TENSOR = "lora_magnitude_vector"
+_TRAINABLE_TOKENS = "trainable_tokens"
+_VOCABULARY = frozenset({"lm_head", "embed_tokens", "wte", "word_embeddings"})
+
+
+@rule(
+    "C05",
+    applies=LORA,
+    fix="Train plain LoRA, or merge the adapter and import full weights.",
+)
+def plain_lora(
+    adapter_config: JsonObject, lora: LoraView | Unavailable
+) -> Iterator[Problem]:
+    """Variants of LoRA need code of their own where the adapter is served.
+
+    How Model Studio reacts to them is not documented; vLLM refuses each of them, and
+    an engine that ignores the switch computes something else than was trained.
+    Causes: `use_dora=True` and the like in LoraConfig.
+    Source: vLLM, vllm/lora/peft_helper.py.
+    """
+    for field, kind in _VARIANTS.items():
+        value = adapter_config.get(field)
+        if value:
+            yield Problem(f"{CONFIG}: {field}", f"is {shown(value)} ({kind})")
+    if isinstance(lora, Unavailable):
+        return
+    found = [t.name for t in lora.others if _VARIANT_TENSOR in t.name]
+    if found:
+        yield Problem(printable(found[0]), f"{len(found):,} magnitude vectors (DoRA)")
+
+
+@rule("C06", applies=LORA, fix='Train with bias="none" and lora_bias=False.')
+def no_trained_bias(
+    adapter_config: JsonObject, lora: LoraView | Unavailable
+) -> Iterator[Problem]:
+    """Trained biases are not part of a LoRA; they are refused or silently dropped.
+
+    How Model Studio reacts is not documented; vLLM refuses them.
+    Causes: `bias="all"`, `bias="lora_only"` or `lora_bias=True`.
+    Source: vLLM, vllm/lora/peft_helper.py.
+    """
+    bias = adapter_config.get("bias")
+    if bias not in ("none", None, False):
+        yield Problem(f"{CONFIG}: bias", f"is {shown(bias)}; none is needed")
+    if adapter_config.get("lora_bias"):
+        yield Problem(f"{CONFIG}: lora_bias", "is set; false is needed")
+    if isinstance(lora, Unavailable):
+        return
+    found = [h.tensor.name for h in lora.halves if not h.is_weight]
+    found += [t.name for t in lora.others if t.name.endswith(".bias")]
+    if found:
+        yield Problem(printable(found[0]), f"{len(found):,} tensors are trained biases")
+
+
+def _kind(name: str) -> str:
+    """What a tensor that is no LoRA half probably is."""
+    parts = set(name.split("."))
+    if name.endswith("base_layer.weight"):
+        return "a whole matrix of the base (base_layer)"
+    if _VOCABULARY & parts:
+        return "a whole embedding or output layer"
+    if any("norm" in part for part in parts):
+        return "a normalisation weight"
+    if parts & {"score", "classifier"}:
+        return "a classification head"
+    return "no LoRA tensor"
+
+
+@rule(
+    "C07",
+    applies=LORA,
+    fix="Train only LoRA layers (no modules_to_save), or merge the adapter and import "
+    "full weights.",
+)
+def only_lora_tensors(
+    adapter_config: JsonObject | Unavailable, lora: LoraView | Unavailable
+) -> Iterator[Problem]:
+    """An adapter file holds lora_A and lora_B matrices and nothing else.
+
+    Fully trained modules beside them are refused by vLLM; a saved embedding or output
+    layer means a changed vocabulary, which the import forbids.
+    Causes: `modules_to_save`, `lm_head` or `embed_tokens` as a target, added tokens
+    (PEFT then saves both layers by itself), `save_embedding_layers`.
+    Source: user guide "Model import" (vocabulary); https://github.com/vllm-project/vllm/issues/9280
+    """
+    if not isinstance(adapter_config, Unavailable):
+        saved = adapter_config.get("modules_to_save")
+        if saved:
+            yield Problem(f"{CONFIG}: modules_to_save", f"is {shown(saved)}")
+    if isinstance(lora, Unavailable):
+        return
+    groups: dict[str, list[str]] = {}
+    for tensor in lora.others:
+        if not _told_elsewhere(tensor.name):
+            groups.setdefault(_kind(tensor.name), []).append(tensor.name)
+    for kind, names in groups.items():
+        more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
+        yield Problem(printable(names[0]), f"is {kind}{more}")
+
+
+def _told_elsewhere(name: str) -> bool:
+    """Whether C05, C06, C08 or K01 tells of a tensor of this name."""
+    marked = _VARIANT_TENSOR in name or _TRAINABLE_TOKENS in name
+    return marked or name.endswith(".bias") or bool(foreign(name))
+
+
+@rule("C08", applies=LORA, fix="Train without trainable_token_indices.")
+def no_trained_tokens(
+    adapter_config: JsonObject | Unavailable, lora: LoraView | Unavailable
+) -> Iterator[Problem]:
+    """Trained token embeddings change the vocabulary, which must stay as it was.
+
+    Causes: `trainable_token_indices` in LoraConfig.
+    Source: vocabulary, user guide "Model import".
+    """
+    if not isinstance(adapter_config, Unavailable):
+        indices = adapter_config.get("trainable_token_indices")
+        if indices:
+            yield Problem(f"{CONFIG}: trainable_token_indices", f"is {shown(indices)}")
+    if isinstance(lora, Unavailable):
+        return
+    for tensor in lora.others:
+        if _TRAINABLE_TOKENS in tensor.name:
+            yield Problem(printable(tensor.name), "holds trained token embeddings")
+
+
+@rule(
+    "C09",
+    applies=LORA,
+    fix="Save with path_initial_model_for_weight_conversion (PEFT), or upload the "
+    "converted adapter (ms-swift: converted/default/).",
+)
+def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Problem]:
+    """Some initialisations change the base's weights; the adapter fits only those.
+
+    On the unchanged base, which is what is served, its answers are wrong. No tensor
+    name shows it. How Model Studio reacts is not documented; vLLM refuses them.
+    Causes: `init_lora_weights` pissa, olora, corda or loftq without conversion. Of
+    LoRA-GA it is only a warning: vLLM takes it.
+    Source: PEFT's page "LoRA", section on initialisation,
+    https://huggingface.co/docs/peft/developer_guides/lora
+    """
+    initial = adapter_config.get("init_lora_weights")
+    where, told = f"{CONFIG}: init_lora_weights", f"is {shown(initial)}"
+    kind = initial.lower() if isinstance(initial, str) else ""
+    changed = kind.startswith(_CHANGES_THE_BASE)
+    if changed:
+        yield Problem(where, f"{told}: the base that it was trained on was changed")
+    elif kind == "lora_ga":
+        message = f"{told}: it starts from a changed base, unless it was converted"
+        yield Problem(where, message, Severity.WARNING)
+    elif kind and kind not in _LEAVES_THE_BASE:
+        yield Problem(where, f"{told}, which is not known here", Severity.WARNING)
+    if adapter_config.get("loftq_config") and not changed:
+        message = "is set, though init_lora_weights says otherwise"
+        yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
+
+
+@rule(
+    "C10",
+    severity=Severity.WARNING,
+    applies=LORA,
+    fix="Set lora_alpha to lora_alpha * sqrt(r), and use_rslora to false: the same.",
+)
+def plain_scaling(adapter_config: JsonObject) -> Iterator[Problem]:
+    """rsLoRA scales by alpha / sqrt(r); an engine that ignores it by alpha / r.
+
+    Which of the two Model Studio does is not documented.
+    Causes: `use_rslora=True` (Unsloth offers it as an option).
+    Source: https://github.com/sgl-project/sglang/issues/374
+    """
+    if adapter_config.get("use_rslora"):
+        rank, alpha = declared_rank(adapter_config), adapter_config.get("lora_alpha")
+        told = "is set"
+        if rank and rank > 0 and isinstance(alpha, (int, float)):
+            told += f"; the same without it: lora_alpha {alpha * math.sqrt(rank):g}"
+        yield Problem(f"{CONFIG}: use_rslora", told)
+
+
+@rule(
+    "C11",
+    severity=Severity.WARNING,
+    applies=LORA,
+    fix="Target linear layers by target_modules instead.",
+)
+def no_target_parameters(adapter_config: JsonObject) -> Iterator[Problem]:
+    """Adapting bare parameters (fused experts) is a special case in every engine.
+
+    Causes: `target_parameters` in LoraConfig; PEFT sets it for fused MoE layers.
+    Source: PEFT's page "LoRA", https://huggingface.co/docs/peft/developer_guides/lora
+    """
+    found = adapter_config.get("target_parameters")
+    if found:
+        yield Problem(f"{CONFIG}: target_parameters", f"is {shown(found)}")
+
+
+def touches_vocabulary(half: LoraTensor) -> bool:
+    """Whether the tensor adapts the embedding or the output layer."""
+    return half.embedding or bool(_VOCABULARY & set(half.module.split(".")))
+
+
+@rule(
+    "C15",
+    applies=LORA,
+    fix="Leave lm_head and embed_tokens out of target_modules and train again.",
+)
+def no_lora_on_the_vocabulary(lora: LoraView) -> Iterator[Problem]:
+    """A LoRA on the embedding or the output layer changes how tokens are treated.
+
+    The import wants the vocabulary unchanged; how it reacts to a LoRA there is not
+    documented, and PEFT adds the whole matrix to the file.
+    Causes: `lm_head` or `embed_tokens` among the target modules.
+    Source: vocabulary, user guide "Model import".
+    """
+    names = [h.tensor.name for h in lora.halves if touches_vocabulary(h)]
+    if names:
+        told = f"{len(names):,} tensors adapt the embedding or the output layer"
+        yield Problem(printable(names[0]), told)
+
+
+@rule(
+    "C14",
+    severity=Severity.WARNING,
+    applies=LORA,
+    fix="Train a causal language model with plain linear layers.",
+)
+def usual_task(adapter_config: JsonObject) -> Iterator[Problem]:
+    """Model Studio serves text generation; other tasks' adapters make little sense.
+
+    Causes: `task_type` SEQ_CLS and the like, `fan_in_fan_out` of GPT-2 layers,
+    Megatron layers.
+    Source: PEFT's TaskType.
+    """
+    task = adapter_config.get("task_type")
+    if task not in (None, "CAUSAL_LM", ""):
+        yield Problem(f"{CONFIG}: task_type", f"is {shown(task)}, not CAUSAL_LM")
+    for field in ("fan_in_fan_out", "megatron_config"):
+        if adapter_config.get(field):
+            yield Problem(f"{CONFIG}: {field}", "is set; these bases do not need it")

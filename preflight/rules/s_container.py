@@ -1,0 +1,134 @@
+"""S: the safetensors containers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from preflight.findings import CannotTell, Problem
+from preflight.model.headers import Broken, Cause, Container, Tensor, oracle_accepts
+from preflight.rules._rule import Answer, rule
+from preflight.text import printable
+
+_SIZE = frozenset({Cause.TRUNCATED, Cause.TRAILING})
+_LAYOUT = frozenset(
+    {
+        Cause.BAD_OFFSETS,
+        Cause.SPAN_MISMATCH,
+        Cause.OVERFLOW,
+        Cause.MISALIGNED,
+        Cause.DUPLICATE_NAME,
+        Cause.BAD_SHAPE,
+        Cause.UNKNOWN_DTYPE,
+    }
+)
+_HALF = re.compile(r"\.lora_[AB]\.")
+Containers = tuple[Container | Broken, ...]
+
+
+def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Problem]:
+    for found in containers:
+        if isinstance(found, Broken) and found.cause in causes:
+            yield Problem(printable(found.file), found.message)
+
+
+@rule("S01", fix="Copy or save the file again; for git-lfs run `git lfs pull`.")
+def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
+    """A file whose header cannot be parsed is no model, whatever its name says.
+
+    Causes: a git-lfs pointer, an HTML error page saved under the model's name, a
+    renamed pickle or zip, a preallocated file that was never filled.
+    Source: format description, https://huggingface.co/docs/safetensors
+    """
+    yield from _broken(containers, frozenset(Cause) - _SIZE - _LAYOUT)
+
+
+@rule("S02", fix="Save again and check the free disk space; then copy all of it.")
+def safetensors_complete(containers: Containers) -> Iterator[Problem]:
+    """The header says how long the file is; a different length means lost bytes.
+
+    Causes: the disk or quota was full, the job was killed while it saved, a copy was
+    interrupted, or two writers met.
+    Source: format description, https://huggingface.co/docs/safetensors
+    """
+    yield from _broken(containers, _SIZE)
+
+
+@rule("S03", fix="Save the file again with the safetensors library.")
+def safetensors_layout_sound(containers: Containers) -> Iterator[Problem]:
+    """Tensors must cover the data without hole or overlap, each as long as its shape.
+
+    Causes: a hand-written converter or merger, or a damaged file.
+    Source: format description, https://huggingface.co/docs/safetensors
+    """
+    yield from _broken(containers, _LAYOUT)
+
+
+@rule("S04", fix="Save the file again with the safetensors library.")
+def safetensors_library_agrees(
+    directory: Path, containers: Containers
+) -> Iterator[Answer]:
+    """The library that serving engines load with must accept the file, too.
+
+    Causes: none is known where S01 to S03 pass; this is the second opinion.
+    Source: `safetensors.safe_open`, https://huggingface.co/docs/safetensors
+    """
+    for found in containers:
+        if isinstance(found, Broken):
+            yield CannotTell("a container is broken already by the rules before")
+            continue
+        answer = oracle_accepts(directory / found.file)
+        if answer is not True:
+            yield Problem(printable(found.file), printable(str(answer)))
+
+
+@rule(
+    "S05",
+    fix="Gather the weights before saving (ZeRO-3: "
+    "stage3_gather_16bit_weights_on_model_save), then save again.",
+)
+def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
+    """A container without tensors loads without an error and changes nothing.
+
+    Causes: DeepSpeed ZeRO-3 or FSDP saved on a rank that held no weights; the file is
+    then 40 bytes long.
+    Source: https://github.com/huggingface/trl/issues/4416
+    """
+    for found in containers:
+        if isinstance(found, Container) and not found.tensors:
+            size = f"{found.size:,} bytes"
+            yield Problem(printable(found.file), f"holds no tensor at all ({size})")
+
+
+@rule("S06", fix="Gather the weights before saving, then save again.")
+def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
+    """A tensor with a dimension of 0, or a LoRA half that is no matrix, is a shard.
+
+    Causes: DeepSpeed ZeRO-3 or FSDP partitions saved in place of the gathered weights.
+    Source: https://github.com/huggingface/peft/issues/2892; PEFT 0.21 warns of it
+    while it saves.
+    """
+    for found in containers:
+        if isinstance(found, Container):
+            empty = [t for t in found.tensors if 0 in t.shape]
+            flat = [t for t in found.tensors if _is_flat_half(t)]
+            yield from _shaped(found, empty, "holds no value")
+            yield from _shaped(found, flat, "has not 2 dimensions")
+
+
+def _is_flat_half(tensor: Tensor) -> bool:
+    return (
+        len(tensor.shape) != 2
+        and 0 not in tensor.shape
+        and tensor.name.endswith(".weight")
+        and bool(_HALF.search(tensor.name))
+    )
+
+
+def _shaped(container: Container, found: list[Tensor], what: str) -> Iterator[Problem]:
+    if found:
+        where = f"{printable(container.file)}: {printable(found[0].name)}"
+        so = f"; so {len(found):,} of {len(container.tensors):,} tensors"
+        shape = printable(str(list(found[0].shape)), limit=60)
+        yield Problem(where, f"shape {shape} {what}{so}")

@@ -1,0 +1,121 @@
+"""S, continued: the number formats of the tensors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from preflight.findings import Problem, Severity, WeightType
+from preflight.model.configs import JsonObject
+from preflight.model.headers import Broken, Container, Tensor
+from preflight.rules._rule import FULL, rule
+from preflight.text import printable
+
+_FLOATS = ("BF16", "F16", "F32")
+_ALLOWED = "BF16, F16 or F32"
+# How config.json spells them, as torch does.
+_SPELLED = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+Tensors = tuple[Tensor, ...]
+
+
+@rule(
+    "S07",
+    fix="Save the weights in BF16, F16 or F32; a quantised model has to be merged "
+    "and dequantised first.",
+)
+def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
+    """Weights are served from BF16, F16 or F32; all else is quantised or a mistake.
+
+    Causes: a model loaded in 4 or 8 bits was saved as it was, FP8 training, numpy's
+    float64.
+    Source: the published bases are BF16, and the files are to be the same as theirs,
+    user guide "My models".
+    """
+    for dtype in sorted({t.dtype for t in tensors} - set(_FLOATS)):
+        found = [t for t in tensors if t.dtype == dtype]
+        kind = "" if dtype == "F64" else ", as quantised weights are"
+        told = f"is {dtype}, not {_ALLOWED}{kind}"
+        told += f"; so {len(found):,} of {len(tensors):,} tensors"
+        yield Problem(printable(found[0].name), told)
+
+
+def _counted(tensors: Tensors) -> Counter[str]:
+    """Elements by float format; what is no float is told by S07."""
+    counted: Counter[str] = Counter()
+    for tensor in tensors:
+        if tensor.dtype in _FLOATS:
+            counted[tensor.dtype] += tensor.count
+    return counted
+
+
+@rule("S08", severity=Severity.WARNING, fix="Cast all weights to BF16 and save again.")
+def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]:
+    """One model in several number formats comes from a merge or a cast gone half way.
+
+    An adapter in F32 throughout is usual: PEFT keeps it so on a BF16 base. Full
+    weights in F32 are twice as long to upload as their base.
+    Causes: layers cast for k-bit training, a merge of models in different formats.
+    Source: PEFT's `autocast_adapter_dtype`; the published bases are BF16.
+    """
+    if weight_type is WeightType.LORA:
+        # What else lies there is refused anyway, and often has the base's format.
+        tensors = tuple(t for t in tensors if ".lora_" in t.name) or tensors
+    counted = _counted(tensors)
+    if len(counted) > 1:
+        rarest = counted.most_common()[-1][0]
+        first = next(t.name for t in tensors if t.dtype == rarest)
+        both = ", ".join(
+            f"{sum(t.dtype == dtype for t in tensors):,} tensors in {dtype}"
+            for dtype, _ in counted.most_common()
+        )
+        yield Problem(printable(first), f"is {rarest}; in all {both}")
+    elif weight_type is WeightType.FULL and "F32" in counted:
+        size = sum(tensor.size for tensor in tensors)
+        told = f"all are F32: {size:,} bytes, BF16 would take half"
+        yield Problem(printable(tensors[0].name), told)
+
+
+@rule(
+    "S15",
+    severity=Severity.WARNING,
+    applies=FULL,
+    fix="Set torch_dtype in config.json to what the weights are.",
+)
+def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[Problem]:
+    """Engines convert the weights to the format that the config names.
+
+    Causes: a config copied from another save, a merge in another format.
+    Source: https://huggingface.co/docs/transformers/main_classes/configuration
+    """
+    field = "dtype" if "dtype" in config else "torch_dtype"
+    said = config.get(field)
+    named = _SPELLED.get(said.removeprefix("torch.")) if isinstance(said, str) else None
+    counted = _counted(tensors).most_common(1)
+    if named and counted and counted[0][0] != named:
+        told = f"is {printable(str(said))}, the weights are {counted[0][0]}"
+        yield Problem(f"config.json: {field}", told)
+
+
+@rule(
+    "S09",
+    severity=Severity.WARNING,
+    fix='Save with the metadata {"format": "pt"}, as save_pretrained does.',
+)
+def metadata_says_format(
+    containers: tuple[Container | Broken, ...],
+) -> Iterator[Problem]:
+    """The header's metadata say which framework's layout the tensors have.
+
+    transformers refuses full weights whose metadata name another format, and older
+    releases those that name none.
+    Causes: a converter that wrote the file by hand, mlx's own saver (`mlx`).
+    Source: `load_state_dict` in transformers, modeling_utils.py.
+    """
+    for found in containers:
+        if isinstance(found, Broken) or not found.tensors:
+            continue
+        named = (found.metadata or {}).get("format")
+        if named != "pt":
+            told = "is missing" if named is None else f"is {printable(named, 40)}"
+            where = f"{printable(found.file)}: __metadata__.format"
+            yield Problem(where, f"{told}; save_pretrained writes pt")

@@ -1,0 +1,136 @@
+"""V, continued: the chat template, which must be the base's own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from preflight.catalog.bases import BaseModel, load_bases
+from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.model.files import Walk
+from preflight.model.reference import Reference
+from preflight.model.templates import DEFAULT, Template, digests, normalised
+from preflight.rules._rule import Answer, rule
+from preflight.text import printable
+
+Templates = tuple[Template, ...]
+
+_ADDITIONAL = "additional_chat_templates/"
+_DIFF_LINES = 12
+_LINE = 100  # characters of a line of a template that are shown
+_LONGEST = 200_000  # characters for which a diff is made
+
+
+@rule(
+    "V03",
+    fix="Put the base's own chat template in its place, or remove the file or field; "
+    "format the training data so that it fits.",
+)
+def chat_template_is_the_default(
+    templates: Templates,
+    walk: Walk,
+    candidates: tuple[BaseModel, ...],
+    reference: Reference | Unavailable,
+) -> Iterator[Answer]:
+    """The import wants the base's default chat template; without one it takes that.
+
+    Line ends are not judged. A second template under another name is left behind.
+    Causes: a trainer's own template (Unsloth, LLaMA-Factory, TRL's generation marks
+    for assistant-only loss), the template of another model, an edited system prompt.
+    Source: chat template, user guide "Model import".
+    """
+    defaults = [t for t in templates if t.name == DEFAULT]
+    for template in defaults:
+        if isinstance(template.text, Unavailable):
+            yield Problem(template.where, _unreadable(template.text.reason))
+        else:
+            yield from _judged(template.where, template.text, candidates, reference)
+    for template in templates:
+        if template.name != DEFAULT:
+            told = f"has a second template named {printable(template.name, 60)}"
+            yield Problem(template.where, told, Severity.WARNING)
+    for entry in walk.entries:
+        if entry.is_file and entry.name.startswith(_ADDITIONAL):
+            told = "a second template, which is not uploaded"
+            yield Problem(printable(entry.name), told, Severity.WARNING)
+
+
+def _unreadable(reason: str) -> str:
+    return f"the template cannot be read: {reason}"
+
+
+def _judged(
+    where: str,
+    text: str,
+    candidates: tuple[BaseModel, ...],
+    reference: Reference | Unavailable,
+) -> Iterator[Answer]:
+    found = set(digests(text))
+    fitting = [base for base in candidates if found & set(base.template_sha256)]
+    own = _default_of(reference)
+    if len(fitting) == len(candidates) > 0 or _equal(text, own):
+        return
+    if fitting or (own is None and not candidates):
+        yield CannotTell("the base model is not known; give --base-model")
+        return
+    who = " or ".join(base.code for base in candidates[:3]) or "the base"
+    told = f"is not the default template of {who}{_likeness(text, found)}"
+    yield Problem(where, told if own is None else f"{told}: {_difference(own, text)}")
+
+
+def _default_of(reference: Reference | Unavailable) -> str | None:
+    if isinstance(reference, Unavailable):
+        return None
+    for template in reference.templates:
+        if template.name == DEFAULT and isinstance(template.text, str):
+            return template.text
+    return None
+
+
+def _equal(text: str, own: str | None) -> bool:
+    return own is not None and normalised(text) == normalised(own)
+
+
+def _likeness(text: str, found: set[str]) -> str:
+    """What it is instead, where that can be told."""
+    if not text.strip():
+        return " but empty"
+    for base in load_bases().values():
+        if found & set(base.template_sha256):
+            return f" but that of {base.code}"
+    if "{% generation" in text or "{%- generation" in text:
+        return " (it has the generation marks of assistant-only loss)"
+    return ""
+
+
+def _difference(own: str, text: str) -> str:
+    """A unified diff from the base's template to this one, each line escaped."""
+    if len(own) + len(text) > _LONGEST:
+        return f"{len(text):,} characters, the base's has {len(own):,}"
+    lines = difflib.unified_diff(
+        normalised(own).split("\n"), normalised(text).split("\n"), n=0, lineterm=""
+    )
+    shown = [printable(line, _LINE) for line in list(lines)[2:]]
+    kept = shown[:_DIFF_LINES]
+    if len(shown) > len(kept):
+        kept[-1] = f"... {len(shown) - len(kept) + 1:,} more lines"
+    return "\n    ".join(["", *kept])
+
+
+@rule("V04", fix="Keep one of them; chat_template.jinja is what new loaders read.")
+def one_chat_template(templates: Templates) -> Iterator[Problem]:
+    """Two different templates in one directory: each loader takes another one.
+
+    Causes: a directory that was saved by transformers 4 and again by transformers 5,
+    which moved the template to a file of its own.
+    Source: transformers, tokenization_utils_base.py: the file counts before the field.
+    """
+    found = [
+        (template.where, template.text)
+        for template in templates
+        if template.name == DEFAULT and isinstance(template.text, str)
+    ]
+    for where, text in found[1:]:
+        first, first_text = found[0]
+        if normalised(text) != normalised(first_text):
+            yield Problem(where, f"differs from the template in {first}")

@@ -1,0 +1,272 @@
+"""V: the vocabulary, which an import must leave as it is in the base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from preflight.catalog.bases import BaseModel
+from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.model.config_figures import text_section
+from preflight.model.configs import JsonObject
+from preflight.model.headers import Tensor
+from preflight.model.reference import Reference
+from preflight.model.tokenizer import (
+    ENTRIES,
+    TOKENIZER,
+    TOKENIZER_FILES,
+    Documents,
+    Token,
+    plain_vocabularies,
+    read_tokens,
+    shown_token,
+    vocabulary_digests,
+)
+from preflight.rules._rule import Answer, rule
+from preflight.text import printable
+
+_ROWS = ("embed_tokens.weight", "lm_head.weight")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@rule(
+    "V01",
+    fix="Do not resize the embeddings (LLaMA-Factory: resize_vocab false); merge onto "
+    "the base as it is.",
+)
+def vocabulary_size_unchanged(
+    config: JsonObject | Unavailable,
+    tensors: tuple[Tensor, ...] | Unavailable,
+    candidates: tuple[BaseModel, ...],
+) -> Iterator[Answer]:
+    """Embedding, output layer and config have the base's number of vocabulary rows.
+
+    That number is larger than the tokenizer's, and stays so: the rest is padding.
+    Causes: `resize_token_embeddings(len(tokenizer))`, which cuts Qwen's embeddings to
+    the tokenizer's length (151665, 151669), or added tokens.
+    Source: vocabulary, user guide "Model import"; config.json of the base models.
+    """
+    rows = [] if isinstance(tensors, Unavailable) else _vocabulary_rows(tensors)
+    declared = None
+    if not isinstance(config, Unavailable):
+        declared = text_section(config).get("vocab_size")
+    if not rows and declared is None:
+        yield CannotTell("neither config.json nor a tensor tells the vocabulary's size")
+        return
+    sizes = sorted({base.vocab_size for base in candidates})
+    if declared is not None:
+        yield from _declared(declared, candidates, sizes)
+    for tensor in rows:
+        if sizes and tensor.shape[0] not in sizes:
+            told = _size_told(tensor.shape[0], candidates, sizes)
+            yield Problem(printable(tensor.name), f"has {told}")
+        elif _is_int(declared) and tensor.shape[0] != declared:
+            told = f"has {tensor.shape[0]:,} rows, config.json says {declared:,}"
+            yield Problem(printable(tensor.name), told)
+    if not sizes:
+        yield CannotTell("the base model is not known; give --base-model")
+
+
+def _vocabulary_rows(tensors: tuple[Tensor, ...]) -> list[Tensor]:
+    return [
+        tensor
+        for tensor in tensors
+        if len(tensor.shape) == 2
+        and f".{tensor.name}".endswith(tuple(f".{end}" for end in _ROWS))
+    ]
+
+
+def _declared(
+    declared: object, candidates: tuple[BaseModel, ...], sizes: list[int]
+) -> Iterator[Problem]:
+    where = "config.json: vocab_size"
+    if not isinstance(declared, int) or isinstance(declared, bool):
+        yield Problem(where, f"is {shown_token(declared)}, no whole number")
+    elif sizes and declared not in sizes:
+        yield Problem(
+            where, f"is {_size_told(declared, candidates, sizes, rows=False)}"
+        )
+
+
+def _size_told(
+    found: int,
+    candidates: tuple[BaseModel, ...],
+    sizes: list[int],
+    *,
+    rows: bool = True,
+) -> str:
+    wanted = " or ".join(f"{size:,}" for size in sizes)
+    who = candidates[0].code if len(candidates) == 1 else "the base"
+    told = f"{found:,}{' rows' if rows else ''}, {who} has {wanted}"
+    lengths = {base.tokenizer_length for base in candidates}
+    if found in lengths:
+        told += ": cut to the tokenizer's length"
+    elif any(length < found < length + 1000 for length in lengths) and found < sizes[0]:
+        told += ": cut to the length of a tokenizer with added tokens"
+    return told
+
+
+@rule(
+    "V02",
+    fix="Train and save with the base's own tokenizer; use tokens that it has already "
+    "(<|fim_pad|>, <|vision_pad|>) in place of new ones.",
+)
+def no_token_added(
+    documents: Documents,
+    candidates: tuple[BaseModel, ...],
+    reference: Reference | Unavailable,
+) -> Iterator[Answer]:
+    """The tokenizer has the base's tokens with the base's ids, and no others.
+
+    Causes: `add_tokens`, `add_special_tokens`, a new pad token (Unsloth), a chat
+    format of one's own (ChatML tokens, tool tags), the tokenizer of another model.
+    Source: vocabulary, user guide "Model import": no token may be added.
+    """
+    for name in TOKENIZER_FILES:
+        document = documents.get(name)
+        if isinstance(document, Unavailable):
+            yield Problem(name, document.reason)
+    tokens: list[Token] = []
+    for found in read_tokens(documents):
+        if isinstance(found, Problem):
+            yield found
+        else:
+            tokens.append(found)
+    entries = plain_vocabularies(documents)
+    if not tokens and not entries:
+        return
+    if not candidates:
+        yield CannotTell("the base model is not known; give --base-model")
+        return
+    yield from _judged(tokens, entries, candidates)
+    yield from _grown(entries, candidates)
+    if isinstance(documents.get(TOKENIZER), Mapping):
+        yield from _missing(tokens, candidates)
+        yield from _compared(entries, reference)
+    if _reference_entries(reference) is None:
+        yield from _by_digest(entries, candidates)
+
+
+def _judged(
+    tokens: list[Token],
+    entries: Mapping[str, Mapping[str, object]],
+    candidates: tuple[BaseModel, ...],
+) -> Iterator[Problem]:
+    """One problem for each token that is none of the base's, wherever it stands."""
+    # Bases of one kind share their tokens; of two kinds the longer list counts.
+    base = max(candidates, key=lambda one: len(one.added_tokens))
+    names = {number: text for text, number in base.added_tokens.items()}
+    plain = set().union(*entries.values())
+    told: dict[tuple[str, str], list[str]] = {}
+    for token in tokens:
+        cause = _cause(token, base, names, plain)
+        if cause:
+            told.setdefault((token.text, cause), []).append(token.where)
+    numbered = {text for text, cause in told if "(id" in cause}
+    for (text, cause), places in told.items():
+        if "(id" in cause or text not in numbered:
+            yield Problem(places[0], f"{cause}{_also(places[1:])}")
+
+
+def _also(places: list[str]) -> str:
+    others = sorted({place.partition(":")[0] for place in places})
+    return f"; so also {', '.join(others)}" if others else ""
+
+
+def _cause(
+    token: Token, base: BaseModel, names: Mapping[int, str], plain: set[str]
+) -> str:
+    shown, number = shown_token(token.text), token.number
+    wanted = base.added_tokens.get(token.text)
+    if wanted is not None:
+        if number is None or number == wanted:
+            return ""
+        return f"{shown} has the id {number:,}, in {base.code} it has {wanted:,}"
+    if number is None:
+        return "" if token.text in plain else f"{shown} is no token of {base.code}"
+    if number in names:
+        return (
+            f"the id {number:,} is {shown}, in {base.code} {shown_token(names[number])}"
+        )
+    if number < base.vocab_entries:
+        # An entry of the plain vocabulary that was given flags: nothing is added.
+        return ""
+    return f"{shown} (id {number:,}) is added: {base.code} has no such token"
+
+
+def _grown(
+    entries: Mapping[str, Mapping[str, object]], candidates: tuple[BaseModel, ...]
+) -> Iterator[Problem]:
+    limit = max(base.vocab_entries for base in candidates)
+    for where, vocabulary in entries.items():
+        beyond = [
+            text
+            for text, number in vocabulary.items()
+            if not isinstance(number, int) or number >= limit
+        ]
+        if len(vocabulary) > limit:
+            told = f"has {len(vocabulary):,} entries, the base has {limit:,}"
+            yield Problem(where, told)
+        elif beyond:
+            told = f"has {len(beyond):,} entries that the base has not, the first "
+            yield Problem(where, told + shown_token(beyond[0]))
+
+
+def _missing(
+    tokens: list[Token], candidates: tuple[BaseModel, ...]
+) -> Iterator[Problem]:
+    """Tokens of the base that tokenizer.json lacks, as that of an older model does."""
+    base = min(candidates, key=lambda one: len(one.added_tokens))
+    named = {token.text for token in tokens if token.where.startswith(TOKENIZER)}
+    lost = [text for text in base.added_tokens if text not in named]
+    if lost and named:
+        told = f"lacks {len(lost):,} tokens of {base.code}, the first "
+        told += shown_token(lost[0])
+        yield Problem(f"{TOKENIZER}: added_tokens", told, Severity.WARNING)
+
+
+def _compared(
+    entries: Mapping[str, Mapping[str, object]], reference: Reference | Unavailable
+) -> Iterator[Problem]:
+    """The plain vocabulary against that of the base, entry by entry."""
+    mine, wanted = entries.get(ENTRIES), _reference_entries(reference)
+    if mine is None or wanted is None or mine == wanted:
+        return
+    origin = "the base" if isinstance(reference, Unavailable) else reference.origin
+    lost = [text for text in wanted if mine.get(text) != wanted[text]]
+    new = [text for text in mine if text not in wanted]
+    told = f"is not the vocabulary of {origin}: "
+    told += f"{len(lost):,} entries are missing or have other ids, {len(new):,} are new"
+    yield Problem(ENTRIES, told)
+
+
+def _reference_entries(
+    reference: Reference | Unavailable,
+) -> Mapping[str, object] | None:
+    if isinstance(reference, Unavailable) or isinstance(
+        reference.tokenizer, Unavailable
+    ):
+        return None
+    return plain_vocabularies({TOKENIZER: reference.tokenizer}).get(ENTRIES)
+
+
+def _by_digest(
+    entries: Mapping[str, Mapping[str, object]], candidates: tuple[BaseModel, ...]
+) -> Iterator[Answer]:
+    """The plain vocabulary against the digest that the catalog has of the base's."""
+    for where, vocabulary in entries.items():
+        alike = [b for b in candidates if b.vocab_entries == len(vocabulary)]
+        if not alike:
+            most = max(base.vocab_entries for base in candidates)
+            told = f"{where} has {len(vocabulary):,} of the base's {most:,} entries"
+            yield CannotTell(f"{told}; give --base-dir to compare them")
+        elif not _has_one_of({b.vocab_sha256 for b in alike}, vocabulary):
+            told = f"is not the vocabulary of {alike[0].code}: as many entries, with "
+            yield Problem(where, f"{told}other texts or ids")
+        break  # tokenizer.json counts before vocab.json
+
+
+def _has_one_of(wanted: set[str], vocabulary: Mapping[str, object]) -> bool:
+    return any(digest in wanted for digest in vocabulary_digests(vocabulary))

@@ -1,0 +1,1 @@
+"""One plan on its way into a bucket: parts, workers, resume, verification."""

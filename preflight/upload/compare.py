@@ -1,0 +1,75 @@
+"""What an upload would change under its prefix, found out without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from preflight.crc import crc64
+from preflight.oss.body import BLOCK, OnBlock, SliceBody, open_source
+from preflight.oss.client import BucketClient
+from preflight.oss.inspector import Stored
+from preflight.upload.context import stamp
+from preflight.upload.plan import UploadItem, UploadPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object that would be added or replaced, and why."""
+
+    key: str
+    reason: str
+
+
+def compare(
+    plan: UploadPlan,
+    stored: Mapping[str, Stored],
+    client: BucketClient,
+    *,
+    on_bytes: Callable[[int], None] | None = None,
+    on_block: OnBlock | None = None,
+) -> Iterator[Change]:
+    """What would change, the cheapest to find first: names, sizes, then the bytes.
+
+    The local files are read only when all names and sizes agree, small ones first;
+    `on_bytes` hears of the bytes read and `on_block` sees them. Raises
+    `SourceChanged` and what the client raises.
+    """
+    seen = [change for item in plan.items if (change := _by_size(item, stored))]
+    yield from seen
+    if seen:
+        return
+    for item in sorted(plan.items, key=lambda item: item.size):
+        if not _is_same(client, item, on_block):
+            yield Change(item.key, "has other bytes")
+        if on_bytes is not None:
+            on_bytes(item.size)
+
+
+def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
+    there = stored.get(item.key)
+    if there is None:
+        return Change(item.key, "is not there yet")
+    if there.size != item.size:
+        return Change(item.key, f"has {there.size:,} bytes, the new {item.size:,}")
+    return None
+
+
+def _is_same(client: BucketClient, item: UploadItem, on_block: OnBlock | None) -> bool:
+    head = client.head(item.key)
+    if head is None or head.size != item.size or head.crc64 is None:
+        return False
+    return head.crc64 == _local_crc(item, on_block)
+
+
+def _local_crc(item: UploadItem, on_block: OnBlock | None) -> int:
+    if isinstance(item.source, bytes):
+        return crc64(item.source)
+    seen = partial(on_block, item.name) if on_block else None
+    with open_source(item.source, stamp(item)) as source:
+        body = SliceBody(source, 0, item.size, on_block=seen)
+        while body.read(BLOCK):
+            pass
+        source.check_unchanged()
+        return body.crc

@@ -1,0 +1,50 @@
+"""One small file on its way: in memory until all is right, then put in one piece."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from preflight.crc import crc64
+from preflight.oss.body import BytesBody, open_source
+from preflight.oss.models import ListedObject
+from preflight.upload.context import Context, stamp, stored_crc
+from preflight.upload.plan import UploadItem
+from preflight.upload.workers import Job
+
+
+class SinglePut:
+    """A small file: its bytes wait in memory and are put in one piece."""
+
+    def __init__(
+        self, item: UploadItem, context: Context, listed: ListedObject | None
+    ) -> None:
+        self.item, self.published = item, False
+        self._context, self._listed = context, listed
+        self._data = b""
+        self.crc = 0
+
+    def jobs(self) -> list[Job]:
+        """Read it, and compare it with what is there."""
+        return [self._stage]
+
+    def _stage(self, _: memoryview) -> None:
+        item = self.item
+        if isinstance(item.source, bytes):
+            self._data = item.source
+        else:
+            with open_source(item.source, stamp(item)) as source:
+                self._data = source.read_all()
+                source.check_unchanged()
+        self.crc = crc64(self._data)
+        if self._listed is not None and self._listed.size == item.size:
+            self.published = stored_crc(self._context.client, item) == self.crc
+        if self.published:
+            self._context.on_bytes(item.size)
+
+    def publish(self) -> None:
+        """Make the object visible."""
+        make = partial(BytesBody, self._data)
+        forbid = self._listed is None
+        self._context.client.put(self.item.key, make, forbid_overwrite=forbid)
+        self.published = True
+        self._context.on_bytes(self.item.size)

@@ -1,0 +1,97 @@
+"""Proof that the bucket holds what was sent: keys, sizes, CRC-64, storage class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from preflight.errors import VerificationFailed
+from preflight.oss.client import BucketClient
+from preflight.oss.models import ListedObject
+from preflight.oss.preconditions import is_importable_class
+from preflight.upload.plan import UploadPlan
+from preflight.upload.transfer import Manifest, UploadedObject
+
+_NAMED = 5  # how many complaints a message holds
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A manifest that was found in the bucket; `extra` are tolerated other keys."""
+
+    manifest: Manifest
+    extra: tuple[str, ...] = ()
+
+
+def _complaint(
+    client: BucketClient, sent: UploadedObject, listed: ListedObject | None
+) -> str:
+    """What is wrong with one object, or nothing."""
+    if listed is None:
+        return "is missing"
+    if listed.size != sent.size:
+        return f"has {listed.size} bytes, {sent.size} were sent"
+    if not is_importable_class(listed.storage_class):
+        return f"is of storage class {listed.storage_class}"
+    head = client.head(sent.key)
+    if head is None:
+        return "is missing"
+    if head.crc64 is None:
+        return "has no CRC-64"
+    if head.crc64 != sent.crc64:
+        return f"has CRC-64 {head.crc64:016x}, {sent.crc64:016x} was sent"
+    return ""
+
+
+def _complaints(
+    client: BucketClient, manifest: Manifest, listed: Mapping[str, ListedObject]
+) -> Iterator[str]:
+    start = len(manifest.destination.prefix)
+    for sent in manifest.objects:
+        if words := _complaint(client, sent, listed.get(sent.key)):
+            yield f"{sent.key[start:]} {words}"
+
+
+def _listed(client: BucketClient, prefix: str) -> dict[str, ListedObject]:
+    found = {item.key: item for item in client.list_objects(prefix)}
+    # Making a "folder" in the console leaves an empty object of the prefix's name.
+    if prefix in found and found[prefix].size == 0:
+        del found[prefix]
+    return found
+
+
+def stored_manifest(client: BucketClient, plan: UploadPlan) -> Manifest:
+    """The manifest of files that are known to lie in the bucket already.
+
+    Raises `VerificationFailed` when one is gone meanwhile.
+    """
+    objects = []
+    for item in plan.items:
+        head = client.head(item.key)
+        if head is None or head.crc64 is None:
+            raise VerificationFailed(f"{item.name} vanished from the bucket")
+        objects.append(UploadedObject(item.key, head.size, head.crc64))
+    return Manifest(plan.destination, tuple(objects))
+
+
+def verify(
+    client: BucketClient, manifest: Manifest, *, allow_extra: bool = False
+) -> Verification:
+    """Compare what lies under the destination with the manifest.
+
+    Other objects there fail too, unless `allow_extra`. Raises `VerificationFailed`
+    naming what differs, and what the client raises.
+    """
+    prefix = manifest.destination.prefix
+    listed = _listed(client, prefix)
+    faults = list(_complaints(client, manifest, listed))
+    extra = sorted(set(listed) - {sent.key for sent in manifest.objects})
+    if not allow_extra:
+        faults += [f"{key[len(prefix) :]} does not belong there" for key in extra]
+    if faults:
+        more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+        raise VerificationFailed(
+            f"{manifest.destination.url}: " + "; ".join(faults[:_NAMED]) + more,
+            hint="run the upload again; if other objects lie there, take a new prefix",
+        )
+    return Verification(manifest, tuple(extra))

@@ -1,0 +1,112 @@
+"""Threads that do jobs from one queue; the first error, or Ctrl-C, stops them all."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from mmap import mmap
+
+from preflight.errors import Interrupted, PreflightError
+from preflight.oss.body import BLOCK
+
+Job = Callable[[memoryview], None]
+"""Work for one thread, given that thread's buffer of `BLOCK` bytes."""
+
+# Seconds that threads have to notice that it is over. After Ctrl-C nobody waits for a
+# connection that hangs; otherwise a part on its way must not land after the abort.
+_PATIENCE, _PATIENCE_INTERRUPTED = 15.0, 0.7
+
+
+class Stopped(PreflightError):
+    """Another job failed, or the run is ending: this one is given up."""
+
+
+class Workers:
+    """At most `size` threads; `hurry` is set to end the pauses of those that fail."""
+
+    def __init__(self, size: int, hurry: threading.Event) -> None:
+        self.size = size
+        self._hurry = hurry
+        self._stop = threading.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether jobs should give up."""
+        return self._stop.is_set()
+
+    def check(self) -> None:
+        """Raise `Stopped` when the run is ending."""
+        if self._stop.is_set():
+            raise Stopped("the transfer is ending")
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the run's end; raises `Stopped` then."""
+        if self._stop.wait(seconds):
+            raise Stopped("the transfer is ending")
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Do all jobs, the first ones first; raises the first error of any.
+
+        When it returns or raises, no job runs any more, except after Ctrl-C: then
+        one may still hang in the network, in a thread that ends with the process.
+        """
+        todo = deque(jobs)
+        shift = _Shift(todo, self._stop)
+        threads = [
+            threading.Thread(target=shift.work, name=f"upload-{number}", daemon=True)
+            for number in range(min(self.size, len(todo)))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            shift.await_end(len(threads))
+        except BaseException as exc:
+            self._end(threads, exc)
+            raise
+
+    def _end(self, threads: list[threading.Thread], cause: BaseException) -> None:
+        hasty = isinstance(cause, (KeyboardInterrupt, Interrupted))
+        deadline = time.monotonic() + (_PATIENCE_INTERRUPTED if hasty else _PATIENCE)
+        self._stop.set()
+        self._hurry.set()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        if not hasty:
+            self._hurry.clear()
+
+
+class _Shift:
+    """One run over a queue: what its threads share."""
+
+    def __init__(self, todo: deque[Job], stop: threading.Event) -> None:
+        self._todo, self._stop = todo, stop
+        self._ended = threading.Semaphore(0)
+        self._errors: list[BaseException] = []
+
+    def work(self) -> None:
+        """What each thread does until the queue is empty or something went wrong."""
+        try:
+            # Page-aligned memory: the kernel fills it in half the time of a bytearray.
+            buffer = memoryview(mmap(-1, BLOCK))
+            while self._todo and not self._stop.is_set():
+                try:
+                    job = self._todo.popleft()
+                except IndexError:
+                    break
+                job(buffer)
+        except Stopped:
+            pass
+        except BaseException as exc:  # noqa: BLE001 - raised by await_end
+            self._errors.append(exc)
+        finally:
+            self._ended.release()
+
+    def await_end(self, count: int) -> None:
+        """Wait until `count` threads ended; raises the first error at once."""
+        for _ in range(count):
+            self._ended.acquire()
+            if self._errors:
+                raise self._errors[0]

@@ -1,0 +1,388 @@
+"""Answers that are not a success, over a real socket and through the real oss2."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from preflight.errors import (
+    AccessDenied,
+    ConfigurationError,
+    PreflightError,
+    TransferError,
+    UsageError,
+)
+from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.body import BytesBody
+from preflight.oss.client import BucketClient
+from preflight.oss.errors import (
+    KeysExpired,
+    Occupied,
+    PermissionMissing,
+    Refused,
+    Skewed,
+)
+from preflight.oss.retry import Retry, Transient
+from preflight.oss.session import open_session
+
+SECRET, TOKEN = "sEcReTsEcReT", "tOkEntOkEn"
+REQUEST_ID = "65A1F2C3D4E5F60718293A4B"
+
+
+def access_to(url: str) -> OssAccess:
+    return oss_access(
+        "LTAIexample", SECRET, security_token=TOKEN, region="cn-beijing", endpoint=url
+    )
+
+
+@pytest.fixture
+def client(httpserver: HTTPServer) -> Iterator[BucketClient]:
+    once = Retry(attempts=1)
+    access = access_to(httpserver.url_for(""))
+    with BucketClient(access, "bucket", timeout=(5, 5), retry=once) as made:
+        yield made
+
+
+def error_xml(code: str, **details: str) -> str:
+    more = "".join(f"<{name}>{text}</{name}>" for name, text in details.items())
+    return (
+        f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>words of OSS"
+        f"</Message><RequestId>{REQUEST_ID}</RequestId>{more}</Error>"
+    )
+
+
+def answer(
+    server: HTTPServer, status: int, body: str, *, from_oss: bool = True
+) -> None:
+    headers = {"x-oss-request-id": REQUEST_ID} if from_oss else {}
+    server.expect_request("/bucket/k").respond_with_data(body, status, headers)
+    server.expect_request("/bucket/").respond_with_data(body, status, headers)
+
+
+def failure(client: BucketClient) -> PreflightError:
+    with pytest.raises(PreflightError) as caught:
+        client.put("k", lambda: BytesBody(b"data"))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (403, "InvalidAccessKeyId", KeysExpired),
+        (403, "SignatureDoesNotMatch", AccessDenied),
+        (403, "SecurityTokenExpired", KeysExpired),
+        (403, "RequestTimeTooSkewed", Skewed),
+        (403, "UserDisable", AccessDenied),
+        (403, "AccessDenied", PermissionMissing),
+        (404, "NoSuchBucket", UsageError),
+        (400, "InvalidArgument", Refused),
+        (400, "RequestTimeout", Transient),
+        (409, "FileAlreadyExists", Occupied),
+        (429, "TooManyRequests", Transient),
+        (500, "InternalError", Transient),
+        (503, "ServiceUnavailable", Transient),
+    ],
+)
+def test_each_code_has_its_error(
+    client: BucketClient, httpserver: HTTPServer, status: int, code: str, kind: type
+) -> None:
+    answer(httpserver, status, error_xml(code, EC="0002-00000042"))
+    error = failure(client)
+    assert type(error) is kind
+    assert error.message == (
+        f"put k: HTTP {status} {code} words of OSS (EC 0002-00000042)"
+    )
+    assert error.request_id == REQUEST_ID
+
+
+def test_a_wrong_endpoint_is_told_the_right_one(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    right = "oss-ap-southeast-1.aliyuncs.com"
+    answer(httpserver, 403, error_xml("AccessDenied", Endpoint=right))
+    error = failure(client)
+    assert type(error) is ConfigurationError
+    assert right in error.hint
+
+
+def test_secrets_in_an_answer_are_masked(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    answer(
+        httpserver,
+        400,
+        error_xml("InvalidArgument").replace(
+            "words of OSS", f"key {SECRET} token {TOKEN} Signature=a1b2c3"
+        ),
+    )
+    message = failure(client).message
+    assert "key *** token *** Signature=***" in message
+
+
+def test_a_head_error_has_its_code_in_a_header(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    packed = base64.b64encode(error_xml("NoSuchBucket").encode()).decode()
+    httpserver.expect_request("/bucket/k").respond_with_data(
+        "", 404, {"x-oss-request-id": REQUEST_ID, "x-oss-err": packed}
+    )
+    with pytest.raises(UsageError, match="NoSuchBucket"):
+        client.head("k")
+
+
+def test_a_bare_head_404_means_that_nothing_is_there(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, 404, "")
+    assert client.head("k") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, TransferError),
+        (302, TransferError),
+        (403, TransferError),
+        (404, TransferError),
+        (407, ConfigurationError),
+        (502, Transient),
+        (504, Transient),
+    ],
+)
+def test_what_stands_in_between_is_not_taken_for_oss(
+    client: BucketClient, httpserver: HTTPServer, status: int, kind: type
+) -> None:
+    page = "<!DOCTYPE html><html><body>Please sign in<br></body></html>"
+    headers = {"Location": httpserver.url_for("/login")} if status == 302 else {}
+    for path in ("/bucket/k", "/bucket/"):
+        httpserver.expect_request(path).respond_with_data(page, status, headers)
+    error = failure(client)
+    assert type(error) is kind
+    assert "HTTPS_PROXY" in error.hint
+    for ask in (
+        lambda: client.head("k"),
+        lambda: list(client.list_objects("p/")),
+        lambda: list(client.list_parts("k", "id")),
+        lambda: client.initiate("k"),
+        client.tags,
+    ):
+        with pytest.raises(kind):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{}",
+        "<ListBucketResult/>",
+        "<ListBucketResult><IsTruncated>perhaps</IsTruncated></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>false</Is",
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents/></ListBucketResult>",
+    ],
+)
+def test_a_garbled_listing_is_an_error_not_an_empty_listing(
+    client: BucketClient, httpserver: HTTPServer, body: str
+) -> None:
+    answer(httpserver, 200, body)
+    with pytest.raises(TransferError, match="not from OSS"):
+        list(client.list_objects("p/"))
+    with pytest.raises(TransferError, match="not from OSS"):
+        list(client.list_parts("k", "id"))
+
+
+def page(kind: str, inner: str) -> str:
+    return f"<{kind}><IsTruncated>true</IsTruncated>{inner}</{kind}>"
+
+
+ENDLESS = {
+    "objects": page(
+        "ListBucketResult", "<NextContinuationToken>a</NextContinuationToken>"
+    ),
+    "uploads": page(
+        "ListMultipartUploadsResult",
+        "<NextKeyMarker>a</NextKeyMarker><NextUploadIdMarker>b</NextUploadIdMarker>",
+    ),
+    "parts": page("ListPartsResult", "<NextPartNumberMarker>7</NextPartNumberMarker>"),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_a_listing_that_goes_round_in_circles_ends(
+    client: BucketClient, httpserver: HTTPServer, what: str
+) -> None:
+    answer(httpserver, 200, ENDLESS[what])
+    listing: Iterator[object] = {
+        "objects": client.list_objects("p/"),
+        "uploads": client.list_uploads("p/"),
+        "parts": client.list_parts("k", "id"),
+    }[what]
+    with pytest.raises(TransferError, match="where it goes on"):
+        list(listing)
+
+
+def test_an_answer_without_crc_proves_nothing(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, 200, "")
+    error = failure(client)
+    assert "did not return a CRC-64" in error.message
+    assert error.request_id == REQUEST_ID
+
+
+def test_throttling_says_how_long_to_wait(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/bucket/k").respond_with_data(
+        error_xml("ServiceUnavailable"),
+        503,
+        {"x-oss-request-id": REQUEST_ID, "x-oss-qos-delay-time": "1500"},
+    )
+    error = failure(client)
+    assert isinstance(error, Transient)
+    assert error.wait == 1.5
+
+
+def unreachable(endpoint: str, read_timeout: float = 5.0) -> PreflightError:
+    """The error of a client whose endpoint is not OSS."""
+    with (
+        BucketClient(
+            access_to(endpoint),
+            "bucket",
+            timeout=(5.0, read_timeout),
+            retry=Retry(attempts=1),
+        ) as client,
+        pytest.raises(PreflightError) as caught,
+    ):
+        client.head("k")
+    return caught.value
+
+
+@contextmanager
+def answering(text: str) -> Iterator[int]:
+    """The port of a server that gives one connection these bytes, then closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(text.encode())
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_nobody_listens() -> None:
+    error = unreachable(f"http://127.0.0.1:{free_port()}")
+    assert isinstance(error, Transient)
+    assert error.message == "look at k: 127.0.0.1 refuses connections"
+
+
+def test_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.1)
+    assert isinstance(error, Transient)
+    assert error.message == "look at k: 127.0.0.1 did not answer in time"
+
+
+def test_no_tls_at_the_other_end(httpserver: HTTPServer) -> None:
+    error = unreachable(f"https://127.0.0.1:{httpserver.port}")
+    assert error.message.startswith("look at k: 127.0.0.1: the connection broke")
+
+
+def test_a_proxy_of_the_environment_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", f"http://user:pw@127.0.0.1:{free_port()}")
+    error = unreachable("https://oss.example")
+    assert isinstance(error, Transient)  # one that is started anew comes back
+    assert "proxy" in error.message
+    assert "pw" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(403, ConfigurationError), (407, ConfigurationError), (503, Transient)],
+)
+def test_a_proxy_that_opens_no_tunnel(
+    monkeypatch: pytest.MonkeyPatch, status: int, kind: type
+) -> None:
+    with answering(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n") as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        error = unreachable("https://oss.example")
+    assert type(error) is kind
+    assert error.hint.startswith("a proxy")
+
+
+def test_the_sandbox_is_reached_without_the_proxy_of_the_environment(
+    client: BucketClient, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    answer(httpserver, 404, "")
+    assert client.head("k") is None
+
+
+def test_requests_are_signed_for_the_region(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, 404, "")
+    client.head("k")
+    signature = httpserver.log[0][0].headers["Authorization"]
+    assert signature.startswith("OSS4-HMAC-SHA256 ")
+    assert "/cn-beijing/oss/" in signature
+
+
+def test_netrc_does_not_replace_the_signature(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    httpserver.expect_request("/").respond_with_data("")
+    session = open_session(1, is_local=False).session
+    session.get(httpserver.url_for("/"), headers={"Authorization": "signature"})
+    session.close()
+    assert httpserver.log[0][0].headers["Authorization"] == "signature"
+
+
+def test_an_empty_object_is_sent_with_its_length(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/bucket/k").respond_with_data(
+        "", 200, {"x-oss-request-id": REQUEST_ID, "x-oss-hash-crc64ecma": "0"}
+    )
+    assert client.put("k", lambda: BytesBody(b"")) == 0
+    headers = httpserver.log[0][0].headers
+    assert headers["Content-Length"] == "0"
+    assert "Transfer-Encoding" not in headers
+
+
+def test_oss2_logs_nothing(
+    client: BucketClient, httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer(httpserver, 500, error_xml("InternalError"))
+    failure(client)
+    assert SECRET not in caplog.text
+    assert TOKEN not in caplog.text
+    assert not [one for one in caplog.records if one.name.startswith("oss2")]
+
+
+def test_a_bad_bucket_name_is_a_configuration_error(httpserver: HTTPServer) -> None:
+    with pytest.raises(ConfigurationError, match="bucket"):
+        BucketClient(access_to(httpserver.url_for("")), "No Bucket")

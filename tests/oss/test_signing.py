@@ -1,0 +1,149 @@
+"""Keys that end and clocks that are off, in the middle of an upload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from oss2.credentials import Credentials
+from oss2.http import Request
+
+from preflight.errors import AccessDenied
+from preflight.oss.access import OssAccess, OssKeys, oss_access
+from preflight.oss.client import BucketClient
+from preflight.oss.retry import Retry
+from preflight.oss.signing import SigningKeys, signer
+from preflight.sandbox import Sandbox
+from preflight.sandbox.oss.credentials import Credential
+from tests.upload.small_model import fault, is_all_there, make_model, send
+
+QUICK = Retry(sleep=lambda _: None)
+
+
+@pytest.fixture
+def client_of(
+    sandbox: Sandbox, access: OssAccess
+) -> Iterator[Callable[[list[OssKeys]], BucketClient]]:
+    """A client that is given the keys of a list, one after the other."""
+    made: list[BucketClient] = []
+
+    def build(keys: list[OssKeys]) -> BucketClient:
+        first = access.with_keys(keys.pop(0))
+        source = lambda: keys.pop(0)  # noqa: E731
+        client = BucketClient(first, sandbox.bucket, retry=QUICK, credentials=source)
+        made.append(client)
+        return client
+
+    yield build
+    for client in made:
+        client.close()
+
+
+def temporary(box: Sandbox, number: int) -> OssKeys:
+    """Temporary keys that the sandbox accepts."""
+    keys = OssKeys(f"STS.{number}", f"secret{number}", f"token{number}")
+    credential = Credential(
+        keys.access_key_id, keys.access_key_secret, token=keys.security_token
+    )
+    box.oss.add_credential(credential)
+    return keys
+
+
+def test_keys_that_end_are_replaced_as_often_as_they_end(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    client_of: Callable[[list[OssKeys]], BucketClient],
+) -> None:
+    keys = [temporary(sandbox, number) for number in range(3)]
+    client = client_of(keys)
+    for number in (2, 5):
+        sandbox.faults.add(fault("UploadPart", "expire_token", nth=number))
+    root = make_model(tmp_path / "model")
+    send(root, sandbox, client)
+    assert is_all_there(root, sandbox)
+    assert keys == []
+    assert client.access.mask("secret2 token2") == "*** ***"
+
+
+def test_fresh_keys_that_are_ended_too_are_an_error_that_keeps_the_parts(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    client_of: Callable[[list[OssKeys]], BucketClient],
+) -> None:
+    keys = temporary(sandbox, 0)
+    client = client_of([keys, keys])
+    sandbox.faults.add(fault("UploadPart", "expire_token", nth=4))
+    root = make_model(tmp_path / "model")
+    with pytest.raises(AccessDenied, match="SecurityTokenExpired") as caught:
+        send(root, sandbox, client)
+    assert "the same command" in caught.value.hint
+    assert sandbox.oss.uploads(sandbox.bucket)
+
+
+def test_threads_that_find_the_keys_ended_read_them_once() -> None:
+    asked: list[int] = []
+
+    def source() -> OssKeys:
+        asked.append(1)
+        return OssKeys("new", "s")
+
+    ring = SigningKeys(OssKeys("old", "s"), source)
+    assert ring.refresh(OssKeys("old", "s"))
+    assert ring.refresh(OssKeys("old", "s"))
+    assert len(asked) == 1
+    assert ring.keys.access_key_id == "new"
+    assert not SigningKeys(OssKeys("old", "s")).refresh(OssKeys("old", "s"))
+
+
+@pytest.mark.parametrize("ahead", [-5000.0, 0.0, 5000.0, 90_000.0])
+@pytest.mark.parametrize("token", [False, True])
+def test_a_clock_that_is_off_is_corrected(
+    tmp_path: Path, ahead: float, token: bool
+) -> None:
+    with Sandbox(clock=lambda: time.time() + ahead) as box:
+        access = oss_access(
+            box.access_key_id,
+            box.access_key_secret,
+            region=box.region,
+            endpoint=box.oss_url,
+        )
+        if token:
+            access = access.with_keys(temporary(box, 1))
+        with BucketClient(access, box.bucket, retry=QUICK) as client:
+            root = make_model(tmp_path / "model")
+            send(root, box, client)
+            assert is_all_there(root, box)
+        skewed = [c for c in box.oss_endpoint.log_calls.last() if c.status == 403]
+        assert len(skewed) <= 2  # the first request, and one that passed it by
+        assert bool(skewed) is (abs(ahead) > 900)
+        box.check()
+
+
+def test_keys_are_not_shown(access: OssAccess) -> None:
+    assert access.access_key_secret not in repr(access.keys)
+    assert replace(access, region="x").with_keys(access.keys).region == "x"
+
+
+class TurningRing(SigningKeys):
+    """Its keys are others each time they are asked for, as a refresh may do."""
+
+    def __init__(self) -> None:
+        super().__init__(OssKeys("", ""))
+        self.asked = 0
+
+    def get_credentials(self) -> Credentials:
+        self.asked += 1
+        return Credentials(f"id{self.asked}", "secret", f"token{self.asked}")
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0])
+def test_a_key_is_never_sent_with_the_token_of_another(ahead: float) -> None:
+    ring = TurningRing()
+    ring.ahead = ahead
+    request = Request("GET", "http://localhost/b/k", region="cn-beijing", product="oss")
+    signer(ring)._sign_request(request, "b", "k")
+    number = request.headers["x-oss-security-token"].removeprefix("token")
+    assert f"Credential=id{number}/" in request.headers["authorization"]

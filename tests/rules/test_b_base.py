@@ -1,0 +1,201 @@
+"""Which base a directory is of, and whether it can be imported onto."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import pytest
+
+from preflight.catalog.bases import load_bases
+from preflight.catalog.identity import identify
+from preflight.findings import Severity, Unavailable, WeightType
+from preflight.model.base_claim import BaseClaim
+from preflight.model.reference import WrongReference
+from preflight.rules.b_base import (
+    base_dir_holds_the_base,
+    base_is_the_tuned_one,
+    base_model_supported,
+    base_not_quantised,
+)
+from tests.rules.inputs import adapter, base, problems, severities, told, view
+from tests.rules.inputs_full import NONE, model
+
+ERROR, WARNING = [Severity.ERROR], [Severity.WARNING]
+
+
+def _claim(name: str | None) -> BaseClaim:
+    if name is None:
+        return BaseClaim()
+    return BaseClaim("adapter_config.json: base_model_name_or_path", identify(name))
+
+
+def _lora(
+    name: str | None,
+    asked: str | None = None,
+    shapes: Mapping[str, object] = MappingProxyType({}),
+) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "claim": _claim(name),
+        "requested": NONE if asked is None else identify(asked),
+        "weight_type": WeightType.LORA,
+        "lora": view(adapter("qwen3-8b")),
+        "tensors": NONE,
+        "compared": NONE,
+    }
+    return {**facts, **shapes}
+
+
+def _levels(facts: dict[str, object]) -> list[Severity]:
+    return severities(base_model_supported, **facts)
+
+
+def _words(facts: dict[str, object]) -> str:
+    return told(base_model_supported, **facts)
+
+
+STRANGE = {"lora": view(adapter(layers=[99]))}
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "levels"),
+    [
+        ("Qwen/Qwen3-8B", {}, []),
+        ("/data/models/Qwen3-8B", {}, []),
+        ("unsloth/qwen3-8b-unsloth-bnb-4bit", {}, []),
+        ("Qwen/Qwen3-8B-Base", {}, []),  # B06 tells of it
+        ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", {}, ERROR),
+        ("Qwen/Qwen3-0.6B", {}, ERROR),
+        ("/mnt/ckpt/final", {}, WARNING),
+        (None, {}, WARNING),
+        ("someone/own-8b-model", {}, WARNING),
+        # The layers of some fit by chance: q_proj and v_proj of Llama 3.1 8B do.
+        ("meta-llama/Llama-3.1-8B-Instruct", {}, ERROR),
+        ("Qwen/Qwen3.5-9B", {}, ERROR),
+        ("google/gemma-2-9b", {}, ERROR),
+        ("google/gemma-2-9b", STRANGE, ERROR),
+        ("google/gemma-2-9b", {"lora": NONE}, ERROR),
+        ("/mnt/ckpt/final", STRANGE, ERROR),
+        ("/mnt/ckpt/final", {"lora": NONE}, WARNING),
+        (None, STRANGE, ERROR),
+    ],
+)
+def test_base_that_the_files_name(
+    name: str | None, shapes: dict[str, object], levels: list[Severity]
+) -> None:
+    assert _levels(_lora(name, shapes=shapes)) == levels
+
+
+def test_nameless_base_is_told_by_its_shapes() -> None:
+    assert "the shapes fit qwen3-8b; give --base-model" in _words(_lora(None))
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "levels"),
+    [
+        ("qwen3-8b", "Qwen/Qwen3-8B", []),
+        ("qwen3-8b", None, []),
+        ("qwen3-8b", "/mnt/ckpt/final", []),
+        ("qwen3-8b", "Qwen/Qwen3-8B-Base", []),
+        ("qwen3-8b", "Qwen/Qwen3-14B", ERROR),
+        ("qwen3-8b", "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", ERROR),
+        ("qwen3-8b", "google/gemma-2-9b", ERROR),
+        ("qwen3-8b", "someone/own-8b-model", WARNING),
+        ("qwen3-9b", "Qwen/Qwen3-8B", ERROR),
+        ("Qwen/Qwen2.5-Coder-7B-Instruct", None, ERROR),
+    ],
+)
+def test_base_that_was_asked_for(
+    asked: str, name: str | None, levels: list[Severity]
+) -> None:
+    assert _levels(_lora(name, asked)) == levels
+
+
+def _full(code: str, asked: str | None = None, **more: object) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "claim": BaseClaim(),
+        "requested": NONE if asked is None else identify(asked),
+        "weight_type": WeightType.FULL,
+        "lora": NONE,
+        "tensors": tuple(model(code)),
+        "compared": base(code),
+    }
+    return facts | more
+
+
+@pytest.mark.parametrize(
+    ("code", "levels"),
+    [
+        ("qwen3-8b", []),
+        ("qwen2.5-vl-7b-instruct", []),
+        ("qwen3-4b-instruct-2507", WARNING),
+        ("qwen3-vl-8b-instruct", WARNING),
+    ],
+)
+def test_not_named_for_full_weights_is_not_refused(
+    code: str, levels: list[Severity]
+) -> None:
+    facts = _full(code, code)
+    assert _levels(facts) == levels
+    assert bool(levels) is ("that is no refusal" in _words(facts))
+
+
+def test_nameless_full_weights() -> None:
+    assert _levels(_full("qwen3-8b")) == []
+    assert _levels(_full("qwen3-8b", claim=_claim("/mnt/ckpt/final"))) == []
+    assert _levels(_full("qwen3-8b", claim=_claim("google/gemma-2-9b"))) == ERROR
+    # Not on the older list of bases for full weights.
+    assert _levels(_full("qwen3-4b-instruct-2507")) == WARNING
+    broken = tuple(model("qwen3-8b")[1:])
+    damaged = _full("qwen3-8b", tensors=broken)
+    # K06 tells what is missing; here it is only told what it was compared with.
+    assert _levels(damaged) == WARNING
+    assert "the figures are those of qwen3-8b" in _words(damaged)
+    assert _levels(_full("qwen3-8b", tensors=broken, compared=NONE)) == ERROR
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "kind", "levels"),
+    [
+        ("Qwen/Qwen3-8B", NONE, WeightType.LORA, []),
+        ("Qwen/Qwen3-8B-AWQ", NONE, WeightType.LORA, WARNING),
+        ("unsloth/qwen3-8b-bnb-4bit", NONE, WeightType.LORA, WARNING),
+        (None, {"quantization_config": {"bits": 4}}, WeightType.LORA, WARNING),
+        (None, {"quantization_config": {"bits": 4}}, WeightType.FULL, ERROR),
+        (None, {"quantization_config": None}, WeightType.FULL, []),
+        # Merged to 16 bits from a quantised copy: no weight is quantised any more.
+        ("unsloth/qwen3-8b-bnb-4bit", {}, WeightType.FULL, WARNING),
+    ],
+)
+def test_quantised_base(
+    name: str | None, config: object, kind: WeightType, levels: list[Severity]
+) -> None:
+    facts = {"claim": _claim(name), "config": config, "weight_type": kind}
+    assert severities(base_not_quantised, **facts) == levels
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("Qwen/Qwen3-8B-Base", WARNING),
+        ("Qwen/Qwen2.5-7B", WARNING),
+        ("Qwen/Qwen2.5-7B-Instruct", []),
+        ("Qwen/Qwen2.5-Coder-7B", []),
+        (None, []),
+    ],
+)
+def test_pretrained_base(name: str | None, levels: list[Severity]) -> None:
+    assert severities(base_is_the_tuned_one, claim=_claim(name)) == levels
+
+
+def test_wrong_base_dir() -> None:
+    rule = base_dir_holds_the_base
+    wrong = WrongReference("/models/x is of the type qwen2")
+    assert told(rule, reference=wrong) == f"--base-dir: {wrong.reason}"
+    assert not problems(rule, reference=Unavailable("there is no copy"))
+
+
+def test_every_base_is_importable_onto_by_its_own_name() -> None:
+    for found in load_bases().values():
+        facts = _lora(found.hub_id)
+        assert _levels(facts) == []

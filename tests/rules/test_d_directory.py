@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import pytest
+
+from preflight.findings import Severity, Unavailable, WeightType
+from preflight.model.files import FileKind
+from preflight.model.inspection import decide_weight_type
+from preflight.rules.d_directory import (
+    adapter_files_present,
+    adapter_is_safetensors,
+    directory_readable,
+    full_files_present,
+    weight_type_decidable,
+    weights_are_safetensors,
+    weights_at_the_top,
+)
+from tests.rules.inputs import ROOT, entry, files, problems, severities, told, walk
+
+LORA, FULL = WeightType.LORA, WeightType.FULL
+UNKNOWN = Unavailable("neither adapter nor full weights")
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+TOP = "model.safetensors"
+
+
+def test_directory_must_hold_something() -> None:
+    empty = told(directory_readable, walk=walk(), weight_type=UNKNOWN)
+    assert "empty" in empty
+    closed = walk(unreadable=(".",))
+    found = told(directory_readable, walk=closed, weight_type=UNKNOWN)
+    assert "permission" in found
+    assert "empty" not in found
+    one = walk(WEIGHTS, unreadable=("lost+found",))
+    assert problems(directory_readable, walk=one, weight_type=LORA) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [(WEIGHTS, 1), ("optimizer.pt", 0), (f"sub/{WEIGHTS}", 0)]
+)
+def test_only_what_goes_up_must_be_readable(name: str, count: int) -> None:
+    found = walk(entry(name, readable=False), "README.md")
+    assert len(problems(directory_readable, walk=found, weight_type=LORA)) == count
+
+
+def test_stopped_walk_is_a_warning() -> None:
+    found = walk(WEIGHTS, complete=False)
+    facts = {"walk": found, "weight_type": LORA}
+    assert severities(directory_readable, **facts) == [Severity.WARNING]
+
+
+@pytest.mark.parametrize("kind", [LORA, FULL])
+def test_decided_weight_type_is_enough(kind: WeightType) -> None:
+    both = files(WEIGHTS, TOP)
+    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    assert problems(weight_type_decidable, **facts) == []
+
+
+def test_mixture_gives_a_command_for_each() -> None:
+    both = files(WEIGHTS, CONFIG, "model-00001-of-00002.safetensors")
+    kind = decide_weight_type(both)
+    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    text = told(weight_type_decidable, **facts)
+    assert "preflight check '/models/run 1' --weight-type lora" in text
+    assert "preflight check '/models/run 1' --weight-type full" in text
+
+
+def test_adapter_saved_as_model_is_named() -> None:
+    both = files(CONFIG, TOP)
+    kind = decide_weight_type(both)
+    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    assert f"no {WEIGHTS}" in told(weight_type_decidable, **facts)
+
+
+def test_no_weights_at_all_is_one_problem() -> None:
+    kind = decide_weight_type(files("notes.txt"))
+    facts = {"directory": ROOT, "files": files("notes.txt"), "weight_type": kind}
+    assert len(problems(weight_type_decidable, **facts)) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["lora.safetensors", "pytorch_lora_weights.safetensors"]
+)
+def test_strange_weights_alone_are_named(name: str) -> None:
+    alone = files(name)
+    kind = decide_weight_type(alone)
+    facts = {"directory": ROOT, "files": alone, "weight_type": kind}
+    assert f"{name}: no import reads" in told(weight_type_decidable, **facts)
+
+
+def test_both_adapter_files_are_enough() -> None:
+    assert problems(adapter_files_present, files=files(WEIGHTS, CONFIG)) == []
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [
+        "Adapter_Model.safetensors",
+        "adapter_model (1).safetensors",
+        "adapter_model-copy.safetensors",
+        "adapter_model_2.safetensors",
+        "adapter_model copy 2.safetensors",
+        "adapter-model.safetensors",
+        "adapt_model.safetensors",
+        "adapter_model.safetensors.bak",
+        "adapters.safetensors",
+        "pytorch_lora_weights.safetensors",
+    ],
+)
+def test_weights_under_another_name_are_found(meant: str) -> None:
+    text = told(adapter_files_present, files=files(meant, CONFIG))
+    assert text == f"{WEIGHTS}: missing; {meant} looks like it under another name"
+
+
+@pytest.mark.parametrize(
+    "meant",
+    ["adapter_config (1).json", "adapt_model.config.json", "ADAPTER_CONFIG.json"],
+)
+def test_config_under_another_name_is_found(meant: str) -> None:
+    text = told(adapter_files_present, files=files(meant, WEIGHTS))
+    assert text == f"{CONFIG}: missing; {meant} looks like it under another name"
+
+
+def test_names_made_of_digits_take_no_time() -> None:
+    assert told(adapter_files_present, files=files("1" * 250, CONFIG)).endswith("sing")
+
+
+@pytest.mark.parametrize("other", ["optimizer.pt", "model.safetensors", "config.json"])
+def test_other_files_are_not_taken_for_it(other: str) -> None:
+    assert told(adapter_files_present, files=files(other, CONFIG)).endswith(": missing")
+
+
+def test_directory_of_that_name_is_no_file() -> None:
+    odd = files(entry(WEIGHTS, kind=FileKind.DIRECTORY), CONFIG)
+    assert "is a directory, not a file" in told(adapter_files_present, files=odd)
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        ([WEIGHTS, "adapter_model.bin"], 0),
+        (["adapter_model.bin"], 1),
+        (["adapter_model.pt", "adapter_model.bin"], 2),
+        (["training_args.bin"], 0),
+    ],
+)
+def test_adapter_must_not_be_a_pickle(names: list[str], count: int) -> None:
+    assert len(problems(adapter_is_safetensors, files=files(*names))) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("pytorch_model.bin", "pickled by torch"),
+        ("pytorch_model-00001-of-00002.bin", "pickled by torch"),
+        ("pytorch_model_fsdp_0", "FSDP"),
+        ("global_step500", "DeepSpeed"),
+        ("model-q4_k_m.gguf", "llama.cpp"),
+        ("optimizer.pt", ""),
+        ("training_args.bin", ""),
+    ],
+)
+def test_other_forms_of_weights_are_named(name: str, form: str) -> None:
+    alone = told(weights_are_safetensors, files=files(name), weight_type=FULL)
+    assert form in alone if form else alone == ""
+    beside = files(name, TOP)
+    assert not problems(weights_are_safetensors, files=beside, weight_type=FULL)
+
+
+FULL_FILES = ("config.json", "tokenizer_config.json", "generation_config.json", TOP)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "added", "expected"),
+    [
+        ("", ["tokenizer.json"], []),
+        ("", ["vocab.json", "merges.txt"], []),
+        ("", ["vocab.json"], [Severity.ERROR]),
+        ("config.json", ["tokenizer.json"], [Severity.ERROR]),
+        ("tokenizer_config.json", ["tokenizer.json"], [Severity.ERROR]),
+        ("generation_config.json", ["tokenizer.json"], [Severity.WARNING]),
+        (TOP, ["tokenizer.json"], [Severity.ERROR]),
+        (TOP, ["tokenizer.json", "model-00001-of-00001.safetensors"], []),
+        (TOP, ["tokenizer.json", "lora.safetensors"], [Severity.ERROR]),
+    ],
+)
+def test_full_weights_need_their_files(
+    left_out: str, added: list[str], expected: list[Severity]
+) -> None:
+    there = files(*(name for name in FULL_FILES if name != left_out), *added)
+    assert severities(full_files_present, files=there) == expected
+
+
+def test_full_weights_under_another_name_are_named() -> None:
+    there = files(*FULL_FILES[:-1], "tokenizer.json", "pytorch_model.safetensors")
+    said = told(full_files_present, files=there)
+    assert "pytorch_model.safetensors lies there under another name" in said
+
+
+def _below(*names: str, top: tuple[str, ...] = ()) -> str:
+    made = [entry(name, mtime_ns=at * 10**18) for at, name in enumerate(names)]
+    found = walk(*made, *top)
+    facts = {"directory": ROOT, "walk": found, "files": files(*top)}
+    kind = decide_weight_type(files(*top))
+    return told(weights_at_the_top, **facts, weight_type=kind)
+
+
+def test_sub_directories_newest_first_with_their_commands() -> None:
+    lines = _below(
+        f"checkpoint-400/{WEIGHTS}",
+        f"checkpoint-500/{WEIGHTS}",
+        "merged/model-00001-of-00002.safetensors",
+    ).splitlines()
+    assert [line.split("/")[0] for line in lines] == [
+        "merged",
+        "checkpoint-500",
+        "checkpoint-400",
+    ]
+    assert "full weights" in lines[0]
+    assert lines[1].endswith("preflight check '/models/run 1/checkpoint-500'")
+
+
+def test_config_at_the_top_and_weights_below() -> None:
+    assert "default" in _below(f"default/{WEIGHTS}", top=(CONFIG,))
+
+
+@pytest.mark.parametrize("top", [(WEIGHTS,), (WEIGHTS, CONFIG), (TOP,)])
+def test_weights_at_the_top_are_enough(top: tuple[str, ...]) -> None:
+    assert _below(f"checkpoint-400/{WEIGHTS}", top=top) == ""
+
+
+def test_hidden_and_empty_candidates_are_left_out() -> None:
+    made = [entry(f".cache/{WEIGHTS}"), entry(f"checkpoint-1/{WEIGHTS}", size=0)]
+    facts = {"directory": ROOT, "walk": walk(*made), "files": {}}
+    assert problems(weights_at_the_top, **facts, weight_type=UNKNOWN) == []
+
+
+def test_each_folder_is_named_once() -> None:
+    shards = [f"merged/model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+    assert len(_below(*shards).splitlines()) == 1

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from preflight.findings import CannotTell
+from preflight.model.headers import Broken, Cause, read_container
+from preflight.rules import Rule
+from preflight.rules.s_container import (
+    no_ungathered_tensor,
+    safetensors_complete,
+    safetensors_has_tensors,
+    safetensors_header_readable,
+    safetensors_layout_sound,
+    safetensors_library_agrees,
+)
+from tests.model.safetensors_bytes import sound
+from tests.rules.inputs import container, problems, tensor, told
+
+SOUND = container(tensor("a.lora_A.weight"), tensor("a.lora_B.weight"))
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_each_cause_is_told_by_one_rule(cause: Cause) -> None:
+    broken = Broken("a.safetensors", cause, f"it is {cause.value}")
+    told_by = [
+        each
+        for each in (
+            safetensors_header_readable,
+            safetensors_complete,
+            safetensors_layout_sound,
+        )
+        if problems(each, containers=(SOUND, broken))
+    ]
+    assert len(told_by) == 1
+    assert f"it is {cause.value}" in told(told_by[0], containers=(broken,))
+
+
+@pytest.mark.parametrize(
+    ("cause", "rule"),
+    [
+        (Cause.LFS_POINTER, safetensors_header_readable),
+        (Cause.TRUNCATED, safetensors_complete),
+        (Cause.TRAILING, safetensors_complete),
+        (Cause.BAD_OFFSETS, safetensors_layout_sound),
+    ],
+)
+def test_cause_is_told_by_the_rule_that_mends_it(cause: Cause, rule: Rule) -> None:
+    assert problems(rule, containers=(Broken("a", cause, "x"),))
+    assert not problems(rule, containers=(SOUND,))
+
+
+def test_library_has_the_last_word(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(sound({"a": ("F32", [2])}))
+    found = read_container(path, path.name)
+    facts = {"directory": tmp_path, "containers": (found,)}
+    assert problems(safetensors_library_agrees, **facts) == []
+    path.write_bytes(sound({"a": ("F32", [2])}) + b"\0")
+    assert len(problems(safetensors_library_agrees, **facts)) == 1
+
+
+def test_library_is_not_asked_of_a_broken_file(tmp_path: Path) -> None:
+    broken = Broken("a.safetensors", Cause.HTML, "a page")
+    facts = {"directory": tmp_path, "containers": (broken,)}
+    answers = list(safetensors_library_agrees.check(**facts))
+    assert [type(answer) for answer in answers] == [CannotTell]
+
+
+def test_container_must_hold_tensors() -> None:
+    assert not problems(safetensors_has_tensors, containers=(SOUND,))
+    assert "no tensor at all" in told(
+        safetensors_has_tensors, containers=(container(),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "count"),
+    [
+        ("m.lora_A.weight", (8, 64), 0),
+        ("m.lora_A.weight", (0,), 1),
+        ("m.lora_A.weight", (0, 64), 1),
+        ("m.lora_A.weight", (512,), 1),
+        ("m.lora_A.weight", (), 1),
+        ("m.lora_B.weight", (4, 8, 8), 1),
+        ("m.lora_B.bias", (64,), 0),
+        ("model.norm.weight", (64,), 0),
+        ("model.norm.weight", (0,), 1),
+        ("model.scale", (), 0),
+    ],
+)
+def test_ungathered_tensors(name: str, shape: tuple[int, ...], count: int) -> None:
+    found = container(tensor(name, shape))
+    assert len(problems(no_ungathered_tensor, containers=(found,))) == count
+
+
+def test_ungathered_tensors_are_counted() -> None:
+    empty = [tensor(f"{n}.lora_A.weight", (0,)) for n in range(5)]
+    text = told(no_ungathered_tensor, containers=(container(*empty, tensor("b")),))
+    assert "0.lora_A.weight" in text
+    assert "5 of 6 tensors" in text

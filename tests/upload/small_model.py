@@ -1,0 +1,66 @@
+"""A directory of full weights in parts of 100 KiB, and transfers of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from preflight.crc import crc64
+from preflight.destination import Destination
+from preflight.findings import WeightType
+from preflight.model.files import walk
+from preflight.oss.client import BucketClient
+from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import Fault
+from preflight.upload.parts import KIB, TransferOptions
+from preflight.upload.plan import UploadPlan, plan_upload
+from preflight.upload.transfer import Manifest, transfer
+
+PREFIX = "models/a/"
+PART = 100 * KIB
+FIRST = "model-00001-of-00002.safetensors"
+SECOND = "model-00002-of-00002.safetensors"
+OPTIONS = TransferOptions(workers=2, part_size=PART)
+
+
+def make_model(root: Path) -> Path:
+    """Two shards of three parts each, and three small files."""
+    root.mkdir()
+    (root / FIRST).write_bytes(os.urandom(250 * KIB))
+    (root / SECOND).write_bytes(os.urandom(201 * KIB))
+    for name in ("config.json", "generation_config.json", "tokenizer.json"):
+        (root / name).write_bytes(os.urandom(500))
+    return root
+
+
+def plan_for(root: Path, box: Sandbox) -> UploadPlan:
+    return plan_upload(walk(root), Destination(box.bucket, PREFIX), WeightType.FULL)
+
+
+def nothing(_: int) -> None:
+    """Nobody watches."""
+
+
+def send(
+    root: Path,
+    box: Sandbox,
+    client: BucketClient,
+    *,
+    options: TransferOptions = OPTIONS,
+    on_bytes: Callable[[int], None] = nothing,
+) -> Manifest:
+    return transfer(plan_for(root, box), client, on_bytes=on_bytes, options=options)
+
+
+def is_all_there(root: Path, box: Sandbox) -> bool:
+    """Whether exactly the files lie under the prefix, and no upload is left."""
+    found = box.oss.objects(box.bucket, PREFIX)
+    stored = {one.key.removeprefix(PREFIX): one.crc64 for one in found}
+    local = {path.name: crc64(path.read_bytes()) for path in root.iterdir()}
+    return stored == local and not box.oss.uploads(box.bucket)
+
+
+def fault(operation: str, action: str, **more: object) -> Fault:
+    values = {"service": "oss", "operation": operation, "action": action, **more}
+    return Fault.from_json(values)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from preflight.errors import TransferError
+from preflight.oss.body import BLOCK
+from preflight.upload.throttle import Throttle
+from preflight.upload.workers import Stopped, Workers
+
+
+def test_all_jobs_are_done_in_order_by_one_worker() -> None:
+    seen: list[int] = []
+    jobs = [lambda _, n=n: seen.append(n) for n in range(20)]
+    Workers(1, threading.Event()).run(jobs)
+    assert seen == list(range(20))
+
+
+def test_workers_have_buffers_of_their_own() -> None:
+    meeting = threading.Barrier(3, timeout=20)
+    buffers: list[memoryview] = []
+
+    def job(buffer: memoryview) -> None:
+        buffers.append(buffer)
+        meeting.wait()
+
+    Workers(3, threading.Event()).run([job] * 3)
+    assert len({id(buffer.obj) for buffer in buffers}) == 3
+    assert {len(buffer) for buffer in buffers} == {BLOCK}
+
+
+def test_the_first_error_ends_all_and_no_job_begins_after_it() -> None:
+    hurry = threading.Event()
+    workers = Workers(2, hurry)
+    begun: list[str] = []
+
+    def fail(_: memoryview) -> None:
+        raise TransferError("no")
+
+    def wait(_: memoryview) -> None:
+        begun.append("waits")
+        workers.pause(60)
+
+    def late(_: memoryview) -> None:
+        begun.append("late")
+
+    with pytest.raises(TransferError, match="no"):
+        workers.run([wait, fail, *[late] * 50])
+    assert "late" not in begun
+    assert not hurry.is_set()
+    with pytest.raises(Stopped):
+        workers.check()
+
+
+def test_after_ctrl_c_nobody_waits_for_what_hangs() -> None:
+    release = threading.Event()
+
+    def hang(_: memoryview) -> None:
+        release.wait(30)
+
+    def interrupt(_: memoryview) -> None:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Workers(2, threading.Event()).run([hang, interrupt])
+    assert time.monotonic() - began < 2
+    release.set()
+
+
+class ManualTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def read(self) -> float:
+        return self.now
+
+
+def test_a_throttle_keeps_the_rate_over_all_its_users() -> None:
+    time_of = ManualTime()
+    throttle = Throttle(1000, time_of.sleep, time_of.read)
+    for take in [partial(throttle.take, 100)] * 50:
+        take()
+    assert time_of.now == pytest.approx(4.9)  # the last slot still runs
+    assert throttle.block(BLOCK) == 125
+
+
+def test_no_limit_means_no_wait() -> None:
+    throttle = Throttle(0, lambda _: pytest.fail("it slept"))
+    throttle.take(1 << 40)
+    assert throttle.block(BLOCK) == BLOCK
