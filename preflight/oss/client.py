@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from preflight.crc import combine_all
-from preflight.errors import TransferError
+from preflight.errors import TransferError, VerificationFailed
 from preflight.oss.body import Body
 from preflight.oss.connection import Connection
 from preflight.oss.errors import Missing, Occupied, not_oss, translated
@@ -137,7 +137,9 @@ class BucketClient(Connection):
 
         stored = self._retried(attempt)
         if stored != crc and not self._holds(key, size, crc):
-            raise TransferError(f"{action}: the object is not the sum of its parts")
+            raise VerificationFailed(
+                f"{action}: the object is not the sum of its parts"
+            )
         return crc
 
     def abort(self, key: str, upload_id: str) -> None:

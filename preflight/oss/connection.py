@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 from preflight.errors import TransferError
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.body import Body
-from preflight.oss.errors import KeysExpired, Skewed, not_oss, translated
-from preflight.oss.retry import Retry, Transient
+from preflight.oss.errors import Damaged, KeysExpired, Skewed, not_oss, translated
+from preflight.oss.retry import Retry
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
 
@@ -38,7 +38,7 @@ def _check_crc(action: str, sent: int, result: PutObjectResult) -> None:
             f"{action}: OSS did not return a CRC-64", request_id=result.request_id
         )
     if stored != sent:
-        raise Transient(
+        raise Damaged(
             f"{action}: the bytes were damaged on their way "
             f"(CRC-64 {sent:016x} sent, {stored:016x} stored)",
             request_id=result.request_id,

@@ -17,6 +17,7 @@ from preflight.errors import (
     PreflightError,
     TransferError,
     UsageError,
+    VerificationFailed,
 )
 from preflight.oss.access import OssAccess
 from preflight.oss.retry import Transient
@@ -45,6 +46,10 @@ class Skewed(AccessDenied):
     ) -> None:
         super().__init__(message, hint=hint, request_id=request_id)
         self.ahead = ahead
+
+
+class Damaged(Transient, VerificationFailed):
+    """OSS holds other bytes than were sent: sent again, they mostly arrive whole."""
 
 
 class Refused(TransferError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from preflight.lock import only_run
 from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.client import BucketClient
 from preflight.oss.inspector import BucketInspector
-from preflight.pipeline.counting import CountingClient
 from preflight.pipeline.importing import studio_client
 from preflight.pipeline.options import PushOptions
 from preflight.settings import Settings
@@ -19,7 +19,7 @@ from preflight.studio.imports import ImportApi
 class Services:
     """The connections of a push."""
 
-    bucket: CountingClient
+    bucket: BucketClient
     inspector: BucketInspector
     api: ImportApi
 
@@ -41,7 +41,7 @@ def connect(stack: ExitStack, options: PushOptions, settings: Settings) -> Servi
     if options.state is not None:
         where = f"{settings.endpoint.value} {destination.url}"
         stack.enter_context(only_run(options.state, where))
-    bucket = CountingClient(
+    bucket = BucketClient(
         access,
         destination.bucket,
         connections=options.transfer.worker_count + 2,

@@ -68,7 +68,7 @@ def look_before(
     with screen.progress() as progress:
         progress.start(plan.total_bytes, "comparing")
         compared = compare(
-            plan, stored, inspector, on_bytes=progress.advance, on_block=on_block
+            plan, stored, inspector, progress=progress, on_block=on_block
         )
         found = list(compared)
     if replace and found:

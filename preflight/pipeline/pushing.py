@@ -20,7 +20,7 @@ from preflight.pipeline.importing import Import, run_import
 from preflight.pipeline.live import Before
 from preflight.pipeline.naming import settled
 from preflight.pipeline.options import PushOptions
-from preflight.pipeline.sending import Tap, send
+from preflight.pipeline.sending import Sent, Tap, send
 from preflight.record import LeftBehind, RunRecord, UploadedFile, UploadRecord
 from preflight.screen import Screen
 from preflight.settings import Need, Settings
@@ -161,19 +161,20 @@ class Push:
             if before.same:  # compared byte by byte a moment ago
                 self.screen.say("all files are there already; nothing is sent")
                 judge()
-                manifest = stored_manifest(services.bucket, plan)
+                sent = Sent(stored_manifest(services.bucket, plan))
             else:
                 how, bucket, screen = (
                     self.options.transfer,
                     services.bucket,
                     self.screen,
                 )
-                manifest = send(plan, bucket, screen, how, tap=tap, judge=judge)
-        self._verify(plan, manifest, services)
+                sent = send(plan, bucket, screen, how, tap=tap, judge=judge)
+        self._verify(plan, sent, services)
         return before
 
-    def _verify(self, plan: UploadPlan, manifest: Manifest, services: Services) -> None:
-        uploaded = uploaded_record(plan, manifest, services.bucket.sent)
+    def _verify(self, plan: UploadPlan, sent: Sent, services: Services) -> None:
+        manifest = sent.manifest
+        uploaded = uploaded_record(plan, manifest, sent.size)
         self.record.upload = uploaded
         with self.record.timed("verify"):
             self.screen.say(f"verifying {len(manifest.objects)} objects")

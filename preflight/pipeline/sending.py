@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from preflight.findings import Unavailable
 from preflight.model.inspection import Inspection
@@ -12,7 +13,7 @@ from preflight.pipeline.checking import Values, sound_containers
 from preflight.screen import Screen
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan
-from preflight.upload.transfer import Manifest, transfer
+from preflight.upload.transfer import Manifest, Upload
 
 
 class Tap:
@@ -48,6 +49,14 @@ class Tap:
         return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What lies there now, and how many bytes this run sent for it."""
+
+    manifest: Manifest
+    size: int = 0
+
+
 def send(
     plan: UploadPlan,
     bucket: BucketClient,
@@ -56,16 +65,13 @@ def send(
     *,
     tap: Tap | None,
     judge: Callable[[], None],
-) -> Manifest:
-    """Transfer the plan; what `judge` raises before publication takes it all back."""
+) -> Sent:
+    """Transfer the plan; what `judge` raises is raised before anything is visible."""
     screen.say(f"uploading {len(plan.items)} files to {plan.destination.url}")
+    look = tap.take if tap else None
     with screen.progress() as progress:
         progress.start(plan.total_bytes, "uploading")
-        return transfer(
-            plan,
-            bucket,
-            on_bytes=progress.advance,
-            on_block=tap.take if tap else None,
-            before_publish=judge,
-            options=options,
-        )
+        with Upload(plan, bucket, options, progress=progress, on_block=look) as upload:
+            upload.stage()
+            judge()
+            return Sent(upload.publish(), upload.sent)

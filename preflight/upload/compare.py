@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +10,7 @@ from preflight.crc import crc64
 from preflight.oss.body import BLOCK, OnBlock, SliceBody, open_source
 from preflight.oss.client import BucketClient
 from preflight.oss.inspector import Stored
+from preflight.progress import Progress
 from preflight.upload.context import stamp
 from preflight.upload.plan import UploadItem, UploadPlan
 
@@ -27,13 +28,13 @@ def compare(
     stored: Mapping[str, Stored],
     client: BucketClient,
     *,
-    on_bytes: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     on_block: OnBlock | None = None,
 ) -> Iterator[Change]:
     """What would change, the cheapest to find first: names, sizes, then the bytes.
 
     The local files are read only when all names and sizes agree, small ones first;
-    `on_bytes` hears of the bytes read and `on_block` sees them. Raises
+    `progress` hears of the bytes read and `on_block` sees them. Raises
     `SourceChanged` and what the client raises.
     """
     seen = [change for item in plan.items if (change := _by_size(item, stored))]
@@ -43,8 +44,8 @@ def compare(
     for item in sorted(plan.items, key=lambda item: item.size):
         if not _is_same(client, item, on_block):
             yield Change(item.key, "has other bytes")
-        if on_bytes is not None:
-            on_bytes(item.size)
+        if progress is not None:
+            progress.advance(item.size)
 
 
 def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:

@@ -1,17 +1,31 @@
-"""What all files of a transfer share, and what is asked about each of them."""
+"""Shared state of one transfer: client, workers, throttle, progress, callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from preflight.errors import SourceChanged
 from preflight.oss.body import OnBlock, Stamp
 from preflight.oss.client import BucketClient
+from preflight.progress import Progress
 from preflight.upload.plan import UploadItem
 from preflight.upload.throttle import Throttle
 from preflight.upload.workers import Workers
+
+
+class Traffic:
+    """How many bytes OSS took from this run; safe to add to from several threads."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """OSS has confirmed `count` more bytes."""
+        with self._lock:
+            self.sent += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +35,16 @@ class Context:
     client: BucketClient
     workers: Workers
     throttle: Throttle
-    on_bytes: Callable[[int], None]
+    progress: Progress | None
     on_block: OnBlock | None
     part: int
     restart: bool
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def advance(self, count: int) -> None:
+        """Tell the progress of `count` bytes that are safe in the bucket."""
+        if self.progress is not None:
+            self.progress.advance(count)
 
 
 def stamp(item: UploadItem) -> Stamp:

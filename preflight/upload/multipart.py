@@ -132,7 +132,7 @@ class MultipartFile:
             count = min(count, self.item.size - self._credited)
             self._credited += count
         if count:
-            self._context.on_bytes(count)
+            self._context.advance(count)
 
     def _open(self) -> OpenSource:
         with self._lock:
@@ -233,11 +233,14 @@ class MultipartFile:
             return SliceBody(source, offset, length, buffer=piece, on_block=self._sent)
 
         try:
-            self._parts[number] = self._context.client.upload_part(
+            part = self._context.client.upload_part(
                 self.item.key, self._begin(), number, make
             )
         except Missing:
             self.lost = True
+        else:
+            self._parts[number] = part
+            self._context.traffic.add(part.size)
 
     def publish(self) -> None:
         """Make the object of its parts visible; `lost` is set when they are gone."""

@@ -39,7 +39,7 @@ class SinglePut:
         if self._listed is not None and self._listed.size == item.size:
             self.published = stored_crc(self._context.client, item) == self.crc
         if self.published:
-            self._context.on_bytes(item.size)
+            self._context.advance(item.size)
 
     def publish(self) -> None:
         """Make the object visible."""
@@ -47,4 +47,5 @@ class SinglePut:
         forbid = self._listed is None
         self._context.client.put(self.item.key, make, forbid_overwrite=forbid)
         self.published = True
-        self._context.on_bytes(self.item.size)
+        self._context.traffic.add(self.item.size)
+        self._context.advance(self.item.size)

@@ -1,8 +1,12 @@
 """The transfer: every byte read once, nothing visible before everything is right.
 
+    with Upload(plan, bucket, options, progress=progress, on_block=look) as upload:
+        upload.stage()                # all parts in the bucket, nothing visible
+        ...                           # the last word: to raise is to publish nothing
+        manifest = upload.publish()   # weights first, key configs last
+
 All files of a plan are cut into parts, and the parts of all files are one queue, done
-by a few threads. When every part is in the bucket and right, `before_publish` has the
-last word; then the uploads are completed, weights first, the key configs last.
+by a few threads.
 
 The bucket is the checkpoint. Parts and objects that an earlier run left, killed at any
 moment and on any machine, are compared with the local bytes and not sent again. Two
@@ -12,8 +16,10 @@ other one completed or aborted is looked for again (a few times), and an object 
 appeared meanwhile is accepted only if its size and CRC-64 are the expected ones. On one
 machine `preflight.lock` keeps the second run out.
 
-What a network failure, a kill or Ctrl-C leaves stays for the next run. A finding, a
-changed file or a refusal takes everything back that is not yet visible.
+Whether parts stay when it does not end well is decided by what went wrong. Wrong bytes
+(a finding, a file that changed, a CRC-64 that does not fit) are of no use to anybody:
+what is not visible is aborted. All else says nothing against the bytes, so the parts
+stay for the next run: network, refusal, quota, kill, Ctrl-C, trouble on this machine.
 """
 
 from __future__ import annotations
@@ -22,20 +28,21 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 
 from preflight.catalog.uploadable import Role
 from preflight.destination import Destination
 from preflight.errors import (
+    Interrupted,
     PreflightError,
     RulesFailed,
     SourceChanged,
     TransferError,
-    UsageError,
     VerificationFailed,
 )
 from preflight.oss.body import OnBlock
 from preflight.oss.client import PROBE_PREFIX, BucketClient
-from preflight.oss.errors import KeysExpired, PermissionMissing, Refused
+from preflight.progress import Progress
 from preflight.upload.context import Context, check_path
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
@@ -58,23 +65,15 @@ __all__ = [
     "PART",
     "Manifest",
     "TransferOptions",
+    "Upload",
     "UploadedObject",
     "part_size",
-    "transfer",
 ]
 
 MULTIPART_FROM = MIB  # smaller files, but for weights, wait in memory
 _ROUNDS = 4  # how often a file is taken up again whose upload went away
 
-# What takes everything back; after all else the parts stay for the next run.
-_FINAL = (
-    RulesFailed,
-    SourceChanged,
-    PermissionMissing,
-    Refused,
-    UsageError,
-    VerificationFailed,
-)
+_WRONG_BYTES = (RulesFailed, SourceChanged, VerificationFailed)
 
 _log = logging.getLogger(__name__)
 
@@ -96,51 +95,121 @@ class Manifest:
     objects: tuple[UploadedObject, ...]
 
 
-def _is_staged(item: UploadItem) -> bool:
-    if isinstance(item.source, bytes) or not item.size:
-        return False
-    return item.role is Role.WEIGHTS or item.size >= MULTIPART_FROM
+class Upload:
+    """One plan on its way. Leaving the `with` block settles what is not yet visible.
 
-
-class _Transfer:
-    """One plan on its way."""
+    `progress` hears of bytes that OSS confirmed or already had, never twice; whoever
+    made it starts and ends its stage. `on_block` gets (name, offset, bytes) of each
+    block that is read of a file in parts, from several threads, in memory that is used
+    again; a block whose part had to be sent again comes again.
+    """
 
     def __init__(
-        self, plan: UploadPlan, resumable: Resumable, context: Context
+        self,
+        plan: UploadPlan,
+        client: BucketClient,
+        options: TransferOptions | None = None,
+        *,
+        progress: Progress | None = None,
+        on_block: OnBlock | None = None,
     ) -> None:
-        self._plan, self._resumable, self._context = plan, resumable, context
-        self._client, self._workers = context.client, context.workers
+        chosen = options or TransferOptions()
+        self._plan, self._client, self._options = plan, client, chosen
+        self._workers = Workers(chosen.worker_count, client.hurry)
+        self._context = Context(
+            client,
+            self._workers,
+            Throttle(chosen.bandwidth, self._workers.pause),
+            progress,
+            on_block,
+            wanted_part((item.size for item in plan.items), chosen),
+            chosen.restart,
+        )
         self._staged: list[MultipartFile] = []
         self._whole: list[SinglePut] = []
-        for item in plan.items:
-            listed = resumable.objects.get(item.key)
-            if _is_staged(item):
-                self._staged.append(MultipartFile(item, context, listed))
+
+    @property
+    def sent(self) -> int:
+        """Bytes that OSS took from this run; what lay there already does not count."""
+        return self._context.traffic.sent
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._staged:
+            file.close()
+        if isinstance(error, _WRONG_BYTES):
+            self._take_back()
+        elif isinstance(error, PreflightError) and self._may_go_on(error):
+            _tell_how_to_go_on(error)
+
+    def _may_go_on(self, error: PreflightError) -> bool:
+        """Whether the same command is what to do next; Ctrl-C has words of its own."""
+        begun = bool(self._staged or self._whole)
+        return not isinstance(error, Interrupted) and (
+            begun or isinstance(error, TransferError)
+        )
+
+    def stage(self) -> None:
+        """Bring the parts of all files into the bucket, and small files into memory.
+
+        What OSS already has is compared, not sent again. Nothing becomes visible.
+        Raises `SourceChanged` when a file is not what was planned, `UsageError` for
+        strangers under the prefix, `AccessDenied`, `TransferError`.
+        """
+        options = self._options
+        found = find_resumable(
+            self._client, self._plan, allow_extra=options.allow_extra
+        )
+        self._settle_foreign(found)
+        self._sort(found)
+        self._prepare(found)
+        self._bring(job for file in self._whole for job in file.jobs())
+
+    def _settle_foreign(self, found: Resumable) -> None:
+        for upload in found.foreign:
+            if upload.key.rpartition("/")[2].startswith(PROBE_PREFIX):
+                # A run was killed between the two halves of its write probe.
+                self._client.abort(upload.key, upload.upload_id)
             else:
-                self._whole.append(SinglePut(item, context, listed))
+                _log.warning("an unfinished upload of %s lies there, too", upload.key)
+
+    def _sort(self, found: Resumable) -> None:
+        """In parts or in one piece? The largest first, so that no worker ends late."""
+        for item in self._plan.items:
+            listed = found.objects.get(item.key)
+            if _is_staged(item):
+                self._staged.append(MultipartFile(item, self._context, listed))
+            else:
+                self._whole.append(SinglePut(item, self._context, listed))
         self._staged.sort(key=lambda file: -file.item.size)
 
-    def prepare(self) -> None:
+    def _prepare(self, found: Resumable) -> None:
         """Find what earlier runs left of each file."""
         jobs = []
         for file in self._staged:
             key = file.item.key
-            uploads = self._resumable.uploads.get(key, ())
-            listed = self._resumable.objects.get(key)
+            uploads = found.uploads.get(key, ())
+            listed = found.objects.get(key)
             alike = listed is not None and listed.size == file.item.size
             if alike or uploads:
                 jobs.append(_ignoring_buffer(partial(file.prepare, alike, uploads)))
-        # A file that was put in one piece now may have been in parts before.
+        # A file that is put in one piece now may have been in parts before.
         jobs += [
             _ignoring_buffer(partial(self._client.abort, one.key, one.upload_id))
             for file in self._whole
-            for one in self._resumable.uploads.get(file.item.key, ())
+            for one in found.uploads.get(file.item.key, ())
         ]
         self._workers.run(jobs)
 
-    def stage(self) -> None:
-        """Bring the parts of all files into the bucket, and small files into memory."""
-        small: Iterable[Job] = (job for file in self._whole for job in file.jobs())
+    def _bring(self, small: Iterable[Job] = ()) -> None:
+        """Send what is missing, until nothing is; uploads may go away meanwhile."""
         for _ in range(_ROUNDS):
             waiting = [file for file in self._staged if not file.ready]
             lost = [file for file in waiting if file.lost]
@@ -157,13 +226,19 @@ class _Transfer:
             hint="another run on the same prefix, or a lifecycle rule, aborts it",
         )
 
-    def publish(self) -> None:
-        """Make all visible, in the order of the roles."""
+    def publish(self) -> Manifest:
+        """Make all visible, in the order of the roles; what lies there now.
+
+        Raises what `stage` raises, and `VerificationFailed` when an object is not the
+        sum of its parts.
+        """
         for item in self._plan.items:
             check_path(item)
         files: list[MultipartFile | SinglePut] = [*self._staged, *self._whole]
         for role in (Role.WEIGHTS, Role.SUPPORT, Role.KEY_CONFIG):
             self._publish([file for file in files if file.item.role is role])
+        self._sweep()
+        return self._manifest()
 
     def _publish(self, files: Sequence[MultipartFile | SinglePut]) -> None:
         for _ in range(_ROUNDS):
@@ -172,12 +247,12 @@ class _Transfer:
                 return
             self._workers.run([_ignoring_buffer(file.publish) for file in waiting])
             if any(file.lost for file in self._staged):
-                self.stage()
+                self._bring()
         if any(not file.published for file in files):
             raise TransferError("multipart uploads went away again and again")
 
-    def manifest(self) -> Manifest:
-        """What lies in the bucket now, in the plan's order."""
+    def _manifest(self) -> Manifest:
+        """The objects in the plan's order."""
         sums = {file.item.key: file.crc for file in self._staged}
         sums |= {file.item.key: file.crc for file in self._whole}
         return Manifest(
@@ -188,29 +263,30 @@ class _Transfer:
             ),
         )
 
-    def close(self) -> None:
-        """Close all files."""
-        for file in self._staged:
-            file.close()
-
-    def sweep(self) -> None:
+    def _sweep(self) -> None:
         """Abort uploads of our keys that are left, such as one begun twice."""
         keys = {item.key for item in self._plan.items}
         for one in self._client.list_uploads(self._plan.destination.prefix):
             if one.key in keys:
                 self._client.abort(one.key, one.upload_id)
 
-    def take_back(self) -> None:
+    def _take_back(self) -> None:
         """Abort all that is not visible; what fails is told, not raised."""
         try:
             for file in self._staged:
                 file.give_up()
-            self.sweep()
+            self._sweep()
         except PreflightError as exc:
             where = self._plan.destination.url
             _log.warning(
                 "an unfinished upload stays in the bucket below %s: %s", where, exc
             )
+
+
+def _is_staged(item: UploadItem) -> bool:
+    if isinstance(item.source, bytes) or not item.size:
+        return False
+    return item.role is Role.WEIGHTS or item.size >= MULTIPART_FROM
 
 
 def _ignoring_buffer(call: Callable[[], None]) -> Job:
@@ -220,60 +296,3 @@ def _ignoring_buffer(call: Callable[[], None]) -> Job:
 def _tell_how_to_go_on(error: PreflightError) -> None:
     words = "finished parts are kept: the same command goes on"
     error.hint = f"{error.hint}; {words}" if error.hint else words
-
-
-def _run(work: _Transfer, before_publish: Callable[[], None]) -> Manifest:
-    try:
-        work.prepare()
-        work.stage()
-        before_publish()
-        work.publish()
-        work.sweep()
-    except _FINAL:
-        work.take_back()
-        raise
-    except (TransferError, KeysExpired) as exc:
-        _tell_how_to_go_on(exc)
-        raise
-    finally:
-        work.close()
-    return work.manifest()
-
-
-def _nothing() -> None:
-    """Nobody asked to look before the objects become visible."""
-
-
-def transfer(
-    plan: UploadPlan,
-    client: BucketClient,
-    *,
-    on_bytes: Callable[[int], None],
-    on_block: OnBlock | None = None,
-    before_publish: Callable[[], None] = _nothing,
-    options: TransferOptions | None = None,
-) -> Manifest:
-    """Send all items; what OSS already has is compared, not sent again.
-
-    `on_bytes` hears of bytes that OSS confirmed or already had, never twice.
-    `on_block` gets (name, offset, bytes) of each block that is read of a file in
-    parts, from several threads, in memory that is used again; a block whose part had
-    to be sent again comes again. `before_publish` runs once all parts are there; what
-    it raises keeps everything invisible. Raises `SourceChanged` when a file is not
-    what was planned, `UsageError` for strangers under the prefix, `AccessDenied`,
-    `TransferError`.
-    """
-    chosen = options or TransferOptions()
-    resumable = find_resumable(client, plan, allow_extra=chosen.allow_extra)
-    for upload in resumable.foreign:
-        if upload.key.rpartition("/")[2].startswith(PROBE_PREFIX):
-            client.abort(upload.key, upload.upload_id)  # of a run that was killed
-        else:
-            _log.warning("an unfinished upload of %s lies there, too", upload.key)
-    workers = Workers(chosen.worker_count, client.hurry)
-    part = wanted_part((item.size for item in plan.items), chosen)
-    throttle = Throttle(chosen.bandwidth, workers.pause)
-    context = Context(
-        client, workers, throttle, on_bytes, on_block, part, chosen.restart
-    )
-    return _run(_Transfer(plan, resumable, context), before_publish)

@@ -20,12 +20,13 @@ from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
+from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import plan_upload
-from preflight.upload.transfer import transfer
 from tests.benchmarks.arrival import check_arrival
 from tests.benchmarks.measure import ROOT
 from tests.benchmarks.model_dir import Written, make_model
 from tests.benchmarks.sink import Link, Sink
+from tests.upload.small_model import upload
 
 BUCKET = "bench-bucket"
 PART = 100 << 10
@@ -121,7 +122,7 @@ def test_our_engine_and_the_proof_of_arrival(sink: Sink, tmp_path: Path) -> None
     plan = plan_upload(walk(tmp_path), Destination(BUCKET, "m/"), WeightType.FULL)
     access = oss_access("k", "s", region="ap-southeast-1", endpoint=url_of(sink))
     with BucketClient(access, BUCKET) as client:
-        transfer(plan, client, on_bytes=lambda _: None)
+        upload(plan, client, options=TransferOptions())
     check_arrival(url_of(sink), "m/", files, in_pieces=False)
     name = "config.json"
     files[name] = Written(files[name].size, files[name].crc64 ^ 1)

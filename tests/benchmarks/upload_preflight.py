@@ -15,7 +15,7 @@ from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan, plan_upload
-from preflight.upload.transfer import transfer
+from preflight.upload.transfer import Upload
 from tests.benchmarks.told import time_and_tell
 
 
@@ -49,11 +49,12 @@ def upload(
     scanners: Scanners | None,
 ) -> None:
     """All of it; with scanners the values are part of the work."""
-    send = partial(transfer, plan, client, on_bytes=lambda _: None, options=options)
-    if scanners:
-        send(on_block=scanners.take, before_publish=scanners.conclude)
-    else:
-        send()
+    look = scanners.take if scanners else None
+    with Upload(plan, client, options, on_block=look) as transfer:
+        transfer.stage()
+        if scanners:
+            scanners.conclude()
+        transfer.publish()
 
 
 def main() -> None:

@@ -10,12 +10,14 @@ from preflight.crc import crc64
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.model.files import walk
+from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
+from preflight.progress import NoProgress, Progress
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.upload.parts import KIB, TransferOptions
 from preflight.upload.plan import UploadPlan, plan_upload
-from preflight.upload.transfer import Manifest, transfer
+from preflight.upload.transfer import Manifest, Upload
 
 PREFIX = "models/a/"
 PART = 100 * KIB
@@ -38,8 +40,34 @@ def plan_for(root: Path, box: Sandbox) -> UploadPlan:
     return plan_upload(walk(root), Destination(box.bucket, PREFIX), WeightType.FULL)
 
 
-def nothing(_: int) -> None:
-    """Nobody watches."""
+class Told(NoProgress):
+    """Calls somebody each time that bytes are done, and adds them up."""
+
+    def __init__(self, call: Callable[[], object] = lambda: None) -> None:
+        self.bytes = 0
+        self._call = call
+
+    def advance(self, count: int) -> None:
+        self.bytes += count
+        self._call()
+
+
+def upload(
+    plan: UploadPlan,
+    client: BucketClient,
+    *,
+    options: TransferOptions = OPTIONS,
+    progress: Progress | None = None,
+    on_block: OnBlock | None = None,
+    judge: Callable[[], object] = lambda: None,
+) -> Manifest:
+    """All of it, with `judge` between the two halves."""
+    with Upload(
+        plan, client, options, progress=progress, on_block=on_block
+    ) as transfer:
+        transfer.stage()
+        judge()
+        return transfer.publish()
 
 
 def send(
@@ -48,9 +76,9 @@ def send(
     client: BucketClient,
     *,
     options: TransferOptions = OPTIONS,
-    on_bytes: Callable[[int], None] = nothing,
+    progress: Progress | None = None,
 ) -> Manifest:
-    return transfer(plan_for(root, box), client, on_bytes=on_bytes, options=options)
+    return upload(plan_for(root, box), client, options=options, progress=progress)
 
 
 def is_all_there(root: Path, box: Sandbox) -> bool:

@@ -8,7 +8,16 @@ import pytest
 
 from preflight.crc import crc64
 from preflight.destination import Destination
-from preflight.errors import AccessDenied, SourceChanged, TransferError, UsageError
+from preflight.errors import (
+    LivePrefix,
+    PreflightError,
+    RulesFailed,
+    SourceChanged,
+    Terminated,
+    TransferError,
+    UsageError,
+    VerificationFailed,
+)
 from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.oss.client import BucketClient
@@ -20,12 +29,16 @@ from preflight.upload.transfer import (
     MULTIPART_FROM,
     PART,
     Manifest,
+    TransferOptions,
+    Upload,
     UploadedObject,
     part_size,
-    transfer,
 )
+from tests.upload.small_model import Told, upload
 
 GIB = 1 << 30
+USUAL, ALONE = TransferOptions(), TransferOptions(workers=1, part_size=4 << 20)
+PART_OF_33_MIB = 4 << 20  # bytes
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -54,17 +67,13 @@ def written(sandbox: Sandbox, client: BucketClient) -> int:
     return log.count("PutObject") + log.count("UploadPart")
 
 
-def nothing(_: int) -> None:
-    """Nobody watches."""
-
-
 def test_every_byte_arrives_and_is_accounted_for(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
     plan = plan_for(model, sandbox)
-    done: list[int] = []
-    manifest = transfer(plan, client, on_bytes=done.append)
-    assert sum(done) == plan.total_bytes
+    told = Told()
+    manifest = upload(plan, client, options=USUAL, progress=told)
+    assert told.bytes == plan.total_bytes
     assert manifest.destination == plan.destination
     for item, sent in zip(plan.items, manifest.objects, strict=True):
         data = (model / item.name).read_bytes()
@@ -81,7 +90,7 @@ def test_generated_files_go_up_from_memory(
     plan = plan_upload(
         walk(model), destination, WeightType.LORA, generated={"config.json": b"{1}"}
     )
-    transfer(plan, client, on_bytes=nothing)
+    upload(plan, client, options=USUAL)
     assert sandbox.oss.read(sandbox.bucket, "models/a/config.json", 0, 9) == b"{1}"
 
 
@@ -89,20 +98,20 @@ def test_what_is_already_there_is_not_sent_again(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
     plan = plan_for(model, sandbox)
-    first = transfer(plan, client, on_bytes=nothing)
+    first = upload(plan, client, options=USUAL)
     before = written(sandbox, client)
-    done: list[int] = []
-    assert transfer(plan, client, on_bytes=done.append) == first
-    assert sum(done) == plan.total_bytes
+    told = Told()
+    assert upload(plan, client, options=USUAL, progress=told) == first
+    assert told.bytes == plan.total_bytes
     assert written(sandbox, client) == before
 
 
 def test_another_content_of_the_same_size_is_replaced(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    transfer(plan_for(model, sandbox), client, on_bytes=nothing)
+    upload(plan_for(model, sandbox), client, options=USUAL)
     (model / "adapter_config.json").write_bytes(b"[]")
-    transfer(plan_for(model, sandbox), client, on_bytes=nothing)
+    upload(plan_for(model, sandbox), client, options=USUAL)
     key = "models/a/adapter_config.json"
     assert sandbox.oss.read(sandbox.bucket, key, 0, 9) == b"[]"
 
@@ -111,11 +120,11 @@ def hook(client: BucketClient, plan: UploadPlan, act: Callable[[], None]) -> Man
     """Transfer; `act` runs once, after the first part."""
     waiting = [act]
 
-    def on_bytes(_: int) -> None:
+    def once() -> None:
         if waiting:
             waiting.pop()()
 
-    return transfer(plan, client, on_bytes=on_bytes)
+    return upload(plan, client, options=USUAL, progress=Told(once))
 
 
 @pytest.mark.parametrize(
@@ -148,21 +157,9 @@ def test_a_small_file_that_changed_since_the_plan_is_not_sent(
     (model / "adapter_config.json").write_bytes(b"[]")
     os.utime(model / "adapter_config.json", ns=(1, 1))
     with pytest.raises(SourceChanged, match="adapter_config"):
-        transfer(plan, client, on_bytes=nothing)
+        upload(plan, client, options=USUAL)
     keys = [one.key for one in sandbox.oss.objects(sandbox.bucket)]
     assert "models/a/adapter_config.json" not in keys
-
-
-def test_ctrl_c_keeps_the_parts_and_shows_nothing(
-    model: Path, sandbox: Sandbox, client: BucketClient
-) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        hook(client, plan_for(model, sandbox), interrupt)
-    assert sandbox.oss.objects(sandbox.bucket) == []
-    assert len(sandbox.oss.uploads(sandbox.bucket)) == 1
 
 
 def test_a_rough_network_changes_nothing_in_the_result(
@@ -180,9 +177,9 @@ def test_a_rough_network_changes_nothing_in_the_result(
     for fault in faults:
         sandbox.faults.add(Fault.from_json({"service": "oss", **fault}))
     plan = plan_for(model, sandbox)
-    done: list[int] = []
-    manifest = transfer(plan, client, on_bytes=done.append)
-    assert sum(done) == plan.total_bytes
+    told = Told()
+    manifest = upload(plan, client, options=USUAL, progress=told)
+    assert told.bytes == plan.total_bytes
     stored = {
         one.key: (one.size, one.crc64) for one in sandbox.oss.objects(sandbox.bucket)
     }
@@ -190,34 +187,104 @@ def test_a_rough_network_changes_nothing_in_the_result(
     assert len(sandbox.faults.fired) == 8
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [("AccessDenied", 403, AccessDenied), ("InvalidArgument", 400, TransferError)],
-)
-def test_a_refused_part_ends_the_transfer_and_its_upload(
-    model: Path,
-    sandbox: Sandbox,
-    client: BucketClient,
-    code: str,
-    status: int,
-    kind: type[Exception],
+def oss_fault(operation: str, action: str, **more: object) -> Fault:
+    values = {"service": "oss", "operation": operation, "action": action, **more}
+    return Fault.from_json({"times": "always", **values})
+
+
+REFUSALS: dict[str, tuple[int, str]] = {
+    "permission": (403, "AccessDenied"),
+    "encryption key": (403, "KmsServiceNotEnabled"),
+    "frozen account": (403, "UserDisable"),
+    "ended token": (403, "SecurityTokenExpired"),
+    "quota": (400, "QuotaExceeded"),
+    "argument": (400, "InvalidArgument"),
+    "outage": (503, "ServiceUnavailable"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_keeps_the_parts(
+    model: Path, sandbox: Sandbox, client: BucketClient, name: str
 ) -> None:
-    sandbox.faults.add(
-        Fault.from_json(
-            {
-                "service": "oss",
-                "operation": "UploadPart",
-                "action": "status",
-                "status": status,
-                "code": code,
-                "nth": 2,
-            }
-        )
-    )
-    with pytest.raises(kind, match=code):
-        transfer(plan_for(model, sandbox), client, on_bytes=nothing)
+    status, code = REFUSALS[name]
+    refusal = oss_fault("UploadPart", "status", status=status, code=code, nth=4)
+    sandbox.faults.add(refusal)
+    plan = plan_for(model, sandbox)
+    with pytest.raises(PreflightError, match=code) as caught:
+        upload(plan, client, options=ALONE)
+    assert "finished parts are kept: the same command goes on" in caught.value.hint
+    assert_three_parts_wait(sandbox)
+    sandbox.faults.clear()
+    with Upload(plan, client, ALONE) as again:
+        again.stage()
+        again.publish()
+    assert again.sent == plan.total_bytes - 3 * PART_OF_33_MIB
+
+
+def assert_three_parts_wait(box: Sandbox) -> None:
+    assert box.oss.objects(box.bucket) == []
+    (left,) = box.oss.uploads(box.bucket)
+    assert sorted(left.parts) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ZeroDivisionError(),
+        OSError(5, "Input/output error"),
+        KeyboardInterrupt(),
+        Terminated("SIGTERM"),
+        TransferError("the network is gone"),
+        LivePrefix("a model was imported from there"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_local_trouble_keeps_the_parts(
+    model: Path, sandbox: Sandbox, client: BucketClient, error: BaseException
+) -> None:
+    parts = []
+
+    def trouble() -> None:
+        parts.append(1)
+        if len(parts) == 3:
+            raise error
+
+    with pytest.raises(type(error)):
+        upload(plan_for(model, sandbox), client, options=ALONE, progress=Told(trouble))
+    assert_three_parts_wait(sandbox)
+
+
+def test_a_link_that_breaks_keeps_the_parts(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    sandbox.faults.add(oss_fault("UploadPart", "cut", at="body", nth=4))
+    with pytest.raises(TransferError) as caught:
+        upload(plan_for(model, sandbox), client, options=ALONE)
+    assert "the same command goes on" in caught.value.hint
+    assert_three_parts_wait(sandbox)
+
+
+def test_bytes_that_are_always_damaged_are_taken_back(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    sandbox.faults.add(oss_fault("UploadPart", "wrong_crc", nth=4))
+    with pytest.raises(VerificationFailed, match="damaged"):
+        upload(plan_for(model, sandbox), client, options=ALONE)
     assert sandbox.oss.uploads(sandbox.bucket) == []
     assert sandbox.oss.objects(sandbox.bucket) == []
+
+
+def test_an_object_that_is_not_its_parts_takes_back_the_others(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    (model / "tokenizer.json").write_bytes(bytes(2 << 20))
+    for operation in ("CompleteMultipartUpload", "HeadObject"):
+        sandbox.faults.add(oss_fault(operation, "wrong_crc", key=f"*{WEIGHTS}"))
+    with pytest.raises(VerificationFailed, match="not the sum of its parts") as caught:
+        upload(plan_for(model, sandbox), client, options=ALONE)
+    assert "kept" not in caught.value.hint
+    assert sandbox.oss.uploads(sandbox.bucket) == []
 
 
 def test_the_first_error_survives_an_abort_that_fails(
@@ -226,21 +293,14 @@ def test_the_first_error_survives_an_abort_that_fails(
     client: BucketClient,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for operation in ("UploadPart", "AbortMultipartUpload"):
-        sandbox.faults.add(
-            Fault.from_json(
-                {
-                    "service": "oss",
-                    "operation": operation,
-                    "action": "status",
-                    "status": 403,
-                    "code": "AccessDenied",
-                    "times": "always",
-                }
-            )
-        )
-    with pytest.raises(AccessDenied, match=r"part \d of"):
-        transfer(plan_for(model, sandbox), client, on_bytes=nothing)
+    denied = {"status": 403, "code": "AccessDenied"}
+    sandbox.faults.add(oss_fault("AbortMultipartUpload", "status", **denied))
+
+    def judge() -> None:
+        raise RulesFailed("a NaN")
+
+    with pytest.raises(RulesFailed):
+        upload(plan_for(model, sandbox), client, options=USUAL, judge=judge)
     assert "stays in the bucket" in caplog.text
 
 

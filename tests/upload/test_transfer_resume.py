@@ -20,20 +20,20 @@ from preflight.oss.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import FaultPlan
 from preflight.upload.parts import KIB, TransferOptions, wanted_part
-from preflight.upload.transfer import Manifest, transfer
+from preflight.upload.transfer import Manifest
 from preflight.upload.verify import verify
 from tests.upload.small_model import (
     FIRST,
-    OPTIONS,
     PART,
     PREFIX,
     SECOND,
+    Told,
     fault,
     is_all_there,
     make_model,
-    nothing,
     plan_for,
     send,
+    upload,
 )
 
 
@@ -73,11 +73,11 @@ def test_parts_that_are_there_are_not_sent(
     leave(sandbox, model, FIRST, step, *numbers)
     size = (model / FIRST).stat().st_size
     held = sum(min(step, size - (number - 1) * step) for number in numbers)
-    done: list[int] = []
-    verify(client, send(model, sandbox, client, on_bytes=done.append))
+    told = Told()
+    verify(client, send(model, sandbox, client, progress=told))
     assert is_all_there(model, sandbox)
     assert sent(sandbox) == weights(model) - held
-    assert sum(done) == plan_for(model, sandbox).total_bytes
+    assert told.bytes == plan_for(model, sandbox).total_bytes
 
 
 def test_the_fullest_of_several_uploads_goes_on(
@@ -178,7 +178,7 @@ def test_each_byte_is_read_once_and_seen_once(
 
     plan = plan_for(root, sandbox)
     before = characters_read()
-    transfer(plan, client, on_bytes=nothing, on_block=on_block, options=options)
+    upload(plan, client, on_block=on_block, options=options)
     assert size <= characters_read() - before <= 1.02 * size
     assert seen == (root / "model.safetensors").read_bytes()
 
@@ -198,7 +198,7 @@ def test_nothing_is_visible_when_the_last_look_says_no(
 
     plan = plan_for(model, sandbox)
     with pytest.raises(RulesFailed):
-        transfer(plan, client, on_bytes=nothing, before_publish=look, options=OPTIONS)
+        upload(plan, client, judge=look)
     assert sandbox.oss.read(sandbox.bucket, name, 0, 9) == b"old"
     assert sandbox.oss.uploads(sandbox.bucket) == []
 
@@ -211,7 +211,7 @@ def test_a_file_that_changes_after_it_was_sent_is_not_published(
 
     plan = plan_for(model, sandbox)
     with pytest.raises(SourceChanged, match=r"config\.json"):
-        transfer(plan, client, on_bytes=nothing, before_publish=look, options=OPTIONS)
+        upload(plan, client, judge=look)
     assert sandbox.oss.objects(sandbox.bucket) == []
     assert sandbox.oss.uploads(sandbox.bucket) == []
 
@@ -227,17 +227,13 @@ def test_uploads_that_someone_aborts_are_begun_again(
     plan = plan_for(model, sandbox)
     begun: list[int] = []
 
-    def on_bytes(_: int) -> None:
+    def meddle() -> None:
         begun.append(1)
         if len(begun) == 2:
             abort_all(sandbox)
 
-    manifest = transfer(
-        plan,
-        client,
-        on_bytes=on_bytes,
-        before_publish=lambda: abort_all(sandbox),
-        options=OPTIONS,
+    manifest = upload(
+        plan, client, progress=Told(meddle), judge=lambda: abort_all(sandbox)
     )
     verify(client, manifest)
     assert is_all_there(model, sandbox)
@@ -261,7 +257,7 @@ def test_an_object_that_appears_meanwhile_is_not_overwritten(
 
     plan = plan_for(model, sandbox)
     with pytest.raises(TransferError, match="FileAlreadyExists"):
-        transfer(plan, client, on_bytes=nothing, before_publish=look, options=OPTIONS)
+        upload(plan, client, judge=look)
     held = sandbox.oss.read(sandbox.bucket, PREFIX + FIRST, 0, 99)
     assert held == b"of somebody else"
 
