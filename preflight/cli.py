@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from preflight.arguments import Namespace, parse
 from preflight.commands import find_command
@@ -33,6 +33,14 @@ from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
 _REPORTING = ("check", "push", "import", "wait")
+
+
+class _Escaping(logging.StreamHandler[TextIO]):
+    """What libraries and modules log may hold names from files, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = super().format(record).splitlines()
+        return "\n".join(printable(line, 4000) for line in lines)
 
 
 class _Termination(KeyboardInterrupt):
@@ -61,7 +69,7 @@ def _report(args: Namespace, record: RunRecord, screen: Terminal) -> None:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         write_whole(args.output, text)
     except OSError as exc:
-        shown = printable(str(args.output))
+        shown = str(args.output)
         screen.show(text)  # better there than lost
         raise UsageError(
             f"cannot write {shown}: {exc.strerror}",
@@ -115,7 +123,7 @@ def _as_error(
     if isinstance(exc, MemoryError):
         return PreflightError(f"out of memory{during}")
     if isinstance(exc, OSError) and exc.filename is not None:
-        where = printable(str(exc.filename))
+        where = str(exc.filename)
         return UsageError(f"{where}: {exc.strerror or type(exc).__name__}")
     told = f"{type(exc).__name__}: {exc}"
     return PreflightError(
@@ -173,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     args = parse(argv)
     level = logging.DEBUG if args.verbose > 1 else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Escaping(sys.stderr)])
     logging.getLogger("preflight").setLevel(level)
     try:
         return _run(args, argv)

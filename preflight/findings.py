@@ -41,12 +41,16 @@ class Verdict(str, Enum):
 class Problem:
     """One thing that is wrong: where (file, tensor or field) and what.
 
-    `severity` overrides the rule's own where one rule knows a milder case.
+    `severity` overrides the rule's own where one rule knows a milder case, `fix` the
+    rule's where this cause has a remedy of its own; `details` are further lines, such
+    as those of a comparison.
     """
 
     where: str
     message: str
     severity: Severity | None = None
+    fix: str = ""
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.findings import Report, WeightType
+from preflight.text import json_text
 
 KEPT = 200  # records kept; the oldest go first
 
@@ -132,8 +132,7 @@ def save_record(document: Mapping[str, Any], record: RunRecord, state: Path) -> 
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"
     stamp = record.started.strftime("%Y%m%dT%H%M%S%f")
     path = runs / f"{stamp}-{record.command}-{name}.json"
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, text, mode=0o600)
+    write_whole(path, json_text(document), mode=0o600)
     for old in sorted(runs.glob("*.json"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path

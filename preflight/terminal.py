@@ -7,13 +7,14 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from preflight.errors import UsageError
 from preflight.progress import Progress, ProgressMode, make_progress
-from preflight.text import printable
+from preflight.text import Line, json_text, printable, render_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,16 @@ class Terminal:
         sys.stderr.write(f"{printable(text, limit=4000)}\n")
         sys.stderr.flush()
 
+    def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
+        """A result for people, on standard output."""
+        self.show(render_lines(lines, color=color))
+
+    def show_document(self, value: object) -> None:
+        """A result for programs, on standard output."""
+        self.show(json_text(value))
+
     def show(self, text: str) -> None:
-        """A result, on standard output as it is."""
+        """A result that `text.render_lines` or `json_text` made, on standard output."""
         try:
             # None: the shell closed it (`>&-`).
             if sys.stdout is None:

@@ -1,6 +1,20 @@
-"""Text of strangers, made fit for a terminal: on one line, escaped, not too long."""
+"""Text of strangers on its way out: escaped, cut in the middle, coloured at the end.
+
+File names, tensor names and values from files stay as they are everywhere in the
+program. They are made harmless where text leaves it: in a line for people by
+`printable` and `Line.render`, in a document for programs by `json_text`.
+"""
 
 from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+_SGR_END = "\x1b[0m"
+# What may need care in a document: JSON itself escapes what lies below the space.
+_BEYOND_ASCII = re.compile(r"[^\x20-\x7e\n]")
 
 
 def _visible(character: str) -> str:
@@ -11,15 +25,72 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def printable(text: str, limit: int = 200) -> str:
-    """`text` on one line: no control, escape or bidirectional characters.
+def escaped(text: str) -> str:
+    """`text` without control, escape, bidirectional or newline characters."""
+    return text if text.isprintable() else "".join(map(_visible, text))
 
-    Of more than `limit` characters the middle is left out: both ends of a tensor's
-    name or a path tell something.
+
+def shortened(text: str, limit: int = 200) -> str:
+    """At most `limit` characters: the middle is left out.
+
+    Both ends of a tensor's name or a path tell something.
     """
-    shortened = text if len(text) <= 2 * limit else text[:limit] + text[-limit:]
-    shown = "".join(map(_visible, shortened))
-    if len(shown) <= limit:
-        return shown
+    if len(text) <= limit:
+        return text
     half = max(0, limit - 3) // 2
-    return f"{shown[:half]}...{shown[len(shown) - half :]}"
+    return f"{text[:half]}...{text[len(text) - half :]}"
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """`text` on one line, escaped, of at most `limit` characters."""
+    return shortened(escaped(shortened(text, 2 * limit)), limit)
+
+
+def json_text(value: object) -> str:
+    """A document for programs, indented, with one newline at its end.
+
+    What reads it gets every value unchanged; a terminal that shows it obeys none.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _BEYOND_ASCII.sub(_in_json, text) + "\n"
+
+
+def _in_json(found: re.Match[str]) -> str:
+    """A character as a JSON string may hold it; those that show stay as they are.
+
+    C1 controls and direction marks are obeyed by terminals, and lone surrogates, the
+    undecodable bytes of a file name, fit no encoding.
+    """
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Colored:
+    """A word in a terminal colour; `sgr` is the code, such as `1;31` for bold red."""
+
+    text: str
+    sgr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for people, of pieces some of which may be coloured."""
+
+    pieces: Sequence[str | Colored]
+
+    def render(self, *, color: bool = False) -> str:
+        """The line as a terminal may have it: escaped, in colour if that is wanted."""
+        return "".join(_rendered(piece, color) for piece in self.pieces)
+
+
+def _rendered(piece: str | Colored, color: bool) -> str:
+    if isinstance(piece, str):
+        return escaped(piece)
+    shown = escaped(piece.text)
+    return f"\x1b[{piece.sgr}m{shown}{_SGR_END}" if color else shown
+
+
+def render_lines(lines: Iterable[str | Line], *, color: bool = False) -> str:
+    """The lines, each made harmless and ended; empty when there are none."""
+    whole = (Line((line,)) if isinstance(line, str) else line for line in lines)
+    return "".join(f"{line.render(color=color)}\n" for line in whole)

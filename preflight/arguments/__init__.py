@@ -20,6 +20,7 @@ from preflight.arguments.services import (
     add_status,
     add_wait,
 )
+from preflight.text import printable
 
 Namespace = argparse.Namespace
 Add = Callable[[argparse.ArgumentParser], None]
@@ -83,7 +84,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2."""
-        self.exit(2, f"preflight: {message}\n  try  {self.prog} --help\n")
+        shown = printable(message, 1000)
+        self.exit(2, f"preflight: {shown}\n  try  {self.prog} --help\n")
 
     def stranger(self, word: str) -> str:
         """What to say of a word that is no flag here, with the one likely meant."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from preflight.arguments import Namespace
 from preflight.commands.given import read_settings
 from preflight.destination import parse_destination
@@ -13,7 +11,6 @@ from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
-from preflight.text import printable
 
 
 def cmd_clean(args: Namespace, record: RunRecord, screen: Terminal) -> None:
@@ -38,17 +35,17 @@ def cmd_clean(args: Namespace, record: RunRecord, screen: Terminal) -> None:
             if args.yes:
                 client.abort(upload.key, upload.upload_id)
     if args.format == "json":
-        screen.show(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        screen.show_document(rows)
     else:
-        screen.show("".join(map(_line, rows)))
+        screen.show_lines(map(_line, rows))
         screen.say(_sum(len(rows), destination.url, aborted=args.yes))
 
 
 def _line(row: dict[str, object]) -> str:
     size = human_size(int(str(row["bytes"])))
     word = "aborted" if row["aborted"] else "unfinished"
-    key = printable(str(row["key"]))
-    return f"{word}  {key}  {row['parts']} parts, {size}  {row['upload_id']}\n"
+    key = str(row["key"])
+    return f"{word}  {key}  {row['parts']} parts, {size}  {row['upload_id']}"
 
 
 def _sum(count: int, url: str, *, aborted: bool) -> str:

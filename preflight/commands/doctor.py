@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from preflight.arguments import Namespace
 from preflight.commands.given import read_settings
@@ -16,7 +16,6 @@ from preflight.errors import ConfigurationError, UsageError
 from preflight.record import RunRecord
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
-from preflight.text import printable
 
 _SCHEMA = 1
 
@@ -34,9 +33,9 @@ def cmd_doctor(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     problems = [each for each in found if each.level is Level.FAIL]
     record.exit_code = problems[0].exit_code if problems else 0
     if args.format == "json":
-        screen.show(_as_json(found, record.exit_code))
+        screen.show_document(_document(found, record.exit_code))
     else:
-        screen.show("".join(f"{line}\n" for line in _lines(found)))
+        screen.show_lines(_lines(found))
 
 
 def _settings(args: Namespace, screen: Terminal) -> Settings:
@@ -58,11 +57,11 @@ def _masked(finding: Finding, secrets: Sequence[str]) -> Finding:
 
 def _lines(found: Sequence[Finding]) -> Iterator[str]:
     for each in found:
-        yield f"{each.level.value:5} {printable(each.message, 1000)}"
+        yield f"{each.level.value:5} {each.message}"
         if each.hint:
-            yield f"  try  {printable(each.hint, 1000)}"
+            yield f"  try  {each.hint}"
         if each.request_id:
-            yield f"  request id  {printable(each.request_id)}"
+            yield f"  request id  {each.request_id}"
     count = Counter(each.level for each in found)
     yield (
         f"{_number(count[Level.FAIL], 'problem')}, "
@@ -75,7 +74,7 @@ def _number(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
-def _as_json(found: Sequence[Finding], exit_code: int) -> str:
+def _document(found: Sequence[Finding], exit_code: int) -> dict[str, Any]:
     findings = [
         {
             "level": each.level.value,
@@ -85,5 +84,4 @@ def _as_json(found: Sequence[Finding], exit_code: int) -> str:
         }
         for each in found
     ]
-    document = {"schema": _SCHEMA, "exit_code": exit_code, "findings": findings}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return {"schema": _SCHEMA, "exit_code": exit_code, "findings": findings}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -22,7 +21,6 @@ from preflight.report.manual import table
 from preflight.settings import Need, Settings
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
-from preflight.text import printable
 
 _SCHEMA = 1
 # The service spells its success so; one page of its documentation does not.
@@ -68,11 +66,11 @@ def cmd_jobs(args: Namespace, record: RunRecord, screen: Terminal) -> None:
             jobs = list(islice(_listed(api, args), args.limit or None))
     if args.format == "json":
         document = {"schema": _SCHEMA, "jobs": [_as_json(job) for job in jobs]}
-        screen.show(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        screen.show_document(document)
     elif args.job_id:
-        screen.show("".join(f"{line}\n" for line in _page(jobs[0])))
+        screen.show_lines(_page(jobs[0]))
     else:
-        screen.show(_table(jobs) if jobs else "no jobs\n")
+        screen.show_lines(_table(jobs) if jobs else ["no jobs"])
 
 
 def _listed(api: ImportApi, args: Namespace) -> Iterator[ImportJob]:
@@ -96,20 +94,20 @@ def _as_json(job: ImportJob) -> dict[str, Any]:
 
 
 def _source(job: ImportJob) -> str:
-    return printable(f"oss://{job.bucket}/{job.prefix}") if job.bucket else ""
+    return f"oss://{job.bucket}/{job.prefix}" if job.bucket else ""
 
 
 def _created(job: ImportJob) -> str:
     return job.created.strftime("%Y-%m-%d %H:%M:%S %Z") if job.created else ""
 
 
-def _table(jobs: list[ImportJob]) -> str:
+def _table(jobs: list[ImportJob]) -> Iterator[str]:
     heading = ("job", "status", "model", "display name", "created", "from")
     rows = [
         (
-            printable(job.job_id),
+            job.job_id,
             job.status,
-            printable(job.model_name),
+            job.model_name,
             job.display_name,
             _created(job),
             _source(job),
@@ -120,9 +118,9 @@ def _table(jobs: list[ImportJob]) -> str:
 
 
 def _page(job: ImportJob) -> Iterator[str]:
-    yield f"job         {printable(job.job_id)}"
+    yield f"job         {job.job_id}"
     yield f"status      {job.status}"
-    yield f"model       {printable(job.model_name)}"
+    yield f"model       {job.model_name}"
     yield f"display     {job.display_name}"
     yield f"from        {_source(job)}"
     yield f"created     {_created(job)}"
@@ -157,4 +155,4 @@ def cmd_delete(args: Namespace, record: RunRecord, screen: Terminal) -> None:
                 request_id=job.request_id,
             )
         request_id = api.delete(job.job_id)
-    screen.show(f"deleted {what}; {stays} (request id {request_id})\n")
+    screen.show_lines([f"deleted {what}; {stays} (request id {request_id})"])

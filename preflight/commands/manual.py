@@ -12,11 +12,11 @@ def cmd_explain(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     """Print a rule's manual page, or one line for each rule."""
     del record
 
-    screen.show(manual_page(args.code) if args.code else rules_table())
+    screen.show_lines(manual_page(args.code) if args.code else rules_table())
 
 
 def cmd_bases(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     """List the base models that can be imported onto."""
     del args, record
 
-    screen.show(bases_table())
+    screen.show_lines(bases_table())

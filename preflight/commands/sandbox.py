@@ -12,7 +12,6 @@ from preflight.arguments import Namespace
 from preflight.errors import UsageError
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
-from preflight.text import printable
 
 if TYPE_CHECKING:
     from preflight.sandbox.faults import FaultPlan
@@ -23,7 +22,7 @@ def _fault_plan(path: Path | None) -> FaultPlan | None:
         return None
     from preflight.sandbox.faults import FaultPlan
 
-    shown = printable(str(path))
+    shown = str(path)
     try:
         return FaultPlan.from_json(json.loads(path.read_text("utf-8")))
     except OSError as exc:
@@ -40,7 +39,7 @@ def _check_bucket(name: str) -> None:
         check_bucket_name(name)
     except OssFault as exc:
         raise UsageError(
-            f"not a bucket name: {printable(name)}",
+            f"not a bucket name: {name}",
             hint="3 to 63 of a-z, 0-9 and -, with no hyphen at either end",
         ) from exc
 
@@ -64,7 +63,7 @@ def cmd_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     try:
         with box:
             for name, value in box.environment().items():
-                screen.show(f"export {name}={shlex.quote(value)}\n")
+                screen.show_lines([f"export {name}={shlex.quote(value)}"])
             screen.say(f"sandbox: bucket {args.seed_bucket}; Ctrl-C ends it")
             while True:
                 signal.pause()

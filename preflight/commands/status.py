@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from preflight.errors import UsageError
 from preflight.record import RunRecord, state_directory
 from preflight.report.manual import table
 from preflight.terminal import Terminal
-from preflight.text import printable
 
 _SCHEMA = 1
 _SHOWN = 10  # runs
@@ -25,25 +24,25 @@ def cmd_status(args: Namespace, record: RunRecord, screen: Terminal) -> None:
     wanted = args.directory.resolve() if args.directory else None
     runs = _runs(state_directory(os.environ) / "runs", wanted)[:_SHOWN]
     if not runs:
-        where = f" of {printable(str(args.directory))}" if args.directory else ""
+        where = f" of {args.directory}" if args.directory else ""
         raise UsageError(
             f"no run{where} is on record on this machine",
             hint="`preflight jobs` asks the service itself",
         )
     if args.format == "json":
         document = {"schema": _SCHEMA, "runs": runs}
-        screen.show(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        screen.show_document(document)
         return
-    screen.show(_table(runs))
+    screen.show_lines(_table(runs))
     hint = ""
     if error := runs[0].get("error"):
-        screen.show(f"the last one ended with: {printable(error['message'], 1000)}\n")
+        screen.show_lines([f"the last one ended with: {error['message']}"])
         if hint := error.get("hint", ""):
-            screen.show(f"  try  {printable(hint, 1000)}\n")
+            screen.show_lines([f"  try  {hint}"])
     job = runs[0].get("job") or {}
-    further = f"preflight wait {printable(str(job.get('job_id')))}"
+    further = f"preflight wait {job.get('job_id')}"
     if job.get("status") in ("PENDING", "RUNNING") and further not in hint:
-        screen.show(f"  its job may still run: {further}\n")
+        screen.show_lines([f"  its job may still run: {further}"])
 
 
 def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:
@@ -60,10 +59,10 @@ def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:
 
 
 def _is_of(document: Mapping[str, Any], wanted: Path | None) -> bool:
-    return wanted is None or document.get("path") == printable(str(wanted), limit=4096)
+    return wanted is None or document.get("path") == str(wanted)
 
 
-def _table(runs: list[dict[str, Any]]) -> str:
+def _table(runs: list[dict[str, Any]]) -> Iterator[str]:
     heading = ("started", "command", "exit", "job", "status", "model", "directory")
     rows = []
     for run in runs:
@@ -77,5 +76,5 @@ def _table(runs: list[dict[str, Any]]) -> str:
             job.get("model_name", "-"),
             run.get("directory", ""),
         )
-        rows.append(tuple(printable(str(cell)) for cell in cells))
+        rows.append(tuple(str(cell) for cell in cells))
     return table([heading, *rows])

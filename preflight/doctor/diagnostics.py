@@ -29,7 +29,6 @@ from preflight.pipeline.importing import studio_client
 from preflight.pipeline.live import jobs_reading
 from preflight.settings import Need, Settings, is_loopback
 from preflight.studio.imports import ImportApi
-from preflight.text import printable
 
 _ROLE = (
     "the service-linked role AliyunServiceRoleForSFMDataHubOSSImport cannot be seen "
@@ -121,8 +120,8 @@ def _live(visit: Examination, api: ImportApi) -> Iterator[Finding]:
         return
     for job in jobs_reading(api.list_all(), visit.destination):
         yield note(
-            f"{visit.destination.url} is in use: {printable(job.model_name)} came from "
-            f"it (job {printable(job.job_id)}, {job.status}); an upload may change "
+            f"{visit.destination.url} is in use: {job.model_name} came from "
+            f"it (job {job.job_id}, {job.status}); an upload may change "
             "nothing there"
         )
 

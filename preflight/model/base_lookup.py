@@ -18,7 +18,7 @@ from preflight.model.reference import (
     WrongReference,
     read_reference,
 )
-from preflight.text import printable
+from preflight.text import shortened
 
 
 def find_reference(
@@ -49,13 +49,13 @@ def find_reference(
 
 def _at_hand(base: BaseModel, named: Path | None) -> Iterator[tuple[Path, str]]:
     if named is not None and is_there(named / CONFIG):
-        yield named, printable(str(named))
+        yield named, str(named)
     for copy in cached_copies(base.hub_id):
         yield copy.directory, copy.origin
 
 
 def _given(base_dir: Path, base: BaseModel | Unavailable) -> Reference | Unavailable:
-    shown = printable(str(base_dir))
+    shown = str(base_dir)
     if not is_there(base_dir / CONFIG):
         raise UsageError(
             f"no base model in {shown}: it has no {CONFIG}",
@@ -76,10 +76,10 @@ def _another(found: Reference, base: BaseModel) -> str:
         return f"is a quantised model, not {base.hub_id}"
     kind = found.config.get("model_type")
     if kind != base.model_type:
-        told = printable(str(kind), 60)
+        told = shortened(str(kind), 60)
         return f"is of the type {told}, {base.code} is {base.model_type}"
     for field, (mine, wanted) in structure_differences(found.config, base).items():
-        told = printable(repr(mine), 60)
+        told = shortened(repr(mine), 60)
         return f"is not {base.hub_id}: its {field} is {told}, not {wanted}"
     named = identify(str(found.directory.absolute()))
     if named.match is Match.RELATIVE and not named.quantised:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from preflight.findings import Unavailable
 from preflight.model.recognise import HEAD_BYTES, Kind, instead_of, recognise
-from preflight.text import printable
+from preflight.text import shortened
 
 JsonObject = Mapping[str, Any]
 Pairs = list[tuple[str, Any]]
@@ -76,7 +76,7 @@ def open_regular(path: Path) -> BinaryIO | Unavailable:
 def cannot_read(error: OSError | ValueError) -> str:
     """The phrase for a failed open or read, without the path that Python adds."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return f"cannot be read: {printable(reason or type(error).__name__).lower()}"
+    return f"cannot be read: {(reason or type(error).__name__).lower()}"
 
 
 def count_values(text: str) -> int:
@@ -154,7 +154,7 @@ def _integer(digits: str) -> int | float:
 def _decimal(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        shown = printable(digits, 24)
+        shown = shortened(digits, 24)
         raise NotJson(f"holds a number too large for any reader, {shown}")
     return number
 
@@ -243,7 +243,7 @@ def read_json_object(
     text = _read(path, name, limit, json_expected=True)
     if isinstance(text, Unavailable):
         return text
-    shown, objects = printable(name), _Objects()
+    shown, objects = name, _Objects()
     if count_values(text) > MAX_VALUES:
         return Unavailable(f"{shown} holds more than {MAX_VALUES:,} values")
     try:
@@ -253,7 +253,7 @@ def read_json_object(
     if not isinstance(value, dict):
         return Unavailable(f"{shown} is {_called(value)}, not an object")
     if objects.contradictions:
-        key = printable(objects.contradictions[0])
+        key = objects.contradictions[0]
         return Unavailable(f'{shown} gives "{key}" twice, with different values')
     return value
 
@@ -285,7 +285,7 @@ def _read(
     path: Path, name: str, limit: int, *, json_expected: bool
 ) -> str | Unavailable:
     stream = open_regular(path)
-    shown = printable(name)
+    shown = name
     if isinstance(stream, Unavailable):
         return Unavailable(f"{shown} {stream.reason}")
     with stream:

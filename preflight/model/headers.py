@@ -30,7 +30,7 @@ from preflight.model.configs import (
 )
 from preflight.model.dtypes import BITS
 from preflight.model.recognise import HEAD_BYTES, instead_of, recognise
-from preflight.text import printable
+from preflight.text import shortened
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
 MAX_TENSORS = 20_000  # ten times the largest base; the rules stay quick
@@ -184,7 +184,7 @@ def oracle_accepts(path: Path) -> bool | str:
         with safe_open(path, framework="numpy"):
             return True
     except (SafetensorError, OSError, ValueError) as error:
-        return printable(str(error), 500)
+        return shortened(str(error), 500)
 
 
 def _container(stream: BinaryIO, name: str) -> Container:
@@ -278,7 +278,7 @@ def _unique(pairs: Pairs) -> dict[str, object]:
         return made
     keys = [key for key, _ in pairs]
     twice = next(key for key, uses in Counter(keys).items() if uses > 1)
-    message = f'the header gives "{printable(twice)}" twice'
+    message = f'the header gives "{shortened(twice)}" twice'
     raise _Fault(Cause.DUPLICATE_NAME, message)
 
 
@@ -291,7 +291,7 @@ def _metadata(entries: dict[str, object]) -> Mapping[str, str] | None:
         raise _Fault(Cause.BAD_METADATA, message)
     for key, value in found.items():
         if not isinstance(value, str):
-            message = f'"{printable(key)}" in {_METADATA} is not a string'
+            message = f'"{shortened(key)}" in {_METADATA} is not a string'
             raise _Fault(Cause.BAD_METADATA, message)
     return found
 
@@ -304,7 +304,7 @@ def _tensor(name: str, entry: object, data_start: int) -> Tensor:
     if not isinstance(dtype, str):
         raise _of(name, Cause.BAD_ENTRY, "has no dtype, or one that is not a string")
     if dtype not in BITS:
-        what = f'has the dtype "{printable(dtype, 40)}"; safetensors knows'
+        what = f'has the dtype "{shortened(dtype, 40)}"; safetensors knows'
         raise _of(name, Cause.UNKNOWN_DTYPE, f"{what} {', '.join(BITS)}")
     if not _are_words(shape):
         what = f"should have a shape of whole numbers from 0 and has {_shown(shape)}"
@@ -317,11 +317,11 @@ def _tensor(name: str, entry: object, data_start: int) -> Tensor:
 
 
 def _of(name: str, cause: Cause, what: str) -> _Fault:
-    return _Fault(cause, f'tensor "{printable(name)}" {what}')
+    return _Fault(cause, f'tensor "{shortened(name)}" {what}')
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None else printable(repr(value), 80)
+    return "none" if value is None else shortened(repr(value), 80)
 
 
 def _are_words(values: object) -> TypeGuard[list[int]]:

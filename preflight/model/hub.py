@@ -20,7 +20,7 @@ from preflight.model.reference import (
     Shapes,
     read_reference,
 )
-from preflight.text import printable
+from preflight.text import shortened
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -43,7 +43,7 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
     # Its errors derive from those of requests or of httpx, as its version has it.
     except Exception as error:  # noqa: BLE001
         first = str(error).strip().split("\n", 1)[0]
-        told = printable(first or type(error).__name__, 160)
+        told = shortened(first or type(error).__name__, 160)
         return Unavailable(f"{base.hub_id} could not be had from the hub: {told}")
     return read_reference(directory, f"the hub ({base.hub_id})", shapes)
 

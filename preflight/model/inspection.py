@@ -30,7 +30,6 @@ from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
 from preflight.model.templates import Template, read_templates
 from preflight.model.vision_tower import VisionTowerComparison
-from preflight.text import printable
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -127,7 +126,7 @@ def weight_files(
 
 
 def _open_directory(directory: Path) -> None:
-    shown = printable(str(directory))
+    shown = str(directory)
     if not directory.exists():
         raise UsageError(
             f"no such directory: {shown}",

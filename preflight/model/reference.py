@@ -13,7 +13,6 @@ from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, FileKind
 from preflight.model.headers import Broken, Container, read_container
 from preflight.model.templates import Template, read_templates
-from preflight.text import printable
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -102,7 +101,7 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
         found.append(container)
     missing = _listed(directory) - {container.file for container in found}
     if missing or not found:
-        what = f"lacks {printable(min(missing))}" if missing else "has no weights"
+        what = f"lacks {min(missing)}" if missing else "has no weights"
         return Unavailable(f"the base in {origin} {what}")
     return tuple(found)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from preflight.findings import Problem, Unavailable
 from preflight.model.configs import JsonObject
-from preflight.text import printable
+from preflight.text import shortened
 
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -42,7 +42,7 @@ _SHOWN = 60  # characters of a token
 
 def shown_token(value: object) -> str:
     """A token, or what stands in its place, as it may be printed."""
-    return printable(repr(value), _SHOWN)
+    return shortened(repr(value), _SHOWN)
 
 
 @dataclass(frozen=True, slots=True)

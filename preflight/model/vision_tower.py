@@ -12,7 +12,6 @@ from preflight.findings import Unavailable
 from preflight.model.configs import cannot_read, open_regular
 from preflight.model.headers import Broken, Container, Tensor
 from preflight.model.reference import Reference
-from preflight.text import printable
 
 CHUNK = 1 << 20  # bytes of the base held at a time; twice that of an F32 copy
 
@@ -122,13 +121,13 @@ class _Streams:
         except OSError as error:
             raise _Stop(f"{place.path.name} {cannot_read(error)}") from error
         if len(data) != count:
-            raise _Stop(f"{printable(place.path.name)} shrank while it was read")
+            raise _Stop(f"{place.path.name} shrank while it was read")
         return data
 
     def _opened(self, path: Path) -> BinaryIO:
         stream = open_regular(path)
         if isinstance(stream, Unavailable):
-            raise _Stop(f"{printable(path.name)} {stream.reason}")
+            raise _Stop(f"{path.name} {stream.reason}")
         self._open[path] = self._stack.enter_context(stream)
         return stream
 

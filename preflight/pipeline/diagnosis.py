@@ -20,7 +20,7 @@ from preflight.oss.inspector import BucketInspector, Stored
 from preflight.oss.preconditions import check_bucket, is_importable_class
 from preflight.record import UploadedFile
 from preflight.studio.jobs import ImportJob
-from preflight.text import printable
+from preflight.text import shortened
 
 _SMALL = 32 << 20  # bytes; configs and the index of a large model
 _ADAPTER_CONFIG, _INDEX = "adapter_config.json", "model.safetensors.index.json"
@@ -65,7 +65,7 @@ def diagnose(
     where = evidence.destination.url
     if not likely:
         return [f"looked again at {where}: {_REMAINING}"]
-    return [f"likely cause: {printable(each, limit=400)}" for each in likely]
+    return [f"likely cause: {shortened(each, 400)}" for each in likely]
 
 
 def _object_faults(

@@ -20,7 +20,6 @@ from preflight.errors import LivePrefix
 from preflight.oss.inspector import Stored
 from preflight.studio.jobs import ImportJob
 from preflight.studio.submit import Contents
-from preflight.text import printable
 from preflight.upload.compare import Change
 
 _NAMED = 3  # how many changes a message holds
@@ -72,7 +71,7 @@ def _fresh(destination: Destination) -> str:
 
 def _told(changes: Sequence[Change], prefix: str) -> str:
     told = [
-        f"{printable(change.key.removeprefix(prefix))} {change.reason}"
+        f"{change.key.removeprefix(prefix)} {change.reason}"
         for change in changes[:_NAMED]
     ]
     more = len(changes) - len(told)
@@ -81,8 +80,7 @@ def _told(changes: Sequence[Change], prefix: str) -> str:
 
 def _named(jobs: Sequence[ImportJob]) -> str:
     return ", ".join(
-        f"{printable(job.model_name or 'a model')} "
-        f"(job {printable(job.job_id)}, {printable(job.status)})"
+        f"{job.model_name or 'a model'} (job {job.job_id}, {job.status})"
         for job in jobs
     )
 

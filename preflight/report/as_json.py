@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from preflight.record import RunRecord
 from preflight.report.document import as_document
+from preflight.text import json_text
 
 
 def render_json(record: RunRecord) -> str:
     """The document, indented, with one newline at its end."""
-    return json.dumps(as_document(record), indent=2, ensure_ascii=False) + "\n"
+    return json_text(as_document(record))

@@ -14,7 +14,7 @@ from preflight.report.document import counts
 from preflight.report.next_step import as_lines
 from preflight.report.uploads import upload_lines
 from preflight.rules import RULES
-from preflight.text import printable
+from preflight.text import Colored, Line, render_lines
 
 WIDTH = 80  # columns
 _MANUALS = {rule.code: rule.manual for rule in RULES}
@@ -26,10 +26,6 @@ class Style:
 
     color: bool = False
     verbose: bool = False
-
-    def paint(self, text: str, code: str) -> str:
-        """`text` in the terminal colour `code`, if colour is wanted."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.color else text
 
 
 _FOUND = ("already done", "found after a lost answer")
@@ -49,6 +45,7 @@ def _told(problem: Problem) -> Iterator[str]:
         yield f"    {problem.message}"
     else:
         yield line or f"  {problem.message}"
+    yield from (f"    {detail}" for detail in problem.details)
 
 
 def _prose(label: str, text: str) -> Iterator[str]:
@@ -63,9 +60,9 @@ def _prose(label: str, text: str) -> Iterator[str]:
     )
 
 
-def _failed(outcome: Outcome, style: Style) -> Iterator[str]:
-    word = style.paint(outcome.severity.value, _COLORS[outcome.severity])
-    yield f"{word} {outcome.code} {outcome.name}"
+def _failed(outcome: Outcome) -> Iterator[str | Line]:
+    word = Colored(outcome.severity.value, _COLORS[outcome.severity])
+    yield Line((word, f" {outcome.code} {outcome.name}"))
     for problem in outcome.problems:
         yield from _told(problem)
     hidden = outcome.count - len(outcome.problems)
@@ -112,11 +109,11 @@ def _in_the_bucket(record: RunRecord) -> str:
     return "; nothing was uploaded"
 
 
-def _lines(record: RunRecord, style: Style) -> Iterator[str]:
+def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
     if style.verbose:
         yield from _listed(record, style)
     for outcome in record.report.select(Result.FAILED):
-        yield from _failed(outcome, style)
+        yield from _failed(outcome)
     yield from upload_lines(record, verbose=style.verbose)
     yield from record.notes
     if record.report.outcomes:
@@ -139,16 +136,16 @@ def _imported(record: RunRecord) -> Iterator[str]:
     job = record.job
     if job is None:
         return
-    code = f" ({printable(job.error_code)})" if job.error_code else ""
+    code = f" ({job.error_code})" if job.error_code else ""
     yield from _stages(record)
     yield from as_lines(record)
     how = f", {job.how}" if job.how in _FOUND else ""
-    yield f"job {printable(job.job_id)}: {printable(job.status)}{code}{how}"
+    yield f"job {job.job_id}: {job.status}{code}{how}"
     if record.exit_code == 0:
-        shown = printable(job.display_name)
+        shown = job.display_name
         named = f', shown as "{shown}"' if shown else ""
         verb = "imported" if job.is_done else "submitted"
-        yield f"{verb} {_what(record)}as model {printable(job.model_name)}{named}"
+        yield f"{verb} {_what(record)}as model {job.model_name}{named}"
 
 
 def _what(record: RunRecord) -> str:
@@ -157,10 +154,10 @@ def _what(record: RunRecord) -> str:
         return ""
     kind = "an adapter of" if record.weight_type is WeightType.LORA else "weights of"
     where = " in the sandbox" if record.sandbox else ""
-    return f"{printable(record.directory)}, {kind} {record.base_model},{where} "
+    return f"{record.directory}, {kind} {record.base_model},{where} "
 
 
 def render_text(record: RunRecord, style: Style | None = None) -> str:
     """The report as lines; empty when there is nothing to tell."""
-    lines = list(_lines(record, style or Style()))
-    return "\n".join(lines) + "\n" if lines else ""
+    chosen = style or Style()
+    return render_lines(_lines(record, chosen), color=chosen.color)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from preflight import __version__
-from preflight.findings import Outcome, Report, Result, Verdict
+from preflight.findings import Outcome, Problem, Report, Result, Verdict
 from preflight.record import JobRecord, RunRecord, UploadRecord
 from preflight.report.next_step import as_value
-from preflight.text import printable
 
 SCHEMA = 1
 
@@ -21,6 +20,16 @@ def verdict(record: RunRecord) -> Verdict:
     return record.report.verdict
 
 
+def _problem(problem: Problem) -> dict[str, Any]:
+    """Fix and details only where this one problem has its own."""
+    told: dict[str, Any] = {"where": problem.where, "message": problem.message}
+    if problem.fix:
+        told["fix"] = problem.fix
+    if problem.details:
+        told["details"] = list(problem.details)
+    return told
+
+
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "code": outcome.code,
@@ -28,9 +37,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "severity": outcome.severity.value,
         "result": outcome.result.value,
         "reason": outcome.reason,
-        "problems": [
-            {"where": p.where, "message": p.message} for p in outcome.problems
-        ],
+        "problems": [_problem(problem) for problem in outcome.problems],
         "problem_count": outcome.count,
         "fix": outcome.fix,
     }
@@ -45,7 +52,7 @@ def _upload(upload: UploadRecord) -> dict[str, Any]:
         ],
         "generated": list(upload.generated),
         "left_behind": [
-            {"name": printable(f.name), "size": f.size, "reason": f.reason}
+            {"name": f.name, "size": f.size, "reason": f.reason}
             for f in upload.left_behind
         ],
         "sent": upload.sent,
@@ -55,7 +62,7 @@ def _upload(upload: UploadRecord) -> dict[str, Any]:
 
 def _path(directory: str) -> str:
     """Where the directory is, so that `status` finds it from anywhere."""
-    return printable(str(Path(directory).resolve()), limit=4096) if directory else ""
+    return str(Path(directory).resolve()) if directory else ""
 
 
 def _plan(plan: UploadRecord) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         "command": record.command,
         "exit_code": record.exit_code,
         "verdict": verdict(record).value,
-        "directory": printable(record.directory, limit=4096),
+        "directory": record.directory,
         "path": _path(record.directory),
         "weight_type": record.weight_type.value if record.weight_type else None,
         "base_model": record.base_model or None,

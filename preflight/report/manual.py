@@ -8,35 +8,35 @@ from preflight.catalog.bases import load_bases
 from preflight.errors import UsageError
 from preflight.findings import WeightType
 from preflight.rules import RULES, Rule
+from preflight.text import printable
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as aligned columns; the first row is the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as lines of aligned columns; the first row is the heading."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def _scope(rule: Rule) -> str:
     return "both" if len(rule.applies) > 1 else next(iter(rule.applies)).value
 
 
-def rules_table() -> str:
+def rules_table() -> Iterator[str]:
     """One line for each rule: code, severity, kind of weights, name."""
     heading = ("code", "severity", "weights", "rule")
     rows = [(r.code, r.severity.value, _scope(r), r.name) for r in RULES]
     return table([heading, *rows])
 
 
-def manual_page(code: str) -> str:
+def manual_page(code: str) -> Iterator[str]:
     """All that is known of one rule. Raises `UsageError` for an unknown code."""
     wanted = code.strip().upper()
     for rule in RULES:
         if wanted in (rule.code, rule.name.upper()):
-            return "".join(f"{line}\n" for line in _page(rule))
+            return _page(rule)
     raise UsageError(
         f"there is no rule {code}", hint="`preflight explain` lists all rules"
     )
@@ -45,12 +45,12 @@ def manual_page(code: str) -> str:
 def _page(rule: Rule) -> Iterator[str]:
     yield f"{rule.code} {rule.name} ({rule.severity.value}, {_scope(rule)} weights)"
     yield ""
-    yield rule.manual
+    yield from rule.manual.splitlines()
     yield ""
     yield f"Fix: {rule.fix}"
 
 
-def bases_table() -> str:
+def bases_table() -> Iterator[str]:
     """One line for each base model and what can be imported onto it."""
     heading = ("base model", "hub id", "imports", "layers", "hidden", "source")
     rows = [

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from preflight.progress import human_size
 from preflight.record import RunRecord, UploadRecord
-from preflight.text import printable
 
 _SHOWN = 8  # files; --verbose shows all
 
@@ -18,7 +17,7 @@ def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
         yield _uploaded(upload)
     elif record.dry_run and record.plan is not None:
         upload = record.plan
-        yield f"would upload {_counted(upload)}, to {printable(upload.destination)}"
+        yield f"would upload {_counted(upload)}, to {upload.destination}"
     if upload is not None:
         limit = None if verbose else _SHOWN
         yield from _files(upload, limit, verbose=verbose)
@@ -35,14 +34,13 @@ def _counted(upload: UploadRecord) -> str:
 
 def _uploaded(upload: UploadRecord) -> str:
     """What a run that found everything, or half of it, did is not called an upload."""
-    sent, where = upload.sent, printable(upload.destination)
+    sent, where = upload.sent, upload.destination
     if sent == 0:
         return f"nothing to send: {_counted(upload)}, lay at {where} already"
     if sent is None or sent >= _total(upload):
         return f"uploaded {_counted(upload)}, to {where}"
     return (
-        f"uploaded {_counted(upload)}, to {where}\n"
-        f"  {human_size(sent)} were sent now, "
+        f"uploaded {_counted(upload)}, to {where}: {human_size(sent)} were sent now, "
         f"{human_size(_total(upload) - sent)} lay there already"
     )
 
@@ -50,7 +48,7 @@ def _uploaded(upload: UploadRecord) -> str:
 def _files(upload: UploadRecord, limit: int | None, *, verbose: bool) -> Iterator[str]:
     prefix = upload.destination.partition("://")[2].partition("/")[2]
     shown = upload.files[:limit]
-    names = [printable(file.key.removeprefix(prefix)) for file in shown]
+    names = [file.key.removeprefix(prefix) for file in shown]
     width = max(map(len, names), default=0)
     for name, file in zip(names, shown, strict=True):
         crc = f"  crc64 {file.crc64}" if upload.verified and verbose else ""
@@ -64,7 +62,7 @@ def _left_behind(upload: UploadRecord, limit: int | None) -> Iterator[str]:
     size = human_size(sum(left.size for left in upload.left_behind))
     yield f"left behind {len(upload.left_behind)} files, {size}"
     shown = upload.left_behind[:limit]
-    yield from (f"  {printable(left.name)}: {left.reason}" for left in shown)
+    yield from (f"  {left.name}: {left.reason}" for left in shown)
     yield from _more(len(upload.left_behind) - len(shown))
 
 

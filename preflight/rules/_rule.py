@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from preflight.findings import (
@@ -17,6 +17,7 @@ from preflight.findings import (
     Unavailable,
     WeightType,
 )
+from preflight.text import shortened
 
 Answer = Problem | CannotTell
 Check = Callable[..., Iterator[Answer]]
@@ -26,6 +27,8 @@ LORA = frozenset({WeightType.LORA})
 FULL = frozenset({WeightType.FULL})
 
 SHOWN = 12  # problems kept of one rule; the rest is counted
+# Names of tensors and values of files may be of any length; a finding is for people.
+_WHERE, _MESSAGE = 400, 1200  # characters
 _CODE = re.compile(r"^[A-Z][0-9]{2}$")
 
 
@@ -105,10 +108,20 @@ def _answer(rule: Rule, answers: Iterable[Answer]) -> Outcome:
         if severity is Severity.ERROR and worst is Severity.WARNING:
             worst, problems[:] = severity, []  # show the errors, not the warnings
         if len(problems) < SHOWN and severity is worst:
-            problems.append(answer)
+            problems.append(_readable(answer))
     if count:
         return _outcome(rule, Result.FAILED, problems, count=count, severity=worst)
     return _outcome(rule, Result.SKIPPED if reason else Result.PASSED, reason=reason)
+
+
+def _readable(problem: Problem) -> Problem:
+    """The problem with both texts at a length that can be read."""
+    return replace(
+        problem,
+        where=shortened(problem.where, _WHERE),
+        message=shortened(problem.message, _MESSAGE),
+        details=tuple(shortened(line, _WHERE) for line in problem.details),
+    )
 
 
 def _outcome(

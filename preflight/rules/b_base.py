@@ -14,7 +14,6 @@ from preflight.model.lora import LoraView
 from preflight.model.reference import Reference, WrongReference
 from preflight.rules._rule import Answer, rule
 from preflight.rules.k_modules import fitting, judged
-from preflight.text import printable
 
 _FLAG = "--base-model"
 
@@ -50,7 +49,7 @@ def is_pretrained_sibling(identity: Identity) -> bool:
 
 def _named(identity: Identity) -> str:
     near = identity.base or nearest(identity.canonical)
-    told = f"{printable(identity.canonical or identity.given)}, which cannot be "
+    told = f"{identity.canonical or identity.given}, which cannot be "
     told += "imported onto"
     why = identity.note.partition("cannot be imported onto: ")[2]
     if why:  # it names the nearest base, too
@@ -118,7 +117,7 @@ def _requested(
         if found and found.match is Match.RELATIVE and not is_pretrained_sibling(found):
             yield Problem(claim.where, f"is {_named(found)}")
         return
-    told = f"is {printable(found.canonical or found.given)}"
+    told = f"is {(found.canonical or found.given)}"
     asked = f"{_FLAG} says {requested.base.code}"
     if found.match in (Match.IMPORTABLE, Match.RELATIVE):
         yield Problem(claim.where, f"{told}, {asked}")
@@ -156,7 +155,7 @@ def _claimed(
     told = "no file names the base model"
     if found is not None:
         named = found.match is Match.UNKNOWN
-        shown = printable((found.canonical if named else "") or found.given)
+        shown = (found.canonical if named else "") or found.given
         told = f"is {shown}, not a known base model"
     if not fits and not isinstance(compared, Unavailable):
         # Other rules tell what is wrong with the tensors of that base.
@@ -188,7 +187,7 @@ def base_not_quantised(
     """
     found = claim.identity
     if found is not None and found.quantised:
-        told = f"{printable(found.given)} is a {found.quantised} copy"
+        told = f"{found.given} is a {found.quantised} copy"
         yield Problem(claim.where, told)
     if not isinstance(config, Unavailable) and config.get("quantization_config"):
         full = weight_type is WeightType.FULL
@@ -214,7 +213,7 @@ def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
     """
     found = claim.identity
     if found is not None and is_pretrained_sibling(found) and found.base is not None:
-        told = f"is {printable(found.canonical)}, the pretrained model; "
+        told = f"is {found.canonical}, the pretrained model; "
         yield Problem(claim.where, f"{told}{found.base.code} would be served")
 
 

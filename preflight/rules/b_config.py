@@ -16,7 +16,7 @@ from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 from preflight.model.reference import Reference
 from preflight.rules._rule import FULL, Answer, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 CONFIG = "config.json"
 _DTYPES = ("bfloat16", "float16", "float32", "auto")
@@ -25,7 +25,7 @@ _SOFT = ("max_position_embeddings", "hidden_act", "attention_bias")
 
 
 def _shown(value: object) -> str:
-    return printable(repr(value), 80)
+    return shortened(repr(value), 80)
 
 
 @rule(
@@ -79,7 +79,7 @@ def _class(config: JsonObject, bases: list[BaseModel]) -> Iterator[Problem]:
         told = f"names no class ({_shown(config.get('architectures'))})"
         yield Problem(where, f"{told}; {wanted} is needed")
     elif not known & set(found):
-        shown = ", ".join(printable(name, 60) for name in found[:4])
+        shown = ", ".join(shortened(name, 60) for name in found[:4])
         yield Problem(where, f"is {shown}; {wanted} is needed")
 
 
@@ -100,7 +100,7 @@ def no_code_of_its_own(
     """
     found = config.get("auto_map")
     if found:
-        programs = [printable(name, 60) for name in files if name.endswith(".py")]
+        programs = [shortened(name, 60) for name in files if name.endswith(".py")]
         beside = f"; beside it lies {programs[0]}" if programs else ""
         yield Problem(f"{CONFIG}: auto_map", f"is {_shown(found)}{beside}")
 

@@ -11,7 +11,7 @@ from preflight.findings import Problem, Severity, Unavailable
 from preflight.model.configs import JsonObject
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 CONFIG = "adapter_config.json"
 _ALLOWED = ", ".join(map(str, LORA_RANKS))
@@ -27,7 +27,7 @@ def declared_rank(adapter_config: JsonObject) -> int | None:
 
 def shown(value: object) -> str:
     """A value from a config as it may be printed."""
-    return printable(repr(value), limit=60)
+    return shortened(repr(value), 60)
 
 
 @rule(
@@ -101,7 +101,7 @@ def _pattern_fault(pattern: str) -> str:
             warnings.simplefilter("ignore")
             re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as fault:
-        return printable(str(fault) or type(fault).__name__, limit=80)
+        return shortened(str(fault) or type(fault).__name__, 80)
     return ""
 
 
@@ -153,9 +153,9 @@ def rank_the_same_in_every_tensor(
             told += f": {cause}"
         elif found not in LORA_RANKS:
             told += f"; allowed are {_ALLOWED}"
-        shape = printable(str(list(halves[0].tensor.shape)), limit=60)
+        shape = shortened(str(list(halves[0].tensor.shape)), 60)
         yield Problem(
-            printable(halves[0].tensor.name),
+            halves[0].tensor.name,
             f"has rank {found} (shape {shape}), {told}; "
             f"so {len(halves):,} of {len(lora.halves):,} tensors",
         )
@@ -190,12 +190,12 @@ def no_rank_pattern(adapter_config: JsonObject) -> Iterator[Problem]:
     ranks, alphas = (_pattern(adapter_config, f) for f in _PATTERNS)
     for module, value in ranks.items():
         if value != rank:
-            told = f"gives {printable(module)} rank {shown(value)}, r is {shown(rank)}"
+            told = f"gives {module} rank {shown(value)}, r is {shown(rank)}"
             yield Problem(f"{CONFIG}: rank_pattern", told)
     other = [module for module, value in alphas.items() if value != alpha]
     if other:
         more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
-        told = f"scales {printable(other[0])}{more} otherwise than the rest"
+        told = f"scales {other[0]}{more} otherwise than the rest"
         where = f"{CONFIG}: alpha_pattern"
         yield Problem(where, f"{told}; its treatment is undocumented", Severity.WARNING)
     for field in _PATTERNS:

@@ -12,7 +12,7 @@ from preflight.model.lora import LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_config import CONFIG, shown
 from preflight.rules.k_modules import judged, misfit
-from preflight.text import printable
+from preflight.text import shortened
 
 _LAYER = re.compile(r"^.*\.layers\.(?P<layer>[0-9]{1,4})\.(?P<leaf>.+)$")
 _MOST_KINDS = 100  # of modules in a layer; a Qwen layer has seven
@@ -96,7 +96,7 @@ def _absent(config: JsonObject, modules: Iterable[str]) -> Iterator[Problem]:
         and left_out.isdisjoint(name.split("."))
     ]
     if absent:
-        names = ", ".join(printable(name, limit=80) for name in absent[:4])
+        names = ", ".join(shortened(name, 80) for name in absent[:4])
         more = f" and {len(absent) - 4:,} more" if len(absent) > 4 else ""
         told = f"names {names}{more}, of which the file has no tensor"
         yield Problem(f"{CONFIG}: target_modules", told)
@@ -140,9 +140,9 @@ def _gaps(
         if lost := sorted(expected - set(found)):
             numbers = ", ".join(f"{layer:,}" for layer in lost[:6])
             more = f" and {len(lost) - 6:,} more" if len(lost) > 6 else ""
-            told = f"{printable(leaf, limit=80)} has no LoRA in layer {numbers}{more}"
+            told = f"{shortened(leaf, 80)} has no LoRA in layer {numbers}{more}"
             told += f"; {len(found):,} of {len(expected | set(found)):,} have one"
-            yield Problem(printable(next(iter(found.values()))), told)
+            yield Problem(next(iter(found.values())), told)
 
 
 @rule(
@@ -162,4 +162,4 @@ def config_keys_known(adapter_config: JsonObject) -> Iterator[Problem]:
         return  # another tool's file: told by C01
     for key, value in adapter_config.items():
         if value and key not in _KNOWN and key not in _TRAINERS:
-            yield Problem(f"{CONFIG}: {printable(key, limit=60)}", f"is {shown(value)}")
+            yield Problem(f"{CONFIG}: {shortened(key, 60)}", f"is {shown(value)}")

@@ -11,7 +11,6 @@ from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_config import CONFIG, declared_rank, shown
 from preflight.rules.k_keys import foreign
-from preflight.text import printable
 
 # Switches of LoRA variants; what they hold while unused is false, null or empty.
 _VARIANTS = {
@@ -55,7 +54,7 @@ def plain_lora(
         return
     found = [t.name for t in lora.others if _VARIANT_TENSOR in t.name]
     if found:
-        yield Problem(printable(found[0]), f"{len(found):,} magnitude vectors (DoRA)")
+        yield Problem(found[0], f"{len(found):,} magnitude vectors (DoRA)")
 
 
 @rule("C06", applies=LORA, fix='Train with bias="none" and lora_bias=False.')
@@ -78,7 +77,7 @@ def no_trained_bias(
     found = [h.tensor.name for h in lora.halves if not h.is_weight]
     found += [t.name for t in lora.others if t.name.endswith(".bias")]
     if found:
-        yield Problem(printable(found[0]), f"{len(found):,} tensors are trained biases")
+        yield Problem(found[0], f"{len(found):,} tensors are trained biases")
 
 
 def _kind(name: str) -> str:
@@ -124,7 +123,7 @@ def only_lora_tensors(
             groups.setdefault(_kind(tensor.name), []).append(tensor.name)
     for kind, names in groups.items():
         more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
-        yield Problem(printable(names[0]), f"is {kind}{more}")
+        yield Problem(names[0], f"is {kind}{more}")
 
 
 def _told_elsewhere(name: str) -> bool:
@@ -150,7 +149,7 @@ def no_trained_tokens(
         return
     for tensor in lora.others:
         if _TRAINABLE_TOKENS in tensor.name:
-            yield Problem(printable(tensor.name), "holds trained token embeddings")
+            yield Problem(tensor.name, "holds trained token embeddings")
 
 
 @rule(
@@ -244,7 +243,7 @@ def no_lora_on_the_vocabulary(lora: LoraView) -> Iterator[Problem]:
     names = [h.tensor.name for h in lora.halves if touches_vocabulary(h)]
     if names:
         told = f"{len(names):,} tensors adapt the embedding or the output layer"
-        yield Problem(printable(names[0]), told)
+        yield Problem(names[0], told)
 
 
 @rule(

@@ -14,7 +14,6 @@ from preflight.model.inspection import FULL_WEIGHTS, INDEX
 from preflight.model.lfs import is_uploadable
 from preflight.rules._rule import FULL, LORA, rule
 from preflight.rules.d_subdirectories import candidates, command
-from preflight.text import printable
 
 WEIGHTS, CONFIG = LORA_REQUIRED
 _PICKLES = re.compile(r"^adapter_model.*\.(bin|pt|pth|ckpt)$", re.IGNORECASE)
@@ -61,7 +60,7 @@ def directory_readable(
     for entry in walk.entries:
         needed = entry.is_file and is_uploadable(entry.name, weight_type)
         if needed and not entry.readable:
-            yield Problem(printable(entry.name), "the file cannot be read (permission)")
+            yield Problem(entry.name, "the file cannot be read (permission)")
 
 
 @rule(
@@ -85,7 +84,7 @@ def weight_type_decidable(
     strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
     if strange:
         told = f"no import reads a file of this name, but {WEIGHTS} (with "
-        yield Problem(printable(strange[0]), f"{told}{CONFIG}) or model.safetensors")
+        yield Problem(strange[0], f"{told}{CONFIG}) or model.safetensors")
     full = [name for name in files if FULL_WEIGHTS.match(name) or name == INDEX]
     adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
     if not full or not adapter:
@@ -95,7 +94,7 @@ def weight_type_decidable(
         yield Problem(full[0], told)
     for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
         told = f"for the {kind.value} weights: {command(directory, kind)}"
-        yield Problem(printable(names[0]), told)
+        yield Problem(names[0], told)
 
 
 def _is_usual(name: str) -> bool:
@@ -121,7 +120,7 @@ def _missing(required: tuple[str, ...], files: Files) -> Iterator[Problem]:
         if entry is not None:
             message = f"is a {entry.kind.value}, not a file"
         elif near := _near(name, files):
-            message = f"missing; {printable(near)} looks like it under another name"
+            message = f"missing; {near} looks like it under another name"
         else:
             message = "missing"
         yield Problem(name, message)
@@ -157,7 +156,7 @@ def adapter_is_safetensors(files: Files) -> Iterator[Problem]:
         return
     for name in files:
         if _PICKLES.match(name):
-            yield Problem(printable(name), f"a pickle; {WEIGHTS} is needed")
+            yield Problem(name, f"a pickle; {WEIGHTS} is needed")
 
 
 @rule(
@@ -184,7 +183,7 @@ def weights_are_safetensors(
             groups.setdefault(form, []).append(name)
     for form, names in groups.items():
         more = f" ({len(names):,} entries)" if len(names) > 1 else ""
-        yield Problem(printable(names[0]), f"{form}{more}; {wanted} is needed")
+        yield Problem(names[0], f"{form}{more}; {wanted} is needed")
 
 
 def _other_form(name: str) -> str:
@@ -210,7 +209,7 @@ def full_files_present(files: Files) -> Iterator[Problem]:
         told = "missing, and no shard of it either"
         others = [name for name in files if name.endswith(".safetensors")]
         if others:
-            told += f"; {printable(others[0])} lies there under another name"
+            told += f"; {others[0]} lies there under another name"
         yield Problem("model.safetensors", told)
     if "generation_config.json" not in files:
         told = "missing; the open-source model has one"
@@ -234,6 +233,4 @@ def weights_at_the_top(
         return
     for found in candidates(walk):
         told = f"{found.what}, saved {found.saved}: "
-        yield Problem(
-            printable(found.weights), told + command(directory / found.folder)
-        )
+        yield Problem(found.weights, told + command(directory / found.folder))

@@ -10,7 +10,7 @@ from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 from preflight.model.lfs import is_uploadable
 from preflight.rules._rule import rule
-from preflight.text import printable
+from preflight.text import shortened
 
 # C01 and I01 tell of these.
 _JUDGED_ELSEWHERE = ("adapter_config.json", "model.safetensors.index.json")
@@ -37,10 +37,10 @@ def no_lfs_pointers(pointers: tuple[str, ...]) -> Iterator[Problem]:
     Source: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
     """
     if pointers:
-        names = ", ".join(printable(name, limit=60) for name in pointers[:6])
+        names = ", ".join(shortened(name, 60) for name in pointers[:6])
         more = f" and {len(pointers) - 6:,} more" if len(pointers) > 6 else ""
         told = f"git-lfs pointers in place of the content: {names}{more}"
-        yield Problem(printable(pointers[0]), told)
+        yield Problem(pointers[0], told)
 
 
 @rule("D12", fix="Put a regular, readable copy of the file in its place.")
@@ -56,7 +56,7 @@ def regular_files(
     Source: layout of the cache, https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
     for entry in _taken(files, weight_type):
-        where, target = printable(entry.name), printable(str(entry.target or ""))
+        where, target = entry.name, str(entry.target or "")
         if entry.kind is FileKind.DANGLING:
             yield Problem(where, f"is a link to nothing, to {target}")
         elif entry.kind is FileKind.SPECIAL:
@@ -77,7 +77,7 @@ def no_empty_files(
     for entry in _taken(files, weight_type):
         exempt = entry.name.startswith(_MAY_BE_EMPTY)
         if entry.is_file and not entry.size and not exempt:
-            yield Problem(printable(entry.name), "is empty (0 bytes)")
+            yield Problem(entry.name, "is empty (0 bytes)")
 
 
 @rule("D18", fix="Save the file again, or remove it if it is not needed.")
@@ -101,7 +101,7 @@ def json_files_readable(
         ):
             continue
         if isinstance(document, Unavailable):
-            yield Problem(printable(name), document.reason)
+            yield Problem(name, document.reason)
 
 
 def _unfinished(entry: FileEntry, weight_type: WeightType | Unavailable) -> str:
@@ -140,7 +140,7 @@ def nothing_unfinished(
     """
     for entry in walk.entries:
         if what := _unfinished(entry, weight_type):
-            yield Problem(printable(entry.name), f"remains of {what} that did not end")
+            yield Problem(entry.name, f"remains of {what} that did not end")
 
 
 def _name_fault(name: str) -> str:
@@ -169,8 +169,8 @@ def names_fit_for_objects(
     for entry in _taken(files, weight_type):
         name = entry.name
         if fault := _name_fault(name):
-            yield Problem(printable(name), f"the name {fault}")
+            yield Problem(name, f"the name {fault}")
         twin = seen.setdefault(name.casefold(), name)
         if twin != name:
-            told = f"differs from {printable(twin)} by letter case only"
-            yield Problem(printable(name), told)
+            told = f"differs from {twin} by letter case only"
+            yield Problem(name, told)

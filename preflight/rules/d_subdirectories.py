@@ -11,7 +11,7 @@ from preflight.catalog.service import LORA_REQUIRED
 from preflight.findings import WeightType
 from preflight.model.files import FileEntry, Walk
 from preflight.model.inspection import FULL_WEIGHTS
-from preflight.text import printable
+from preflight.text import shortened
 
 _LONGEST = 2000  # characters of a command; more than any path
 
@@ -30,7 +30,7 @@ def command(directory: Path, weight_type: WeightType | None = None) -> str:
     """The command line that checks `directory`, fit to be pasted into a shell."""
     chosen = ["--weight-type", weight_type.value] if weight_type else []
     line = shlex.join(["preflight", "check", str(directory), *chosen])
-    return printable(line, limit=_LONGEST)
+    return shortened(line, _LONGEST)
 
 
 def _what(name: str) -> str:

@@ -18,7 +18,7 @@ from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 from preflight.model.headers import Broken, Container, Tensor
 from preflight.rules._rule import FULL, Answer, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -70,7 +70,7 @@ def index_readable(
     wrong = [name for name, file in found.items() if not isinstance(file, str)]
     if wrong:
         told = f"its file is no text; so {len(wrong):,} of {len(found):,} entries"
-        yield Problem(f"{INDEX}: {printable(wrong[0])}", told)
+        yield Problem(f"{INDEX}: {wrong[0]}", told)
 
 
 def _by_file(mapped: Mapping[str, str]) -> dict[str, list[str]]:
@@ -105,7 +105,7 @@ def shards_present(
         if entry is None or not entry.is_file:
             what = "missing" if entry is None else f"is a {entry.kind.value}"
             held = f"the index has {len(by_file[file]):,} tensors in it"
-            yield Problem(printable(file), f"{what}; {held}")
+            yield Problem(file, f"{what}; {held}")
 
 
 @rule(
@@ -135,7 +135,7 @@ def no_foreign_weights(index: JsonObject, containers: Containers) -> Iterator[An
                 else "broken"
             )
             told = f"is not named in {INDEX} ({held}), and would be uploaded"
-            yield Problem(printable(container.file), told)
+            yield Problem(container.file, told)
 
 
 @rule("I04", applies=FULL, fix=_REBUILD)
@@ -169,7 +169,7 @@ def index_agrees_with_shards(
 def _grouped(cause: str, names: list[str], total: int) -> Iterator[Problem]:
     if names:
         told = f"{cause}; so {len(names):,} of {total:,} tensors"
-        yield Problem(printable(names[0]), told)
+        yield Problem(names[0], told)
 
 
 def _absent(
@@ -179,7 +179,7 @@ def _absent(
     for file, names in sorted(_by_file(mapped).items()):
         lost = [name for name in names if name not in places]
         if file in sound and lost:
-            cause = f"the index has it in {printable(file)}, no shard has it"
+            cause = f"the index has it in {file}, no shard has it"
             yield from _grouped(cause, lost, len(mapped))
 
 
@@ -197,10 +197,10 @@ def _elsewhere(
     named = set(mapped.values())
     for file, names in unlisted.items():
         if file in named:  # I03 tells of files that are not named at all
-            cause = f"lies in {printable(file)} and is not in the index"
+            cause = f"lies in {file} and is not in the index"
             yield from _grouped(cause, names, len(places))
     for (wanted, file), names in moved.items():
-        cause = f"the index has it in {printable(wanted)}, it lies in {printable(file)}"
+        cause = f"the index has it in {wanted}, it lies in {file}"
         yield from _grouped(cause, names, len(places))
 
 
@@ -210,7 +210,7 @@ def _twice(places: Mapping[str, list[str]]) -> Iterator[Problem]:
         if len(files) > 1:
             double[tuple(files)].append(name)
     for together, names in double.items():
-        shown = ", ".join(printable(file, 80) for file in together[:4])
+        shown = ", ".join(shortened(file, 80) for file in together[:4])
         yield from _grouped(f"lies in more than one file ({shown})", names, len(places))
 
 
@@ -252,7 +252,7 @@ def shard_names_sound(index: JsonObject) -> Iterator[Answer]:
         return
     files = sorted(set(mapped.values()))
     for file in files:
-        where = f"{INDEX}: {printable(file) or '(empty)'}"
+        where = f"{INDEX}: {file or '(empty)'}"
         if not _is_plain(file):
             yield Problem(where, "is no plain file name but leads elsewhere")
         elif role_of(file, WeightType.FULL) is not Role.WEIGHTS:
@@ -292,11 +292,11 @@ def shards_have_an_index(
     names = [container.file for container in containers]
     if len(names) > 1:
         told = f"missing, and there are {len(names):,} weight files"
-        told += f" ({printable(names[0])} and others)"
+        told += f" ({names[0]} and others)"
         near = [n for n in files if n.lower().endswith(".safetensors.index.json")]
         if near:
-            told += f"; {printable(near[0])} looks like it under another name"
+            told += f"; {near[0]} looks like it under another name"
         yield Problem(INDEX, told)
     elif names and names[0] != SINGLE:
-        told = f"missing, so that {printable(names[0])} is not found"
+        told = f"missing, so that {names[0]} is not found"
         yield Problem(INDEX, f"{told}; alone it has to be called {SINGLE}")

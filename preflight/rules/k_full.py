@@ -13,7 +13,6 @@ from preflight.model.headers import Tensor
 from preflight.model.reference import Reference
 from preflight.model.vision_tower import VisionTowerComparison, is_visual
 from preflight.rules._rule import FULL, Answer, rule
-from preflight.text import printable
 
 Shape = tuple[int, ...]
 
@@ -121,7 +120,7 @@ def tensors_are_those_of_the_base(
     wanted = _wanted(compared, reference)
     if mine and all(".lora_" in name for name in mine):
         told = "holds LoRA tensors alone: an adapter under the name of full weights"
-        yield Problem(printable(tensors[0].name), told)
+        yield Problem(tensors[0].name, told)
         return
     yield from _too_many(mine, wanted, compared)
     yield from _too_few(mine, wanted, compared)
@@ -148,7 +147,7 @@ def _too_many(
         harmless = all(name.endswith("rotary_emb.inv_freq") for name in names)
         told = f"{cause}; so {len(names):,} of {len(mine):,} tensors"
         severity = Severity.WARNING if harmless else None
-        yield Problem(printable(names[0]), told, severity)
+        yield Problem(names[0], told, severity)
 
 
 def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
@@ -170,16 +169,16 @@ def _too_few(
     towers = [name for name in missing if is_visual(name)]
     if towers and len(towers) == sum(map(is_visual, wanted)):
         told = f"the vision tower is missing, all {len(towers):,} tensors of it"
-        yield Problem(printable(towers[0]), told)
+        yield Problem(towers[0], told)
         missing = [name for name in missing if not is_visual(name)]
     groups = _grouped(missing)
     if len(groups) > _GROUPS:
         told = f"missing; so {len(missing):,} of {base.code}'s {len(wanted):,} tensors"
-        yield Problem(printable(missing[0]), told)
+        yield Problem(missing[0], told)
         return
     for kind, names in groups.items():
         more = f"; so {len(names):,} of the kind {kind}" if len(names) > 1 else ""
-        yield Problem(printable(names[0]), f"missing{more}")
+        yield Problem(names[0], f"missing{more}")
 
 
 def _misshapen(
@@ -199,7 +198,7 @@ def _misshapen(
         first = names[0]
         told = f"has the shape {list(mine[first])}, {base.code} {list(wanted[first])}"
         more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
-        yield Problem(printable(first), told + more)
+        yield Problem(first, told + more)
 
 
 def _same_shape(name: str, shape: Shape, wanted: Shape) -> bool:
@@ -282,7 +281,7 @@ def vision_tower_is_the_base_s(
     if tower.different:
         told = f"differs from the base; so {len(tower.different):,} of "
         told += f"{tower.compared:,} tensors of the tower"
-        yield Problem(printable(tower.different[0]), told)
+        yield Problem(tower.different[0], told)
     if tower.unlike:
         told = f"{len(tower.unlike):,} tensors of the tower have another precision or "
         yield CannotTell(f"{told}shape than the base's, so they cannot be compared")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from preflight.findings import Problem, Severity
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 PREFIX = "base_model.model."
 
@@ -55,9 +55,9 @@ def malformed(half: LoraTensor) -> str:
     if suffix != ".weight" and not half.embedding:
         named = suffix.removesuffix(".weight") if suffix.endswith(".weight") else ""
         if named:
-            shown = printable(named.strip("."), limit=40)
+            shown = shortened(named.strip("."), 40)
             return f"the adapter's own name, {shown}, was left in the names"
-        found = printable(suffix, limit=40) or "nothing"
+        found = shortened(suffix, 40) or "nothing"
         return f"{found} follows lora_{half.half} where .weight is expected"
     if not name.startswith(PREFIX):
         return f"the name does not begin with {PREFIX}"
@@ -105,12 +105,12 @@ def lora_keys_well_formed(lora: LoraView) -> Iterator[Problem]:
     total = len(lora.halves) + len(lora.others)
     for cause, names in _misnamed(lora).items():
         told = f"{cause}; so {len(names):,} of {total:,} tensors"
-        yield Problem(printable(names[0]), told)
+        yield Problem(names[0], told)
     if not lora.halves and lora.others:
         told = f"none of {total:,} tensors is a lora_A or lora_B: "
         others = any(foreign(tensor.name) for tensor in lora.others)
         told += "another tool's adapter" if others else "no adapter, or a merged model"
-        yield Problem(printable(lora.others[0].name), told)
+        yield Problem(lora.others[0].name, told)
 
 
 def _misnamed(lora: LoraView) -> dict[str, list[str]]:
@@ -137,13 +137,13 @@ def every_lora_a_has_its_b(lora: LoraView) -> Iterator[Problem]:
         if lonely:
             told = f"its lora_{other} is missing; so {len(lonely):,} of "
             told += f"{len(lora.pairs):,} modules"
-            yield Problem(printable(lonely[0].tensor.name), told)
+            yield Problem(lonely[0].tensor.name, told)
     seen: dict[tuple[str, str], LoraTensor] = {}
     for each in lora.halves:
         first = seen.setdefault((each.module, each.half), each)
         if each.is_weight and first.is_weight and first is not each:
-            told = f"is a second lora_{each.half} beside {printable(first.tensor.name)}"
-            yield Problem(printable(each.tensor.name), told)
+            told = f"is a second lora_{each.half} beside {first.tensor.name}"
+            yield Problem(each.tensor.name, told)
 
 
 def is_visual(name: str) -> bool:
@@ -169,11 +169,11 @@ def no_visual_tensor(lora: LoraView) -> Iterator[Problem]:
     visual = [name for name in names if is_visual(name)]
     if visual:
         leaves = Counter(name.split(".lora_")[0].rpartition(".")[2] for name in visual)
-        kinds = ", ".join(printable(leaf) for leaf, _ in leaves.most_common(6))
+        kinds = ", ".join(leaf for leaf, _ in leaves.most_common(6))
         told = f"{len(visual):,} of {len(names):,} tensors belong to the vision tower"
-        yield Problem(printable(visual[0]), f"{told} ({kinds})")
+        yield Problem(visual[0], f"{told} ({kinds})")
     others = (name for name in names if not is_visual(name))
     towers = [name for name in others if _OTHER_TOWERS & set(name.split("."))]
     if towers:
         told = f"{len(towers):,} tensors look like another tower or its connector"
-        yield Problem(printable(towers[0]), told, Severity.WARNING)
+        yield Problem(towers[0], told, Severity.WARNING)

@@ -11,7 +11,7 @@ from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_variants import touches_vocabulary
 from preflight.rules.k_keys import is_visual, malformed
-from preflight.text import printable
+from preflight.text import shortened
 
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
@@ -38,7 +38,7 @@ def _grouped(
 
 def _summed(groups: dict[str, list[LoraTensor]], total: int) -> Iterator[Problem]:
     for cause, halves in groups.items():
-        first = printable(halves[0].tensor.name)
+        first = halves[0].tensor.name
         yield Problem(first, f"{cause}; so {len(halves):,} of {total:,} tensors")
 
 
@@ -54,7 +54,7 @@ def misfit(half: LoraTensor, base: BaseModel) -> str:
         return _path_told(prefix, base)
     shape = base.linear_shape(leaf)
     if shape is None or _BLOCK_OF.get(leaf) != match["block"]:
-        return f"{base.code} has no module {printable(leaf, limit=60)} there"
+        return f"{base.code} has no module {shortened(leaf, 60)} there"
     if layer >= base.layers:
         return f"layer {layer:,} does not exist, {base.code} has {base.layers}"
     wanted = shape[1] if half.half == "A" else shape[0]
@@ -68,7 +68,7 @@ def misfit(half: LoraTensor, base: BaseModel) -> str:
 def _path_told(prefix: str, base: BaseModel) -> str:
     """What a wrong path before the layer's number comes from, with both paths."""
     expected = " or ".join(base.lora_prefixes)
-    told = f"the path begins with {printable(prefix)}, {base.code} has {expected}"
+    told = f"the path begins with {prefix}, {base.code} has {expected}"
     segment = "language_model"
     if segment in prefix.split(".") and segment not in expected:
         return f"{told}: {segment} is of a vision-language model's class"
@@ -128,4 +128,4 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
     }
     if len(base.lora_prefixes) > 1 and all(found.values()):
         told = f"both {' and '.join(found)} occur: a loader knows one of them"
-        yield Problem(printable(found[base.lora_prefixes[0]][0].tensor.name), told)
+        yield Problem(found[base.lora_prefixes[0]][0].tensor.name, told)

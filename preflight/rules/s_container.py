@@ -9,7 +9,7 @@ from pathlib import Path
 from preflight.findings import CannotTell, Problem
 from preflight.model.headers import Broken, Cause, Container, Tensor, oracle_accepts
 from preflight.rules._rule import Answer, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 _SIZE = frozenset({Cause.TRUNCATED, Cause.TRAILING})
 _LAYOUT = frozenset(
@@ -30,7 +30,7 @@ Containers = tuple[Container | Broken, ...]
 def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Problem]:
     for found in containers:
         if isinstance(found, Broken) and found.cause in causes:
-            yield Problem(printable(found.file), found.message)
+            yield Problem(found.file, found.message)
 
 
 @rule("S01", fix="Copy or save the file again; for git-lfs run `git lfs pull`.")
@@ -80,7 +80,7 @@ def safetensors_library_agrees(
             continue
         answer = oracle_accepts(directory / found.file)
         if answer is not True:
-            yield Problem(printable(found.file), printable(str(answer)))
+            yield Problem(found.file, str(answer))
 
 
 @rule(
@@ -98,7 +98,7 @@ def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
     for found in containers:
         if isinstance(found, Container) and not found.tensors:
             size = f"{found.size:,} bytes"
-            yield Problem(printable(found.file), f"holds no tensor at all ({size})")
+            yield Problem(found.file, f"holds no tensor at all ({size})")
 
 
 @rule("S06", fix="Gather the weights before saving, then save again.")
@@ -128,7 +128,7 @@ def _is_flat_half(tensor: Tensor) -> bool:
 
 def _shaped(container: Container, found: list[Tensor], what: str) -> Iterator[Problem]:
     if found:
-        where = f"{printable(container.file)}: {printable(found[0].name)}"
+        where = f"{container.file}: {found[0].name}"
         so = f"; so {len(found):,} of {len(container.tensors):,} tensors"
-        shape = printable(str(list(found[0].shape)), limit=60)
+        shape = shortened(str(list(found[0].shape)), 60)
         yield Problem(where, f"shape {shape} {what}{so}")

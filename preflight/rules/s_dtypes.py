@@ -9,7 +9,7 @@ from preflight.findings import Problem, Severity, WeightType
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Broken, Container, Tensor
 from preflight.rules._rule import FULL, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 _FLOATS = ("BF16", "F16", "F32")
 _ALLOWED = "BF16, F16 or F32"
@@ -36,7 +36,7 @@ def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
         kind = "" if dtype == "F64" else ", as quantised weights are"
         told = f"is {dtype}, not {_ALLOWED}{kind}"
         told += f"; so {len(found):,} of {len(tensors):,} tensors"
-        yield Problem(printable(found[0].name), told)
+        yield Problem(found[0].name, told)
 
 
 def _counted(tensors: Tensors) -> Counter[str]:
@@ -68,11 +68,11 @@ def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]
             f"{sum(t.dtype == dtype for t in tensors):,} tensors in {dtype}"
             for dtype, _ in counted.most_common()
         )
-        yield Problem(printable(first), f"is {rarest}; in all {both}")
+        yield Problem(first, f"is {rarest}; in all {both}")
     elif weight_type is WeightType.FULL and "F32" in counted:
         size = sum(tensor.size for tensor in tensors)
         told = f"all are F32: {size:,} bytes, BF16 would take half"
-        yield Problem(printable(tensors[0].name), told)
+        yield Problem(tensors[0].name, told)
 
 
 @rule(
@@ -92,7 +92,7 @@ def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[P
     named = _SPELLED.get(said.removeprefix("torch.")) if isinstance(said, str) else None
     counted = _counted(tensors).most_common(1)
     if named and counted and counted[0][0] != named:
-        told = f"is {printable(str(said))}, the weights are {counted[0][0]}"
+        told = f"is {said!s}, the weights are {counted[0][0]}"
         yield Problem(f"config.json: {field}", told)
 
 
@@ -116,6 +116,6 @@ def metadata_says_format(
             continue
         named = (found.metadata or {}).get("format")
         if named != "pt":
-            told = "is missing" if named is None else f"is {printable(named, 40)}"
-            where = f"{printable(found.file)}: __metadata__.format"
+            told = "is missing" if named is None else f"is {shortened(named, 40)}"
+            where = f"{found.file}: __metadata__.format"
             yield Problem(where, f"{told}; save_pretrained writes pt")

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from preflight.findings import Problem, Severity
 from preflight.model.scan import TensorValues
 from preflight.rules._rule import FULL, LORA, rule
-from preflight.text import printable
 
 Values = tuple[TensorValues, ...]
 
@@ -20,7 +19,7 @@ def _nonfinite(values: Values) -> Iterator[Problem]:
         numbers = sum(v.nonfinite for v in found)
         first = found[0]
         yield Problem(
-            f"{printable(first.file)}: {printable(first.name)}",
+            f"{first.file}: {first.name}",
             f"holds {first.nonfinite:,} NaN or Inf of {first.count:,} values; in all "
             f"{numbers:,} values in {len(found):,} of {len(values):,} tensors",
         )
@@ -52,7 +51,7 @@ def full_values_finite(values: Values) -> Iterator[Problem]:
 
 
 def _first(values: Sequence[TensorValues]) -> str:
-    return printable(values[0].name)
+    return values[0].name
 
 
 @rule(
@@ -116,7 +115,7 @@ def full_values_plausible(values: Values) -> Iterator[Problem]:
     """
     zero = [v for v in values if v.zero and _is_matrix(v)]
     if zero:
-        first = f"{printable(zero[0].file)}: {_first(zero)}"
+        first = f"{zero[0].file}: {_first(zero)}"
         yield Problem(first, f"is all zero; so {len(zero):,} of {len(values):,}")
     yield from _implausible([v for v in values if _is_matrix(v)])
 

@@ -9,7 +9,7 @@ from preflight.findings import CannotTell, Problem, Severity, Unavailable
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.rules._rule import Answer, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 
@@ -63,7 +63,7 @@ def _of_ids(name: str, section: JsonObject, base: BaseModel) -> Iterator[Problem
         ids = _ids(value)
         where = f"{name}: {field}"
         if ids is None:
-            yield Problem(where, f"is {printable(repr(value), 60)}, which is no id")
+            yield Problem(where, f"is {shortened(repr(value), 60)}, which is no id")
             continue
         allowed = usual | {base.pad_token_id, base.bos_token_id}
         strange = [number for number in ids if number not in allowed]

@@ -11,7 +11,7 @@ from preflight.model.files import Walk
 from preflight.model.reference import Reference
 from preflight.model.templates import DEFAULT, Template, digests, normalised
 from preflight.rules._rule import Answer, rule
-from preflight.text import printable
+from preflight.text import shortened
 
 Templates = tuple[Template, ...]
 
@@ -47,12 +47,12 @@ def chat_template_is_the_default(
             yield from _judged(template.where, template.text, candidates, reference)
     for template in templates:
         if template.name != DEFAULT:
-            told = f"has a second template named {printable(template.name, 60)}"
+            told = f"has a second template named {shortened(template.name, 60)}"
             yield Problem(template.where, told, Severity.WARNING)
     for entry in walk.entries:
         if entry.is_file and entry.name.startswith(_ADDITIONAL):
             told = "a second template, which is not uploaded"
-            yield Problem(printable(entry.name), told, Severity.WARNING)
+            yield Problem(entry.name, told, Severity.WARNING)
 
 
 def _unreadable(reason: str) -> str:
@@ -75,7 +75,8 @@ def _judged(
         return
     who = " or ".join(base.code for base in candidates[:3]) or "the base"
     told = f"is not the default template of {who}{_likeness(text, found)}"
-    yield Problem(where, told if own is None else f"{told}: {_difference(own, text)}")
+    details = () if own is None else _difference(own, text)
+    yield Problem(where, told, details=details)
 
 
 def _default_of(reference: Reference | Unavailable) -> str | None:
@@ -103,18 +104,18 @@ def _likeness(text: str, found: set[str]) -> str:
     return ""
 
 
-def _difference(own: str, text: str) -> str:
-    """A unified diff from the base's template to this one, each line escaped."""
+def _difference(own: str, text: str) -> tuple[str, ...]:
+    """A unified diff from the base's template to this one."""
     if len(own) + len(text) > _LONGEST:
-        return f"{len(text):,} characters, the base's has {len(own):,}"
+        return (f"{len(text):,} characters, the base's has {len(own):,}",)
     lines = difflib.unified_diff(
         normalised(own).split("\n"), normalised(text).split("\n"), n=0, lineterm=""
     )
-    shown = [printable(line, _LINE) for line in list(lines)[2:]]
+    shown = [shortened(line, _LINE) for line in list(lines)[2:]]
     kept = shown[:_DIFF_LINES]
     if len(shown) > len(kept):
         kept[-1] = f"... {len(shown) - len(kept) + 1:,} more lines"
-    return "\n    ".join(["", *kept])
+    return tuple(kept)
 
 
 @rule("V04", fix="Keep one of them; chat_template.jinja is what new loaders read.")

@@ -22,7 +22,6 @@ from preflight.model.tokenizer import (
     vocabulary_digests,
 )
 from preflight.rules._rule import Answer, rule
-from preflight.text import printable
 
 _ROWS = ("embed_tokens.weight", "lm_head.weight")
 
@@ -61,10 +60,10 @@ def vocabulary_size_unchanged(
     for tensor in rows:
         if sizes and tensor.shape[0] not in sizes:
             told = _size_told(tensor.shape[0], candidates, sizes)
-            yield Problem(printable(tensor.name), f"has {told}")
+            yield Problem(tensor.name, f"has {told}")
         elif _is_int(declared) and tensor.shape[0] != declared:
             told = f"has {tensor.shape[0]:,} rows, config.json says {declared:,}"
-            yield Problem(printable(tensor.name), told)
+            yield Problem(tensor.name, told)
     if not sizes:
         yield CannotTell("the base model is not known; give --base-model")
 

@@ -326,14 +326,6 @@ def test_a_file_that_holds_more_than_it_says_is_not_judged() -> None:
     assert found == Unavailable("status changed while it was read")
 
 
-def test_a_hostile_file_name_does_not_reach_the_terminal(tmp_path: Path) -> None:
-    name = "a\x1b[2J\n\u202e.json"
-    path = tmp_path / name
-    path.write_text("[]")
-    words = "a\\x1b[2J\\n\\u202e.json is a list, not an object"
-    assert read_json_object(path, name) == Unavailable(words)
-
-
 @pytest.mark.parametrize("text", ["", "\ufeff{{ x }}\r\n\n", "<html>{{ é }}</html>\r"])
 def test_text_is_returned_exactly(tmp_path: Path, text: str) -> None:
     path = tmp_path / "chat_template.jinja"

@@ -235,7 +235,6 @@ def test_a_broken_container_is_named_with_its_cause(
     found = broken(file, data)
     assert found.cause is cause, found
     assert words in found.message
-    assert found.message.isprintable()
     listed = cause in {difference.cause for difference in DIFFERENCES}
     assert listed or oracle_accepts(file) is not True
 
@@ -243,13 +242,6 @@ def test_a_broken_container_is_named_with_its_cause(
 def test_every_cause_but_two_comes_from_bytes_shown_above() -> None:
     shown = {cause for _, _, cause, _ in BROKEN}
     assert set(Cause) - shown == {Cause.UNREADABLE, Cause.CHANGED, Cause.TOO_MANY}
-
-
-def test_a_hostile_name_does_not_reach_the_terminal(file: Path) -> None:
-    name = "x\x1b[31m\nok\u202e"
-    found = broken(file, container({name: {**entry("F32", [1]), "dtype": "\x07"}}))
-    assert found.message.isprintable()
-    assert "x\\x1b[31m\\nok\\u202e" in found.message
 
 
 def test_the_header_may_carry_spaces_escapes_and_unknown_fields(file: Path) -> None:
@@ -399,7 +391,6 @@ def agree(path: Path, data: bytes) -> str:
     if isinstance(mine, Container):
         assert theirs is True, (theirs, data[:600])
         return "accepted"
-    assert mine.message.isprintable()
     if theirs is True:
         assert mine.cause in LISTED, (mine, data[:600])
         return f"only here {mine.cause.value}"

@@ -29,8 +29,11 @@ def severities(rule: Rule, **facts: object) -> list[Severity]:
 
 
 def told(rule: Rule, **facts: object) -> str:
-    """All findings as text, a line each."""
-    return "\n".join(f"{p.where}: {p.message}" for p in problems(rule, **facts))
+    """All findings as text: a line each, and one for each of their details."""
+    lines = []
+    for p in problems(rule, **facts):
+        lines += [f"{p.where}: {p.message}", *(f"    {each}" for each in p.details)]
+    return "\n".join(lines)
 
 
 def entry(

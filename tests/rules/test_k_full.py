@@ -96,7 +96,7 @@ def _minus(part: str) -> Edit:
         (_plus("visual.merger.mlp.0.weight"), ["a vision tower, which qwen3-8b does"]),
         (_plus("mtp.fc.weight"), ["multi-token prediction"]),
         (_plus("model.layers.0.mlp.up_proj.qweight"), ["a part of quantised weights"]),
-        (_plus("x\x1b[2J"), ["x\\x1b[2J: qwen3-8b has no such tensor"]),
+        (_plus("x\x1b[2J"), ["x\x1b[2J: qwen3-8b has no such tensor"]),
     ],
 )  # fmt: skip
 def test_too_many_or_too_few(edit: Edit, words: list[str]) -> None:

@@ -79,13 +79,6 @@ def test_biases_are_left_to_their_rule() -> None:
     assert problems(lora_keys_well_formed, lora=view(pair("m"), bias)) == []
 
 
-def test_names_are_printable() -> None:
-    odd = view(tensor("\x1b[2J\n.lora_A.weight"))
-    text = told(lora_keys_well_formed, lora=odd)
-    assert "\x1b" not in text
-    assert len(text.splitlines()) == 1
-
-
 def test_both_halves() -> None:
     assert problems(every_lora_a_has_its_b, lora=view(adapter())) == []
     a, b = pair("m")

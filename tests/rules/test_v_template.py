@@ -80,7 +80,7 @@ def _copy(text: str) -> object:
 
 def test_difference_is_shown_where_a_copy_is_at_hand() -> None:
     found = _told(TEXT.replace("content", "text\x1b[2J"), of=_copy(TEXT))
-    assert "\n    @@ -2 +2 @@\n    -{{ m.content }}\n    +{{ m.text\\x1b[2J }}" in found
+    assert "\n    @@ -2 +2 @@\n    -{{ m.content }}\n    +{{ m.text\x1b[2J }}" in found
 
 
 def test_difference_is_cut_short() -> None:
