@@ -8,7 +8,6 @@ fields of the model that has its code; it inherits the `shared` fields of its fa
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -16,13 +15,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from preflight.catalog._entries import build_base
-from preflight.catalog._fields import Fields
-from preflight.catalog.base import BaseModel, TensorPattern, TensorSpec, VisionTower
+from msgspec import Struct
+
+from preflight.catalog._decode import decode, read_json
+from preflight.catalog.base import (
+    BaseModel,
+    Linear,
+    TensorPattern,
+    TensorSpec,
+    Text,
+    VisionTower,
+)
 from preflight.errors import ConfigurationError
 
 __all__ = [
     "BaseModel",
+    "Linear",
     "TensorPattern",
     "TensorSpec",
     "VisionTower",
@@ -31,6 +39,23 @@ __all__ = [
 ]
 
 _DATA = Path(__file__).parent / "data" / "bases"
+
+
+class _Family(Struct, forbid_unknown_fields=True):
+    """One file: its models, and the fields that they share."""
+
+    family: Text
+    models: list[dict[str, Any]]
+    date: Text = "undated"
+    sources: dict[str, Text] = {}
+    shared: dict[str, Any] = {}
+
+
+class _Named(Struct):
+    """What an entry says of itself before it has inherited the rest."""
+
+    code: Text
+    source: Text | None = None
 
 
 def load_bases() -> Mapping[str, BaseModel]:
@@ -81,34 +106,33 @@ def _load(files: tuple[Path, ...]) -> Mapping[str, BaseModel]:
     entries: dict[str, dict[str, Any]] = {}
     wheres: dict[str, str] = {}
     for file in files:
-        for where, entry in _entries(file, families, entries):
-            code = entry["code"].lower()
+        document = decode(_Family, read_json(file), str(file))
+        for where, code, entry in _entries(file, document, families, entries):
             entries[code], wheres[code] = entry, where
-    bases = (build_base(entry, wheres[code]) for code, entry in entries.items())
+        families.setdefault(document.family, document.shared)
+    bases = (decode(BaseModel, entries[code], wheres[code]) for code in entries)
     return MappingProxyType({base.code: base for base in bases})
 
 
 def _entries(
     file: Path,
-    families: dict[str, dict[str, Any]],
+    document: _Family,
+    families: Mapping[str, Mapping[str, Any]],
     known: Mapping[str, Mapping[str, Any]],
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries of one file, each with all that it inherits."""
-    document = Fields(_read(file), str(file))
-    family = document.text("family")
-    own = document.mapping("shared") if document.has("shared") else {}
-    sources = document.mapping("sources") if document.has("sources") else {}
-    date = document.text("date") if document.has("date") else "undated"
-    for index, raw in enumerate(document.items("models")):
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The entries of one file: where, code, and all fields with the inherited ones."""
+    for index, raw in enumerate(document.models):
         where = f"{file}: models[{index}]"
-        fields = Fields(raw, where)
-        origin = fields.text("source") if fields.has("source") else str(file)
-        told = "; ".join([origin, *(f"{k}: {v}" for k, v in sources.items())])
-        added = {"family": family, "date": date, "source": told}
-        inherited = (families.get(family, {}), known.get(_code(fields), {}))
-        yield where, _merged(*inherited, own, raw, added)
-    document.finish()
-    families.setdefault(family, own)
+        named = decode(_Named, raw, where)
+        sources = [f"{what}: {source}" for what, source in document.sources.items()]
+        added = {
+            "family": document.family,
+            "date": document.date,
+            "source": "; ".join([named.source or str(file), *sources]),
+        }
+        code = named.code.strip().lower()
+        inherited = (families.get(document.family, {}), known.get(code, {}))
+        yield where, code, _merged(*inherited, document.shared, raw, added)
 
 
 def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,18 +144,3 @@ def _merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
         if len(configs) == 2 and all(isinstance(config, dict) for config in configs):
             merged["config"] = configs[0] | configs[1]
     return merged
-
-
-def _code(fields: Fields) -> str:
-    return fields.text("code").strip().lower()
-
-
-def _read(file: Path) -> object:
-    try:
-        # Windows editors put a byte order mark in front.
-        return json.loads(file.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigurationError(
-            f"{file} cannot be read as JSON: {error}",
-            hint="repair or remove this file of base models",
-        ) from error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
-from preflight.catalog._fields import Fields
+from msgspec import Struct
+
+from preflight.catalog._decode import decode, read_json
+from preflight.catalog.base import Text, Texts
 
 _FILE = Path(__file__).parent / "data" / "relatives.json"
 
@@ -28,20 +30,31 @@ class Relative:
     why: str
 
 
+class _Group(Struct, forbid_unknown_fields=True):
+    """Models of which the same is to be said."""
+
+    names: Texts
+    why: Text
+    nearest: str = ""
+    same_shapes: bool = False
+
+
+class _Relatives(Struct, forbid_unknown_fields=True):
+    """The whole file."""
+
+    date: Text
+    source: Text
+    relatives: list[_Group]
+
+
 @lru_cache(maxsize=1)
 def load_relatives() -> Mapping[str, Relative]:
     """All relatives by hub id."""
-    document = Fields(json.loads(_FILE.read_text("utf-8")), str(_FILE))
-    groups = document.items("relatives")
-    found = (one for index, raw in enumerate(groups) for one in _group(raw, index))
-    return MappingProxyType({relative.hub_id: relative for relative in found})
-
-
-def _group(raw: object, index: int) -> Iterator[Relative]:
-    fields = Fields(raw, f"{_FILE.name}: relatives[{index}]")
-    nearest = fields.text("nearest") if fields.has("nearest") else ""
-    same = fields.flag("same_shapes") if fields.has("same_shapes") else False
-    why = fields.text("why")
-    for name in fields.texts("names"):
-        yield Relative(name, nearest, same, why)
-    fields.finish()
+    document = decode(_Relatives, read_json(_FILE), str(_FILE))
+    return MappingProxyType(
+        {
+            name: Relative(name, group.nearest, group.same_shapes, group.why)
+            for group in document.relatives
+            for name in group.names
+        }
+    )

@@ -16,6 +16,8 @@ STRUCTURE = (
     "num_attention_heads",
     "num_key_value_heads",
     "head_dim",
+    "num_experts",
+    "moe_intermediate_size",
 )
 TOWER_STRUCTURE = ("depth", "hidden_size", "intermediate_size", "num_heads")
 

@@ -6,7 +6,6 @@ models of the same shapes apart, so nothing is ever imported on its word.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from preflight.catalog.bases import BaseModel, load_bases
@@ -18,9 +17,6 @@ from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
 from preflight.model.lora import LoraTensor, LoraView
 
-_MODULE = re.compile(
-    r"(?P<prefix>.+\.)(?P<layer>\d{1,6})\.(?:self_attn|mlp)\.(?P<leaf>\w+)"
-)
 _ENOUGH = 0.5  # of the tensors of both sides together must be the same
 
 
@@ -56,23 +52,24 @@ def _fits(lora: LoraView, base: BaseModel) -> bool:
     """Whether there are layers with sound names, and all of them are the base's."""
     judged = False
     for half in lora.halves:
-        match = _MODULE.fullmatch(half.module)
-        if match is None or half.outer is None or "visual" in half.module.split("."):
+        visual = "visual" in half.module.split(".")
+        if half.path is None or half.outer is None or visual:
             continue
         judged = True
-        if not _is_layer_of(base, half, match):
+        if not is_layer_of(half, base):
             return False
     return judged
 
 
-def _is_layer_of(base: BaseModel, half: LoraTensor, match: re.Match[str]) -> bool:
-    shape = base.linear_shape(match["leaf"])
-    return (
-        shape is not None
-        and match["prefix"] in base.lora_prefixes
-        and int(match["layer"]) < base.layers
-        and half.outer == (shape[1] if half.half == "A" else shape[0])
-    )
+def is_layer_of(half: LoraTensor, base: BaseModel) -> bool:
+    """Whether the half belongs to a layer of `base` that exists in this size."""
+    path = half.path
+    linear = base.linears.get(path.kind) if path else None
+    if path is None or linear is None or path.prefix not in base.lora_prefixes:
+        return False
+    counts = (base.layers, *linear.counters.values())
+    exists = all(n < count for n, count in zip(path.numbers, counts, strict=True))
+    return exists and half.outer == linear.shape[1 if half.half == "A" else 0]
 
 
 def _most_alike(

@@ -23,7 +23,13 @@ from preflight.model.base_lookup import find_reference
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, Walk, walk
 from preflight.model.guess import guess_bases
-from preflight.model.headers import Broken, Container, Tensor, read_container
+from preflight.model.headers import (
+    Broken,
+    Reading,
+    Tensor,
+    Unread,
+    read_container,
+)
 from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.reference import Reference
@@ -80,7 +86,7 @@ class Inspection:
     index: JsonObject | Unavailable
     pointers: tuple[str, ...]
     templates: tuple[Template, ...]
-    containers: tuple[Container | Broken, ...] | Unavailable
+    containers: tuple[Reading, ...] | Unavailable
     tensors: tuple[Tensor, ...] | Unavailable
     lora: LoraView | Unavailable
     claim: BaseClaim
@@ -161,7 +167,7 @@ def _document(
 
 
 def _all_tensors(
-    containers: tuple[Container | Broken, ...] | Unavailable,
+    containers: tuple[Reading, ...] | Unavailable,
 ) -> tuple[Tensor, ...] | Unavailable:
     if isinstance(containers, Unavailable):
         return containers
@@ -169,6 +175,8 @@ def _all_tensors(
     for container in containers:
         if isinstance(container, Broken):
             return Unavailable(f"{container.file} is broken")
+        if isinstance(container, Unread):
+            return Unavailable(f"{container.file} was not read: {container.reason}")
         tensors.extend(container.tensors)
     return tuple(tensors)
 
@@ -185,7 +193,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     names = {e.name: e for e in found.entries if e.at_top}
     weight_type = request.weight_type or decide_weight_type(names)
     documents = _read_documents(names)
-    containers: tuple[Container | Broken, ...] | Unavailable = tuple(
+    containers: tuple[Reading, ...] | Unavailable = tuple(
         read_container(entry.path, entry.name)
         for entry in weight_files(names, weight_type)
     ) or Unavailable("there are no safetensors weights to read")

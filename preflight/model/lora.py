@@ -13,10 +13,33 @@ _KEY = re.compile(
     r"^(?P<module>.*?)\.?lora_(?P<embedding>embedding_)?(?P<half>[AB])(?P<suffix>\..*)?$"
 )
 
+_LAYER = re.compile(
+    r"^(?P<prefix>(?:.*?\.)?)(?P<layer>[0-9]{1,9})\.(?P<module>[^.].*)$"
+)
+_NUMBER = re.compile(r"(?<=\.)[0-9]{1,9}(?=\.)")
+
 _LONGEST_NAME = 2000  # characters; beyond it a name is nobody's, and slow to match
 
 
 @dataclass(frozen=True, slots=True)
+class LayerPath:
+    """A module's path taken apart at the number of its layer.
+
+    `base_model.model.model.layers.3.mlp.experts.7.up_proj` has the `prefix` up to
+    `layers.`, the `kind` `mlp.experts.*.up_proj`, and the `numbers` 3 and 7.
+    """
+
+    prefix: str
+    kind: str
+    numbers: tuple[int, ...]
+
+    @property
+    def leaf(self) -> str:
+        """The last name: `up_proj`."""
+        return self.kind.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
 class LoraTensor:
     """One half of an adapted layer.
 
@@ -30,7 +53,17 @@ class LoraTensor:
     suffix: str
     embedding: bool = False
 
-    @property
+    @cached_property
+    def path(self) -> LayerPath | None:
+        """Where the module lies; `None` where it is in no numbered layer."""
+        match = _LAYER.match(self.module)
+        if match is None:
+            return None
+        numbers = [match["layer"], *_NUMBER.findall(match["module"])]
+        kind = _NUMBER.sub("*", match["module"]) if numbers[1:] else match["module"]
+        return LayerPath(match["prefix"], kind, tuple(map(int, numbers)))
+
+    @cached_property
     def is_weight(self) -> bool:
         """Whether it is a matrix, not the bias that `lora_bias` adds."""
         return not self.suffix.endswith(".bias")
@@ -43,7 +76,7 @@ class LoraTensor:
             return None
         return shape[0] if self.half == "A" else shape[1]
 
-    @property
+    @cached_property
     def outer(self) -> int | None:
         """The dimension that belongs to the base's layer: in for A, out for B."""
         shape = self.tensor.shape

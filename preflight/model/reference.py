@@ -11,7 +11,7 @@ from preflight.findings import Unavailable
 from preflight.model.caches import is_there
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, FileKind
-from preflight.model.headers import Broken, Container, read_container
+from preflight.model.headers import Broken, Container, Unread, read_container
 from preflight.model.templates import Template, read_templates
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
@@ -98,6 +98,8 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
         container = read_container(path, path.name)
         if isinstance(container, Broken):
             return Unavailable(f"the base's {container.file}: {container.message}")
+        if isinstance(container, Unread):
+            return Unavailable(f"the base's {container.file}: {container.reason}")
         found.append(container)
     missing = _listed(directory) - {container.file for container in found}
     if missing or not found:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from preflight.findings import Unavailable
 from preflight.model.configs import cannot_read, open_regular
-from preflight.model.headers import Broken, Container, Tensor
+from preflight.model.headers import Container, Reading, Tensor
 from preflight.model.reference import Reference
 
 CHUNK = 1 << 20  # bytes of the base held at a time; twice that of an F32 copy
@@ -48,7 +48,7 @@ def is_visual(name: str) -> bool:
 
 def compare_vision_tower(
     directory: Path,
-    containers: tuple[Container | Broken, ...] | Unavailable,
+    containers: tuple[Reading, ...] | Unavailable,
     reference: Reference | Unavailable,
     on_bytes: Callable[[int], None] | None = None,
 ) -> VisionTowerComparison | Unavailable:
@@ -73,9 +73,7 @@ def compare_vision_tower(
         return Unavailable(str(stop))
 
 
-def _places(
-    directory: Path, containers: Iterable[Container | Broken]
-) -> dict[str, _Place]:
+def _places(directory: Path, containers: Iterable[Reading]) -> dict[str, _Place]:
     return {
         tensor.name: _Place(directory / container.file, tensor)
         for container in containers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from preflight.crc import crc64
 from preflight.errors import RulesFailed
 from preflight.findings import Report, Unavailable, Verdict, WeightType
-from preflight.model.headers import Broken, Container
+from preflight.model.headers import Broken, Container, Unread
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues, scan_file
 from preflight.model.vision_tower import VisionTowerComparison, compare_vision_tower
@@ -100,7 +100,9 @@ def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
     for container in found.containers:
         if isinstance(container, Broken):
             return Unavailable(f"{container.file} is broken")
-    return tuple(c for c in found.containers if not isinstance(c, Broken))
+        if isinstance(container, Unread):
+            return Unavailable(f"{container.file} was not read: {container.reason}")
+    return tuple(c for c in found.containers if isinstance(c, Container))
 
 
 def scan(found: Inspection, screen: Screen) -> Scanned:

@@ -16,7 +16,7 @@ from preflight.findings import (
 )
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
-from preflight.model.headers import Broken, Container, Tensor
+from preflight.model.headers import Container, Reading, Tensor
 from preflight.rules._rule import FULL, Answer, rule
 from preflight.text import shortened
 
@@ -29,7 +29,7 @@ _REBUILD = (
     "Save the model again with save_pretrained, which writes the index, and copy all "
     "files of that save together."
 )
-Containers = tuple[Container | Broken, ...]
+Containers = tuple[Reading, ...]
 
 
 def weight_map(index: JsonObject) -> dict[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Problem
@@ -15,24 +15,17 @@ from preflight.text import shortened
 
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
-_BEYOND = re.compile(r"^layer [0-9,]+ does not exist")
-_LAYER = re.compile(
-    r"^(?P<prefix>.*?)(?P<layer>[0-9]{1,9})\.(?P<block>self_attn|mlp)\.(?P<leaf>[^.]+)$"
-)
-_BLOCK_OF = dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj"), "self_attn")
-_BLOCK_OF |= dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "mlp")
+_BEYOND = re.compile(r"^(layer|expert) [0-9,]+ does not exist")
 
 
-def _grouped(
-    halves: Iterable[LoraTensor], cause: Callable[[LoraTensor], str]
-) -> dict[str, list[LoraTensor]]:
+def _grouped(causes: Iterable[tuple[LoraTensor, str]]) -> dict[str, list[LoraTensor]]:
     """Halves by what is wrong with them; those with an empty cause are left out."""
     groups: dict[str, list[LoraTensor]] = {}
-    first: dict[str, str] = {}  # of causes that differ by the layer's number alone
-    for half in halves:
-        if told := cause(half):
-            told = first.setdefault(_BEYOND.sub("", told), told)
-            groups.setdefault(told, []).append(half)
+    first: dict[str, str] = {}  # of causes that differ by a number alone
+    for half, told in causes:
+        if told:
+            same = first.setdefault(_BEYOND.sub("", told), told)
+            groups.setdefault(same, []).append(half)
     return groups
 
 
@@ -44,20 +37,22 @@ def _summed(groups: dict[str, list[LoraTensor]], total: int) -> Iterator[Problem
 
 def misfit(half: LoraTensor, base: BaseModel) -> str:
     """Why this tensor does not belong to a layer of `base`; empty if it does."""
-    match = _LAYER.match(half.module)
-    mixture = "experts" in half.module.split(".")
-    if match is None or mixture:
+    path = half.path
+    mixture = "experts" in half.module.split(".") and not base.counters
+    if path is None or mixture:
         kind = ": it is no mixture of experts" if mixture else ""
         return f"{base.code} has no such module{kind}"
-    prefix, layer, leaf = match["prefix"], int(match["layer"]), match["leaf"]
-    if prefix not in base.lora_prefixes:
-        return _path_told(prefix, base)
-    shape = base.linear_shape(leaf)
-    if shape is None or _BLOCK_OF.get(leaf) != match["block"]:
+    if path.prefix not in base.lora_prefixes:
+        return _path_told(path.prefix, base)
+    linear, leaf = base.linears.get(path.kind), path.leaf
+    if linear is None:
         return f"{base.code} has no module {shortened(leaf, 60)} there"
-    if layer >= base.layers:
-        return f"layer {layer:,} does not exist, {base.code} has {base.layers}"
-    wanted = shape[1] if half.half == "A" else shape[0]
+    counts = (base.layers, *linear.counters.values())
+    for index, (number, count) in enumerate(zip(path.numbers, counts, strict=True)):
+        if number >= count:
+            counter = ("layer", *linear.counters)[index]
+            return f"{counter} {number:,} does not exist, {base.code} has {count}"
+    wanted = linear.shape[1 if half.half == "A" else 0]
     if half.outer is None or half.outer == wanted:
         return ""
     side = "columns" if half.half == "A" else "rows"
@@ -118,10 +113,11 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
     Source: layer names and sizes of the published base models on Hugging Face.
     """
     halves = judged(lora)
-    if any(misfit(half, base) for half in halves) and (fits := fitting(halves)):
+    causes = [(half, misfit(half, base)) for half in halves]
+    if any(told for _, told in causes) and (fits := fitting(halves)):
         told = f"the shapes are those of {' or '.join(b.code for b in fits)}, not of "
         yield Problem("adapter_model.safetensors", told + base.code)
-    yield from _summed(_grouped(halves, lambda h: misfit(h, base)), len(halves))
+    yield from _summed(_grouped(causes), len(halves))
     found = {
         prefix: [h for h in halves if h.module.startswith(prefix)]
         for prefix in base.lora_prefixes

@@ -6,8 +6,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from preflight.findings import CannotTell, Problem
-from preflight.model.headers import Broken, Cause, Container, Tensor, oracle_accepts
+from preflight.findings import CannotTell, Problem, Severity
+from preflight.model.headers import (
+    Broken,
+    Cause,
+    Container,
+    Reading,
+    Tensor,
+    Unread,
+    oracle_accepts,
+)
 from preflight.rules._rule import Answer, rule
 from preflight.text import shortened
 
@@ -24,7 +32,7 @@ _LAYOUT = frozenset(
     }
 )
 _HALF = re.compile(r"\.lora_[AB]\.")
-Containers = tuple[Container | Broken, ...]
+Containers = tuple[Reading, ...]
 
 
 def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Problem]:
@@ -37,11 +45,17 @@ def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Proble
 def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
     """A file whose header cannot be parsed is no model, whatever its name says.
 
+    A sound header that takes longer than ten seconds is left, with a warning: of this
+    file nothing was judged.
     Causes: a git-lfs pointer, an HTML error page saved under the model's name, a
     renamed pickle or zip, a preallocated file that was never filled.
     Source: format description, https://huggingface.co/docs/safetensors
     """
     yield from _broken(containers, frozenset(Cause) - _SIZE - _LAYOUT)
+    for found in containers:
+        if isinstance(found, Unread):
+            told = f"was not judged: {found.reason}"
+            yield Problem(printable(found.file), told, Severity.WARNING)
 
 
 @rule("S02", fix="Save again and check the free disk space; then copy all of it.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from preflight.findings import Problem, Severity, WeightType
 from preflight.model.configs import JsonObject
-from preflight.model.headers import Broken, Container, Tensor
+from preflight.model.headers import Container, Reading, Tensor
 from preflight.rules._rule import FULL, rule
 from preflight.text import shortened
 
@@ -102,7 +102,7 @@ def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[P
     fix='Save with the metadata {"format": "pt"}, as save_pretrained does.',
 )
 def metadata_says_format(
-    containers: tuple[Container | Broken, ...],
+    containers: tuple[Reading, ...],
 ) -> Iterator[Problem]:
     """The header's metadata say which framework's layout the tensors have.
 
@@ -112,7 +112,7 @@ def metadata_says_format(
     Source: `load_state_dict` in transformers, modeling_utils.py.
     """
     for found in containers:
-        if isinstance(found, Broken) or not found.tensors:
+        if not isinstance(found, Container) or not found.tensors:
             continue
         named = (found.metadata or {}).get("format")
         if named != "pt":

@@ -9,7 +9,7 @@ from pathlib import Path
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.model.files import walk
-from preflight.model.headers import Broken, read_container
+from preflight.model.headers import Container, read_container
 from preflight.model.scan import ValueScanner
 from preflight.oss.access import oss_access
 from preflight.oss.client import BucketClient
@@ -26,7 +26,7 @@ class Scanners:
         self._of: dict[str, ValueScanner] = {}
         for path in directory.glob("*.safetensors"):
             container = read_container(path, path.name)
-            if isinstance(container, Broken):
+            if not isinstance(container, Container):
                 raise TypeError(container)
             self._of[path.name] = ValueScanner(container)
 

@@ -49,7 +49,6 @@ LORA = {
     "qwen2.5-32b-instruct": (896, 134_217_728),
     "qwen2.5-14b-instruct": (672, 68_812_800), "qwen2.5-7b-instruct": (392, 40_370_176),
 }  # fmt: skip
-SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @pytest.fixture(autouse=True)
@@ -89,10 +88,6 @@ def document(*models: object, **more: object) -> dict[str, object]:
     return {"family": "qwen3", "date": "2026-12", "models": list(models), **more}
 
 
-def test_all_bases_are_there_and_no_other() -> None:
-    assert set(load_bases()) == set(FIGURES)
-
-
 @pytest.mark.parametrize("code", FIGURES)
 def test_figures_sums_and_counts(code: str) -> None:
     tensors, parameters, visual, *dimensions = FIGURES[code]
@@ -116,30 +111,30 @@ def test_figures_sums_and_counts(code: str) -> None:
 def test_linear_shapes_give_the_size_of_an_adapter(code: str) -> None:
     keys, parameters = LORA[code]
     model = base(code)
-    shapes = [model.linear_shape(name) for name in SEVEN]
+    shapes = [linear.shape for linear in model.linears.values()]
+    assert len(shapes) == 7
     assert 2 * len(shapes) * model.layers == keys
-    sides = sum(sum(shape) for shape in shapes if shape)
+    sides = sum(sum(shape) for shape in shapes)
     assert 16 * sides * model.layers == parameters
 
 
 @pytest.mark.parametrize(
     ("code", "module", "shape"),
     [
-        ("qwen3-32b", "q_proj", (8192, 5120)),  # wider than the hidden size
-        ("qwen3-4b-instruct-2507", "o_proj", (2560, 4096)),
-        ("qwen3-4b-instruct-2507", "lm_head", (151936, 2560)),  # tied, yet a module
-        ("qwen2.5-7b-instruct", "k_proj", (512, 3584)),
+        ("qwen3-32b", "self_attn.q_proj", (8192, 5120)),  # wider than the hidden size
+        ("qwen3-4b-instruct-2507", "self_attn.o_proj", (2560, 4096)),
+        ("qwen2.5-7b-instruct", "self_attn.k_proj", (512, 3584)),
         # The same name exists in its vision tower with other sizes.
-        ("qwen2.5-vl-7b-instruct", "gate_proj", (18944, 3584)),
-        ("qwen2.5-vl-7b-instruct", "qkv", None),
-        ("qwen3-vl-8b-instruct", "linear_fc1", None),
+        ("qwen2.5-vl-7b-instruct", "mlp.gate_proj", (18944, 3584)),
+        ("qwen2.5-vl-7b-instruct", "attn.qkv", None),
+        ("qwen3-vl-8b-instruct", "mlp.linear_fc1", None),
         ("qwen3-8b", "input_layernorm", None),
-        ("qwen3-8b", "embed_tokens", None),
-        ("qwen3-8b", "", None),
+        ("qwen3-8b", "self_attn.up_proj", None),
     ],
 )
 def test_linear_shape(code: str, module: str, shape: tuple[int, int] | None) -> None:
-    assert base(code).linear_shape(module) == shape
+    found = base(code).linears.get(module)
+    assert (found.shape if found else None) == shape
 
 
 @pytest.mark.parametrize(
@@ -292,17 +287,18 @@ def test_find_base(name: str, code: str | None) -> None:
 
 
 def test_a_user_adds_a_model_with_one_entry(user_file: Write) -> None:
+    before = len(load_bases())
     user_file(document(entry(parameters=1_720_574_976)))
     added = base("qwen3-1.7b")
     assert added.parameters == 1_720_574_976
-    assert added.linear_shape("down_proj") == (2048, 6144)
+    assert added.linears["mlp.down_proj"].shape == (2048, 6144)
     assert added.template_sha256 == base("qwen3-8b").template_sha256
     assert added.date == "2026-12"
-    assert len(load_bases()) == 12
+    assert len(load_bases()) == before + 1
 
 
 def test_a_user_replaces_single_fields(user_file: Write) -> None:
-    before = base("qwen3-8b")
+    known, before = len(load_bases()), base("qwen3-8b")
     digests = [*before.template_sha256, "0" * 64]
     change = {"code": "Qwen3-8B", "template_sha256": digests, "config": {"x": 1}}
     file = user_file(document(change))
@@ -311,7 +307,7 @@ def test_a_user_replaces_single_fields(user_file: Write) -> None:
     assert after.parameters == before.parameters
     assert after.config() == {**before.config(), "x": 1}
     assert str(file) in after.source
-    assert len(load_bases()) == 11
+    assert len(load_bases()) == known
     assert base("qwen3-14b").template_sha256 == before.template_sha256
 
 
@@ -330,7 +326,7 @@ def test_a_user_brings_a_family(user_file: Write) -> None:
     user_file({"family": "tiny", "shared": shared, "models": [model]})
     tiny = base("me/Tiny-1")
     assert tiny.parameters == 10 * 2048 + 3 * (32 * 16)
-    assert tiny.linear_shape("fc") == (32, 16)
+    assert tiny.linears["mlp.fc"].shape == (32, 16)
     assert dict(tiny.added_tokens) == {"<a>": 6, "<b>": 7}
     assert tiny.config() == {"layers": 3}
     assert tiny.importable == {WeightType.FULL}
@@ -382,6 +378,10 @@ def test_the_variable_may_name_a_directory(
         ({"tensors": {"a.{block}.weight": "hidden"}}, "tensors"),
         ({"tensors": {"a.weight": 3}}, "tensors"),
         ({"tensors": {"a.weight": "v_hidden"}}, "tensors"),
+        ({"tensors": {"a.{expert}.weight": "hidden"}}, "tensors"),
+        ({"counters": {"layer": 3}}, "counters"),
+        ({"counters": {"expert": 0}}, "counters"),
+        ({"sizes": {"wide": "1"}}, "sizes"),
         ({"config": {"a": {"b": ["$no_figure"]}}}, "config"),
         ({"config": []}, "config"),
         ({"vision": {"depth": 1}}, "vision.hidden_size"),
@@ -396,7 +396,7 @@ def test_a_malformed_entry_is_named(
     file = user_file(document(entry(**changes)))
     with pytest.raises(ConfigurationError) as caught:
         load_bases()
-    assert f"{file}: models[0].{named} " in caught.value.message
+    assert f"{file}: models[0].{named}" in caught.value.message
     assert caught.value.hint
 
 
@@ -412,14 +412,17 @@ def test_a_typing_error_gets_a_suggestion(user_file: Write) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ("[]", "must be a JSON object"),
-        ({}, ".family must be"),
-        ({"family": "qwen3"}, ".models must be a list"),
-        ({"family": "qwen3", "models": [3]}, "models[0] must be a JSON object"),
-        ({"family": "qwen3", "models": [{}]}, "models[0].code must be"),
+        ("[]", "expected `object`"),
+        ({}, ".family is missing"),
+        ({"family": "qwen3"}, ".models is missing"),
+        ({"family": "qwen3", "models": [3]}, "models[0] is not as it must be"),
+        ({"family": "qwen3", "models": [{}]}, "models[0].code is missing"),
         ({"family": "qwen3", "models": [], "shard": {}}, ".shard is no known field"),
-        ({"family": "q", "models": [{"code": "a"}]}, "models[0].hidden_size must be"),
-        ({"family": "q", "shared": 1, "models": []}, ".shared must be"),
+        (
+            {"family": "q", "models": [{"code": "a"}]},
+            "models[0].hub_id is missing",
+        ),
+        ({"family": "q", "shared": 1, "models": []}, ".shared is not as it must be"),
     ],
 )
 def test_a_malformed_file_is_named(

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from preflight.findings import Problem, Severity
 from preflight.model import headers
 from preflight.model.dtypes import BITS
 from preflight.model.headers import (
@@ -26,8 +27,14 @@ from preflight.model.headers import (
     Broken,
     Cause,
     Container,
+    Reading,
+    Unread,
     oracle_accepts,
     read_container,
+)
+from preflight.rules.s_container import (
+    safetensors_header_readable,
+    safetensors_layout_sound,
 )
 from tests.model.safetensors_bytes import container, entries, entry, sound
 
@@ -35,7 +42,7 @@ ONE = json.dumps(entry("F32", [1]))
 FOUR = bytes(4)
 
 
-def read(path: Path, data: bytes) -> Container | Broken:
+def read(path: Path, data: bytes) -> Reading:
     path.write_bytes(data)
     return read_container(path, "model.safetensors")
 
@@ -241,7 +248,7 @@ def test_a_broken_container_is_named_with_its_cause(
 
 def test_every_cause_but_two_comes_from_bytes_shown_above() -> None:
     shown = {cause for _, _, cause, _ in BROKEN}
-    assert set(Cause) - shown == {Cause.UNREADABLE, Cause.CHANGED, Cause.TOO_MANY}
+    assert set(Cause) - shown == {Cause.UNREADABLE, Cause.CHANGED}
 
 
 def test_the_header_may_carry_spaces_escapes_and_unknown_fields(file: Path) -> None:
@@ -331,24 +338,38 @@ def test_a_file_that_changes_meanwhile_is_not_judged(
 # Bounds
 
 
-def many(count: int) -> bytes:
-    """`count` tensors of one byte."""
+def many(count: int) -> str:
+    """The header of `count` tensors of one byte."""
     end = '"dtype":"U8","shape":[1],"data_offsets":'
     parts = (f'"layers.{n}.weight":{{{end}[{n},{n + 1}]}}' for n in range(count))
-    return container("{" + ",".join(parts) + "}", bytes(count))
+    return "{" + ",".join(parts) + "}"
 
 
-def test_the_tensor_cap_is_exact_and_reading_up_to_it_is_quick(file: Path) -> None:
-    file.write_bytes(many(headers.MAX_TENSORS))
+def test_any_number_of_tensors_is_read_within_the_time_allowed(file: Path) -> None:
+    """The experts of the largest mixtures have 90,000 halves of a LoRA."""
+    metadata = {"__metadata__": {"made by": "a [, {" * 1_000_000}}
+    text = json.dumps(metadata)[:-1] + ","
+    file.write_bytes(container(text + many(100_000)[1:], bytes(100_000)))
     began = time.process_time()
     found = read_container(file, "m")
-    spent = time.process_time() - began
     assert isinstance(found, Container)
-    assert len(found.tensors) == headers.MAX_TENSORS
-    assert spent < 10  # CPU seconds, about one in fact
+    assert len(found.tensors) == 100_000
+    assert oracle_accepts(file) is True
+    assert time.process_time() - began < headers.SECONDS
 
 
-def hostile() -> dict[str, tuple[bytes, Cause]]:
+def test_what_takes_too_long_is_left_unread_and_not_called_broken(file: Path) -> None:
+    header = "{" + '"a":{},' * 4_000_000  # never valid, which nobody finds out
+    found = read(file, container(header))
+    assert isinstance(found, Unread)
+    assert "would take longer than 10 s" in found.reason
+    (told,) = safetensors_header_readable.check((found,))
+    assert isinstance(told, Problem)
+    assert told.severity is Severity.WARNING
+    assert not list(safetensors_layout_sound.check((found,)))
+
+
+def hostile() -> dict[str, tuple[bytes, Cause | None]]:
     """Headers made to exhaust a reader, with the cause each must end in."""
     deep = '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"
     return {
@@ -356,8 +377,8 @@ def hostile() -> dict[str, tuple[bytes, Cause]]:
         "greatest claim": (container("{}", length=2**64 - 1), Cause.OVER_LIMIT),
         "deep lists": (container(deep), Cause.BAD_JSON),
         "deep objects": (container('{"a":' * 100_000), Cause.BAD_JSON),
-        "a million": (container("{" + '"a":{},' * 4_000_000), Cause.TOO_MANY),
-        "small lists": (container("[" * 1 + "[]," * 9_000_000), Cause.TOO_MANY),
+        "a million": (container("{" + '"a":{},' * 4_000_000), None),
+        "small lists": (container("[" * 1 + "[]," * 9_000_000), None),
         "digits": (container('{"a":' + "9" * 9_000_000 + "}"), Cause.BAD_JSON),
         "escapes": (container('{"' + "\\u0041" * 3_000_000), Cause.BAD_JSON),
         "long name": (container('{"' + "n" * 30_000_000 + '":1}'), Cause.BAD_ENTRY),
@@ -374,6 +395,9 @@ def test_hostile_headers_are_refused_within_bounds(file: Path) -> None:
         began = time.process_time()
         found = read_container(file, "m")
         assert time.process_time() - began < 10, name
+        if cause is None:
+            assert isinstance(found, Unread), name
+            continue
         assert isinstance(found, Broken), name
         assert found.cause is cause, (name, found)
         assert len(found.message) < 1000, name
@@ -391,6 +415,7 @@ def agree(path: Path, data: bytes) -> str:
     if isinstance(mine, Container):
         assert theirs is True, (theirs, data[:600])
         return "accepted"
+    assert isinstance(mine, Broken)
     if theirs is True:
         assert mine.cause in LISTED, (mine, data[:600])
         return f"only here {mine.cause.value}"
@@ -492,11 +517,6 @@ def test_thousands_of_damaged_containers_get_the_librarys_verdict(file: Path) ->
 )
 def test_what_only_this_reader_refuses_is_listed(file: Path, header: str) -> None:
     assert agree(file, container(header, FOUR)).startswith("only here ")
-
-
-def test_more_tensors_than_are_read_is_no_fault_to_the_library(file: Path) -> None:
-    data = many(headers.MAX_TENSORS + 1)
-    assert agree(file, data) == "only here too-many"
 
 
 scalars = (

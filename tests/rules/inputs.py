@@ -110,8 +110,8 @@ def adapter(
     made: list[Tensor] = []
     for layer in range(model.layers) if layers is None else layers:
         for leaf in leaves:
-            shape = model.linear_shape(leaf.rpartition(".")[2])
-            out, into = shape or (8, 8)
+            linear = model.linears.get(leaf)
+            out, into = linear.shape if linear else (8, 8)
             made += pair(f"{path}{layer}.{leaf}", rank=rank, out=out, into=into)
     return made
 
