@@ -35,8 +35,7 @@ from preflight.text import shortened
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
 SECONDS = 10.0  # of CPU time, in which the header of one file must be read
-# A slow machine reads so many values in a second; a tensor of two dimensions has nine.
-VALUES_PER_SECOND = 400_000
+VALUES_PER_SECOND = 400_000  # on a slow machine; a LoRA half holds nine
 
 _MAX_WORD = 2**64 - 1  # the library counts in unsigned 64-bit integers
 _METADATA = "__metadata__"
@@ -166,8 +165,7 @@ def read_container(path: Path, name: str) -> Reading:
     """The header of one safetensors file, or why it has none; never raises.
 
     `name` is what the result calls the file. At most the header and, of a file that
-    is something else, its first bytes are read. Any number of tensors is read within
-    `SECONDS`: 400,000 and more.
+    is something else, its first bytes are read. `SECONDS` do for 400,000 tensors.
     """
     stream = open_regular(path)
     if isinstance(stream, Unavailable):

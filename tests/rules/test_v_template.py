@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from fixtures.tiny import TINY_TEMPLATE
 from preflight.catalog.bases import BaseModel
