@@ -55,7 +55,7 @@ def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
     for found in containers:
         if isinstance(found, Unread):
             told = f"was not judged: {found.reason}"
-            yield Problem(printable(found.file), told, Severity.WARNING)
+            yield Problem(found.file, told, Severity.WARNING)
 
 
 @rule("S02", fix="Save again and check the free disk space; then copy all of it.")
