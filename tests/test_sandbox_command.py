@@ -16,7 +16,7 @@ import oss2
 import pytest
 import requests
 
-from tests.running import command, ended, environment, run, started
+from tests.running import command, ended, environment, run, started, until
 
 _EXPORT = re.compile(r"export ([A-Z_]+)=(\S+)")
 _NAMES = {
@@ -67,24 +67,56 @@ def stop(process: subprocess.Popen[str], number: int = signal.SIGINT) -> int:
     return ended(process).code
 
 
-def test_bash_can_use_what_it_prints(tmp_path: Path) -> None:
-    """The lines as they are told in the README, with the client's own environment."""
-    script = """
-set -eu
-"$@" > "$OUT" &
-trap 'kill $!; wait $!' EXIT
-until [ "$(wc -l < "$OUT")" -ge 6 ]; do sleep 0.05; done
-eval "$(cat "$OUT")"
+SCRIPT = """
+exports=$("$@" --background)
+eval "$exports"
+trap 'kill "$PREFLIGHT_SANDBOX_PID"' EXIT
 env | grep -E '^(OSS|DASHSCOPE)_' | cut -d= -f1 | sort
-curl --silent --fail --header "Authorization: Bearer $DASHSCOPE_API_KEY" \
+curl --silent --fail --header "Authorization: Bearer $DASHSCOPE_API_KEY" \\
     "$DASHSCOPE_HTTP_BASE_URL/custom_models/import"
+echo
+echo "$PREFLIGHT_SANDBOX_PID"
 """
-    env = environment(tmp_path / "home", {"OUT": str(tmp_path / "exports")})
-    done = run(["bash", "-c", script, "bash", *command("sandbox")], env)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and was not waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(") ")[2][0] != "Z"
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_a_script_leaves_it_running_and_ends_it(tmp_path: Path, shell: str) -> None:
+    """Both services answer at once; the script's output is closed when it ends."""
+    env = environment(tmp_path / "home")
+    done = run([shell, "-eu", "-c", SCRIPT, shell, *command("sandbox")], env)
     assert done.code == 0, done.err
-    lines = done.out.splitlines()
-    assert set(lines[:-1]) == _NAMES
-    assert json.loads(lines[-1])["output"]["total"] == 0
+    *names, answer, pid = done.out.splitlines()
+    assert set(names) == _NAMES
+    assert json.loads(answer)["output"]["total"] == 0
+    assert done.err == ""
+    until(lambda: not is_alive(int(pid)))
+
+
+def test_in_the_background_it_fails_as_in_the_foreground(tmp_path: Path) -> None:
+    env = environment(tmp_path / "home")
+    with serving(tmp_path / "home") as (process, values):
+        port = values["OSS_ENDPOINT"].rpartition(":")[2]
+        words = command("sandbox", "--port", port)
+        failed = [run([*words, *more], env) for more in ([], ["--background"])]
+        assert stop(process) == 0
+    assert failed[0] == failed[1]
+    assert (failed[0].code, failed[0].out) == (2, "")
+
+
+def test_what_it_prints_can_be_evaluated(tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as (process, values):
+        assert set(values) == _NAMES
+        process.send_signal(signal.SIGINT)
+        done = ended(process)
     assert done.err.splitlines() == [
         "sandbox: bucket preflight-sandbox; Ctrl-C ends it",
         "sandbox: stopped",

@@ -11,6 +11,11 @@ from preflight.arguments.shared import port, seconds
 def add_sandbox(parser: argparse.ArgumentParser) -> None:
     """`sandbox`: the fake services."""
     parser.add_argument(
+        "--background",
+        action="store_true",
+        help="leave it running, and end as soon as both services answer",
+    )
+    parser.add_argument(
         "--port",
         type=port,
         help="port of OSS; Model Studio gets the next one (default: free ones)",

@@ -175,7 +175,7 @@ class Sandbox:
 def _require_extra() -> None:
     """Raises ConfigurationError when the extra is not installed."""
     try:
-        import pytest_httpserver  # noqa: F401
+        import werkzeug  # noqa: F401
     except ImportError as exc:
         raise ConfigurationError(
             f"the sandbox needs a package that is not installed: {exc.name}",

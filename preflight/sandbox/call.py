@@ -36,6 +36,10 @@ class ConnectionCut(Exception):
     """The connection is to be closed now, or was closed by the client."""
 
 
+class BodyStalled(ConnectionCut):
+    """The client sent nothing of the body for as long as a connection may be silent."""
+
+
 class FaultAnswer(Exception):
     """A fault of the plan asks for this error instead of the call."""
 
@@ -52,6 +56,7 @@ class Body(io.RawIOBase):
         self.length = length  # bytes; None when chunked
         self.received = 0
         self.finished = length == 0
+        self.stalled = False
         self.cut_at: int | None = None
         self.bytes_per_second = 0
         self.sleep: Callable[[float], None] = lambda _: None
@@ -63,7 +68,8 @@ class Body(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill some of the buffer; 0 at the end of the body.
 
-        Raises ConnectionCut where a fault cuts, or when the client went away.
+        Raises ConnectionCut where a fault cuts, or when the client went away, and
+        BodyStalled when it fell silent.
         """
         view = memoryview(buffer).cast("B")
         if self.cut_at is not None and self.received >= self.cut_at:
@@ -102,6 +108,9 @@ class Body(io.RawIOBase):
         try:
             # werkzeug's chunked reader and BufferedReader both have readinto
             count = cast("Any", self._stream).readinto(view)
+        except TimeoutError:
+            self.stalled = True
+            raise BodyStalled from None
         except OSError:
             raise ConnectionCut from None
         if not count and self.length is not None:
@@ -149,11 +158,13 @@ class Call:
             self.plan.sleep(fault.seconds)
         elif fault.action is Action.BANDWIDTH:
             self.body.bytes_per_second = fault.bytes_per_second
+            if self.body.received:  # it was read before the fault was known
+                self.plan.sleep(self.body.received / fault.bytes_per_second)
         elif fault.action is Action.CUT and fault.at == "before":
             raise ConnectionCut
         elif fault.action is Action.CUT and fault.at == "body":
             self.body.cut_at = int(fault.fraction * (self.body.length or 0))
-            if not self.body.length and self.body.finished:
+            if self.body.finished:  # empty, or read before the fault was known
                 raise ConnectionCut
 
 

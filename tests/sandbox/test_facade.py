@@ -121,7 +121,7 @@ def test_the_import_is_cheap() -> None:
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     done = python(
         "import sys\n"
-        "sys.modules['pytest_httpserver'] = None\n"
+        "sys.modules['werkzeug'] = None\n"
         "from preflight.errors import ConfigurationError\n"
         "from preflight.sandbox import Sandbox\n"
         "try:\n"

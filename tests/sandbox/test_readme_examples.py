@@ -53,8 +53,9 @@ def test_there_is_one_of_each() -> None:
     }
 
 
-def test_the_shell(project: Path) -> None:
-    done = run_in(project, "bash", "-eu", "shell")
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_the_shell(project: Path, shell: str) -> None:
+    done = run_in(project, shell, "-eu", "shell")
     assert done.code == 0, done.err
     assert "imported" in done.out
 

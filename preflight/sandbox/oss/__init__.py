@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import ContentNotKept, OssFault
+from preflight.sandbox.oss.errors import ContentNotKept, OssError
 from preflight.sandbox.oss.records import Bucket, Part, StoredObject, Upload
 from preflight.sandbox.oss.routes import OssRoutes
 from preflight.sandbox.oss.state import OssState
@@ -12,7 +12,7 @@ __all__ = [
     "Bucket",
     "ContentNotKept",
     "Credential",
-    "OssFault",
+    "OssError",
     "OssRoutes",
     "OssState",
     "Part",

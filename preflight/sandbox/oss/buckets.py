@@ -7,7 +7,7 @@ import hashlib
 from werkzeug.wrappers import Response
 
 from preflight.sandbox.oss import checks, replies, xml
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.records import Bucket
 from preflight.sandbox.oss.routing import Context, Route, Scope, names
 from preflight.sandbox.oss.xml import Node
@@ -92,7 +92,7 @@ def put_bucket(context: Context) -> Response:
     """OSS docs, "PutBucket"."""
     acl = context.request.headers.get("x-oss-acl", "private")
     if acl not in ("private", "public-read", "public-read-write"):
-        raise OssFault("InvalidArgument", "no such bucket access control exists")
+        raise OssError("InvalidArgument", "no such bucket access control exists")
     wanted = xml.parse_bucket_configuration(small_body(context))
     context.state.create_bucket(context.bucket, storage_class=wanted, acl=acl)
     return replies.empty(200, {"Location": f"/{context.bucket}"})
@@ -108,7 +108,7 @@ def encoding_type(query: dict[str, str]) -> str:
     """`url` or nothing; anything else is InvalidArgument."""
     kind = query.get("encoding-type", "")
     if kind not in ("", "url"):
-        raise OssFault("InvalidArgument", "encoding-type must be url.")
+        raise OssError("InvalidArgument", "encoding-type must be url.")
     return kind
 
 
@@ -116,7 +116,7 @@ def delete_objects(context: Context) -> Response:
     """OSS docs, "DeleteMultipleObjects"; Content-MD5: support/0016-00000606."""
     header = context.request.headers.get("Content-MD5")
     if header is None:
-        raise OssFault("MissingArgument", ec="0016-00000606")
+        raise OssError("MissingArgument", ec="0016-00000606")
     keys, quiet = xml.parse_deletion(small_body(context))
     for key in keys:
         context.state.delete(context.bucket, key)
@@ -131,14 +131,14 @@ def delete_objects(context: Context) -> Response:
 def small_body(context: Context) -> bytes:
     """The whole body of a request that carries XML; at most 2 MiB.
 
-    Raises OssFault: MalformedXML if it is longer, or InvalidDigest.
+    Raises OssError: MalformedXML if it is longer, or InvalidDigest.
     """
     expected = checks.content_md5(context.request.headers.get("Content-MD5"))
     data = bytearray()
     for piece in context.body.pieces():
         data += piece
         if len(data) > checks.MAX_XML:
-            raise OssFault("MalformedXML")
+            raise OssError("MalformedXML")
     checks.check_md5(expected, hashlib.md5(data, usedforsecurity=False).hexdigest())
     return bytes(data)
 

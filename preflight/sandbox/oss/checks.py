@@ -1,4 +1,4 @@
-"""What OSS asks of names, sizes and digests, as pure functions that raise OssFault."""
+"""What OSS asks of names, sizes and digests, as pure functions that raise OssError."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 
 # OSS docs, "Limits": PutObject and one part at most 5 GB, each part but the last at
 # least 100 KB, part numbers 1 to 10,000, the whole at most 48.8 TB
@@ -31,7 +31,7 @@ def check_bucket_name(name: str) -> None:
     OSS docs, "HTTP status code 400": InvalidBucketName.
     """
     if not _BUCKET.match(name):
-        raise OssFault("InvalidBucketName", details={"BucketName": name})
+        raise OssError("InvalidBucketName", details={"BucketName": name})
 
 
 def check_key(key: str) -> None:
@@ -40,24 +40,24 @@ def check_key(key: str) -> None:
     OSS docs, "HTTP status code 400": InvalidObjectName.
     """
     if not key:
-        raise OssFault("InvalidObjectName", "The Object name can not be empty")
+        raise OssError("InvalidObjectName", "The Object name can not be empty")
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
-        raise OssFault("InvalidObjectName") from None
+        raise OssError("InvalidObjectName") from None
     details = {"ObjectName": key}
     if size > MAX_KEY_BYTES:
         text = "The Length of Object name must be less than 1024"
-        raise OssFault("InvalidObjectName", text, details=details)
+        raise OssError("InvalidObjectName", text, details=details)
     if key[0] in "/\\":
-        raise OssFault("InvalidObjectName", details=details)
+        raise OssError("InvalidObjectName", details=details)
 
 
 def check_part_number(text: str) -> int:
     """The part number, 1 to 10,000 (OSS docs, "UploadPart")."""
     number = whole_number(text, "partNumber")
     if not 1 <= number <= MAX_PARTS:
-        raise OssFault(
+        raise OssError(
             "InvalidArgument",
             "Part number must be an integer between 1 and 10000, inclusive.",
             details={"ArgumentName": "partNumber", "ArgumentValue": text},
@@ -68,7 +68,7 @@ def check_part_number(text: str) -> int:
 def whole_number(text: str, name: str) -> int:
     """An argument that is a non-negative integer."""
     if not (text.isascii() and text.isdigit()):
-        raise OssFault(
+        raise OssError(
             "InvalidArgument",
             f"{name} is not an integer.",
             details={"ArgumentName": name, "ArgumentValue": text},
@@ -80,7 +80,7 @@ def page_size(query: Mapping[str, str], name: str, *, default: int) -> int:
     """A `max-...` argument: 1 to 1,000 (OSS docs, "ListObjects", "ListParts")."""
     size = whole_number(query.get(name) or str(default), name)
     if not 1 <= size <= 1000:
-        raise OssFault(
+        raise OssError(
             "InvalidArgument",
             f"{name} must be between 1 and 1000.",
             details={"ArgumentName": name, "ArgumentValue": str(size)},
@@ -100,7 +100,7 @@ def content_md5(header: str | None) -> bytes | None:
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != 16:
-        raise OssFault("InvalidDigest", details={"Content-MD5": header})
+        raise OssError("InvalidDigest", details={"Content-MD5": header})
     return digest
 
 
@@ -111,13 +111,13 @@ def check_md5(expected: bytes | None, found_hex: str) -> None:
     """
     if expected is not None and expected.hex() != found_hex.lower():
         details = {"ExpectedDigest": expected.hex(), "CalculatedDigest": found_hex}
-        raise OssFault("InvalidDigest", details=details)
+        raise OssError("InvalidDigest", details=details)
 
 
 def check_storage_class(name: str) -> str:
     """One of the five classes (OSS docs, "Overview of storage classes")."""
     if name not in STORAGE_CLASSES:
-        raise OssFault("InvalidStorageClass", details={"StorageClass": name})
+        raise OssError("InvalidStorageClass", details={"StorageClass": name})
     return name
 
 
@@ -141,10 +141,10 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     return start, end - start + 1
 
 
-def too_large(size: int) -> OssFault:
+def too_large(size: int) -> OssError:
     """EntityTooLarge with both numbers."""
     details = {"ProposedSize": str(size), "MaxSizeAllowed": str(MAX_PUT)}
-    return OssFault("EntityTooLarge", details=details)
+    return OssError("EntityTooLarge", details=details)
 
 
 def at_most(

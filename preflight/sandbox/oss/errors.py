@@ -82,6 +82,11 @@ KINDS: Mapping[str, Kind] = {
     "PreconditionFailed": Kind(
         412, "At least one of the pre-conditions you specified did not hold."
     ),
+    "RequestTimeout": Kind(
+        400,
+        "Your socket connection to the server was not read from or written to within"
+        " the timeout period.",
+    ),
     "RequestTimeTooSkewed": Kind(
         403,
         "The difference between the request time and the current time is too large.",
@@ -98,7 +103,7 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-class OssFault(Exception):
+class OssError(Exception):
     """An error that OSS answers; the routes make XML of it, the state knows no HTTP.
 
     `details` become elements of the XML beside Code, Message, RequestId, HostId, EC.

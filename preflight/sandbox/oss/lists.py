@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from preflight.sandbox.oss import checks, listing, replies, xml
 from preflight.sandbox.oss.buckets import OWNER, bucket_nodes, encoding_type
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.records import StoredObject
 from preflight.sandbox.oss.routing import Context, Route, Scope, names
 from preflight.sandbox.oss.xml import Node
@@ -52,7 +52,7 @@ def list_objects_v2(context: Context) -> Response:
     """OSS docs, "ListObjectsV2 (GetBucketV2)"."""
     query = context.query
     if query["list-type"] != "2":
-        raise OssFault("InvalidArgument", "list-type must be 2.")
+        raise OssError("InvalidArgument", "list-type must be 2.")
     limit = checks.page_size(query, "max-keys", default=100)
     token = query.get("continuation-token", "")
     after = _from_token(token) if token else query.get("start-after", "")
@@ -77,7 +77,7 @@ def _from_token(token: str) -> str:
     try:
         return bytes.fromhex(token).decode()
     except ValueError:
-        raise OssFault("InvalidArgument", "Invalid continuation-token.") from None
+        raise OssError("InvalidArgument", "Invalid continuation-token.") from None
 
 
 def _page(context: Context, *, after: str, limit: int) -> listing.Page:

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from preflight.sandbox.call import unknown_request
 from preflight.sandbox.oss import checks, replies, xml
 from preflight.sandbox.oss.buckets import small_body
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.records import Attributes, StoredObject
 from preflight.sandbox.oss.routing import Context, Route, Scope, names
 from preflight.sandbox.oss.xml import Node
@@ -43,7 +43,7 @@ def _announced_length(context: Context) -> int | None:
     headers = context.request.headers
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
     if not chunked and "Content-Length" not in headers:
-        raise OssFault("MissingContentLength")
+        raise OssError("MissingContentLength")
     return None if chunked else context.body.length
 
 
@@ -88,7 +88,7 @@ def get_object(context: Context) -> Response:
     found = context.state.object(context.bucket, context.key)
     _check_conditions(context, found)
     if found.storage_class in checks.OFFLINE_CLASSES:
-        raise OssFault("InvalidObjectState", details={"ObjectName": found.key})
+        raise OssError("InvalidObjectState", details={"ObjectName": found.key})
     wanted = context.request.headers.get("Range")
     if wanted and "," in wanted:
         # One page answers with the first range, "HTTP status code 416" with an error.
@@ -111,17 +111,17 @@ def _check_conditions(context: Context, found: StoredObject) -> None:
     headers, etag = context.request.headers, found.etag
     wanted, unwanted = headers.get("If-Match"), headers.get("If-None-Match")
     if wanted is not None and wanted.strip('"').upper() != etag:
-        raise OssFault("PreconditionFailed", details={"Condition": "If-Match"})
+        raise OssError("PreconditionFailed", details={"Condition": "If-Match"})
     if unwanted is not None and unwanted.strip('"').upper() == etag:
-        raise OssFault("NotModified")
+        raise OssError("NotModified")
     changed = int(found.last_modified)
     since, until = (
         parse_date(headers.get(name)) for name in ("If-Modified-Since", _UNMODIFIED)
     )
     if since is not None and changed <= since.timestamp():
-        raise OssFault("NotModified")
+        raise OssError("NotModified")
     if until is not None and changed > until.timestamp():
-        raise OssFault("PreconditionFailed", details={"Condition": _UNMODIFIED})
+        raise OssError("PreconditionFailed", details={"Condition": _UNMODIFIED})
 
 
 def delete_object(context: Context) -> Response:

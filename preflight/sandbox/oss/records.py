@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from preflight.sandbox.oss import checks
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.index import Change
 from preflight.sandbox.oss.storage import Content, Extent
 
@@ -124,9 +124,9 @@ def chosen_parts(upload: Upload, listed: Sequence[tuple[int, str]]) -> list[Part
     """
     numbers = [number for number, _ in listed]
     if not listed or len(listed) > checks.MAX_PARTS:
-        raise OssFault("MalformedXML")
+        raise OssError("MalformedXML")
     if any(a >= b for a, b in pairwise(numbers)):
-        raise OssFault("InvalidPartOrder", details={"UploadId": upload.id})
+        raise OssError("InvalidPartOrder", details={"UploadId": upload.id})
     chosen = [_chosen(upload, number, etag) for number, etag in listed]
     for part in chosen[:-1]:
         if part.content.size < checks.MIN_PART:
@@ -142,18 +142,18 @@ def _chosen(upload: Upload, number: int, etag: str) -> Part:
             "PartNumber": str(number),
             "PartEtag": etag.strip('"'),
         }
-        raise OssFault("InvalidPart", details=details)
+        raise OssError("InvalidPart", details=details)
     return part
 
 
-def _too_small(part: Part) -> OssFault:
+def _too_small(part: Part) -> OssError:
     details = {
         "ProposedSize": str(part.content.size),
         "MinSizeAllowed": str(checks.MIN_PART),
         "PartNumber": str(part.number),
         "ETag": part.etag,
     }
-    return OssFault("EntityTooSmall", details=details)
+    return OssError("EntityTooSmall", details=details)
 
 
 def bucket_row(bucket: Bucket) -> Change:

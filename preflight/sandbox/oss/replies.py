@@ -10,7 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.call import FaultAnswer, call_of, fault_answer
 from preflight.sandbox.faults import Action
-from preflight.sandbox.oss.errors import KINDS, OssFault
+from preflight.sandbox.oss.errors import KINDS, OssError
 from preflight.sandbox.oss.records import StoredObject
 from preflight.sandbox.oss.xml import Node, document, error_document
 
@@ -52,18 +52,18 @@ def object_headers(found: StoredObject) -> dict[str, str]:
     return headers
 
 
-def error(request: Request, fault: OssFault) -> Response:
+def error(request: Request, cause: OssError) -> Response:
     """An error as OSS answers it.
 
     HEAD has no body, so the document comes base64-encoded in `x-oss-err` (OSS docs,
     "Common HTTP headers"); a 304 has neither.
     """
     call = call_of(request)
-    body = error_document(fault, request_id=call.request_id, host=request.host)
-    answer = Response(body, fault.status, content_type="application/xml")
-    if fault.ec:
-        answer.headers["x-oss-ec"] = fault.ec
-    if fault.status == KINDS["NotModified"].status:
+    body = error_document(cause, request_id=call.request_id, host=request.host)
+    answer = Response(body, cause.status, content_type="application/xml")
+    if cause.ec:
+        answer.headers["x-oss-ec"] = cause.ec
+    if cause.status == KINDS["NotModified"].status:
         answer.set_data(b"")
     elif request.method == "HEAD":
         answer.headers["x-oss-err"] = base64.b64encode(body).decode()
@@ -75,7 +75,7 @@ def planned(request: Request, cause: FaultAnswer) -> Response:
     fault, call = cause.fault, call_of(request)
     if fault.action is Action.CAPTIVE_PORTAL:
         return fault_answer(cause, request_id=call.request_id)
-    made = OssFault("InternalError", fault.message or fault.code)
+    made = OssError("InternalError", fault.message or fault.code)
     made.code, made.status = fault.code or made.code, fault.status
     answer = error(request, made)
     answer.headers.update(fault.headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.call import (
+    BodyStalled,
     FaultAnswer,
     operation,
     unknown_request,
@@ -19,7 +20,7 @@ from preflight.sandbox.oss import (
     signature,
 )
 from preflight.sandbox.oss.checks import check_bucket_name
-from preflight.sandbox.oss.errors import ContentNotKept, OssFault
+from preflight.sandbox.oss.errors import ContentNotKept, OssError
 from preflight.sandbox.oss.routing import Context, Route
 from preflight.sandbox.oss.signing import Account, SignedRequest
 from preflight.sandbox.oss.state import OssState
@@ -41,8 +42,10 @@ class OssRoutes:
         """Answer one request as OSS does; errors become its XML."""
         try:
             answer = _answer(self._state, request)
-        except OssFault as fault:
-            answer = replies.error(request, fault)
+        except OssError as error:
+            answer = replies.error(request, error)
+        except BodyStalled:
+            answer = replies.error(request, OssError("RequestTimeout"))
         except FaultAnswer as cause:
             answer = replies.planned(request, cause)
             if cause.fault.action is Action.CAPTIVE_PORTAL:
@@ -74,7 +77,7 @@ def _signed(context: Context) -> SignedRequest:
 
 
 def _authorize(context: Context, route: Route) -> None:
-    """Raises OssFault unless the request may do what it asks for.
+    """Raises OssError unless the request may do what it asks for.
 
     OSS docs, "Authorization process of OSS": who is it, may he.
     """
@@ -89,7 +92,7 @@ def _authorize(context: Context, route: Route) -> None:
         allowed = who.may(route.name)
     if not allowed:
         named = {"AuthAction": route.name}
-        raise OssFault("AccessDenied", ec=_NO_PERMISSION, details=named)
+        raise OssError("AccessDenied", ec=_NO_PERMISSION, details=named)
     if context.bucket and route.name not in _ANY_ENDPOINT:
         _check_endpoint(context)
 
@@ -106,7 +109,7 @@ def _check_endpoint(context: Context) -> None:
     bucket = context.state.bucket(context.bucket)
     if bucket.region == context.state.region:
         return
-    raise OssFault(
+    raise OssError(
         "AccessDenied",
         "The bucket you are attempting to access must be addressed using the specified"
         " endpoint. Please send all future requests to this endpoint.",

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.call import Body, call_of
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signature import QUERY_NAMES
 from preflight.sandbox.oss.state import OssState
 
@@ -107,7 +107,7 @@ def take_apart(state: OssState, request: Request) -> Context:
     """Bucket, key and query of a request, percent-decoded once.
 
     Path style for an IP or localhost, as SDKs do it; otherwise the bucket is the
-    first label of the host (OSS docs, "Access OSS via endpoints"). Raises OssFault
+    first label of the host (OSS docs, "Access OSS via endpoints"). Raises OssError
     (InvalidObjectName) for a key that is not UTF-8.
     """
     path, _, query = str(request.environ["RAW_URI"]).partition("?")
@@ -135,7 +135,7 @@ def _decoded(text: str) -> str:
     try:
         return unquote_to_bytes(text.encode("latin-1")).decode()
     except UnicodeDecodeError:
-        raise OssFault("InvalidObjectName") from None
+        raise OssError("InvalidObjectName") from None
 
 
 def _query_text(text: str) -> str:
@@ -143,7 +143,7 @@ def _query_text(text: str) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise OssFault("InvalidArgument", "A parameter is not UTF-8.") from None
+        raise OssError("InvalidArgument", "A parameter is not UTF-8.") from None
 
 
 def find(routes: Iterable[Route], context: Context) -> Route | None:

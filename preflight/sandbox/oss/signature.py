@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from preflight.sandbox.oss import signature_v1, signature_v4
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signing import Account, SignedRequest
 
 # What a URL may carry for its signature, beside the operation's own parameters.
@@ -19,7 +19,7 @@ QUERY_NAMES = signature_v1.QUERY_NAMES | signature_v4.QUERY_NAMES
 def verify(request: SignedRequest, account: Account) -> Credential | None:
     """The key that signed the request; None for an anonymous one.
 
-    Raises OssFault as OSS does: InvalidAccessKeyId, SignatureDoesNotMatch,
+    Raises OssError as OSS does: InvalidAccessKeyId, SignatureDoesNotMatch,
     RequestTimeTooSkewed, SecurityTokenExpired, InvalidSecurityToken,
     InvalidArgument for a wrong region, AccessDenied for an expired URL.
     """
@@ -30,7 +30,7 @@ def verify(request: SignedRequest, account: Account) -> Credential | None:
         return signature_v1.verify_header(request, account)
     if authorization:
         text = "The authorization header is malformed or of a version not offered."
-        raise OssFault("InvalidArgument", text)
+        raise OssError("InvalidArgument", text)
     if "x-oss-signature-version" in request.query:
         return signature_v4.verify_query(request, account)
     if "Signature" in request.query:

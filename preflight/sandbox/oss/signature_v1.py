@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signing import (
     Account,
     Claim,
@@ -44,7 +44,7 @@ _SUBRESOURCES = frozenset(
 
 
 def verify_header(request: SignedRequest, account: Account) -> Credential:
-    """The key behind `Authorization: OSS id:signature`; raises OssFault."""
+    """The key behind `Authorization: OSS id:signature`; raises OssError."""
     header = request.headers["authorization"]
     access_key_id, _, signature = header[len("OSS ") :].partition(":")
     date = request.headers.get("x-oss-date") or request.headers.get("date", "")
@@ -54,11 +54,11 @@ def verify_header(request: SignedRequest, account: Account) -> Credential:
 
 
 def verify_query(request: SignedRequest, account: Account) -> Credential:
-    """The key behind a signed URL; raises OssFault."""
+    """The key behind a signed URL; raises OssError."""
     query = request.query
     expires = query.get("Expires", "")
     if not expires.isdigit() or account.now > int(expires):
-        raise OssFault("AccessDenied", "Request has expired.")
+        raise OssError("AccessDenied", "Request has expired.")
     access_key_id = query.get("OSSAccessKeyId", "")
     named = (access_key_id, query["Signature"], query.get("security-token"))
     return _verify(request, account, named, expires)
@@ -82,7 +82,7 @@ def _http_time(date: str) -> float:
         return parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
         text = "OSS authentication requires a valid Date."
-        raise OssFault("AccessDenied", text) from None
+        raise OssError("AccessDenied", text) from None
 
 
 def _text(request: SignedRequest, date: str) -> str:

@@ -14,7 +14,7 @@ from time import strptime
 from urllib.parse import quote
 
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signing import (
     MAX_SKEW,
     Account,
@@ -54,14 +54,14 @@ class _Named:
 
 
 def verify_header(request: SignedRequest, account: Account) -> Credential:
-    """The key behind `Authorization: OSS4-HMAC-SHA256 ...`; raises OssFault."""
+    """The key behind `Authorization: OSS4-HMAC-SHA256 ...`; raises OssError."""
     headers = request.headers
     items = headers["authorization"][len(NAME) :].split(",")
     fields = dict(item.strip().partition("=")[::2] for item in items)
     date = headers.get("x-oss-date", "")
     if headers.get("x-oss-content-sha256") != "UNSIGNED-PAYLOAD":
         text = "x-oss-content-sha256 must be UNSIGNED-PAYLOAD."
-        raise OssFault("InvalidArgument", text)
+        raise OssError("InvalidArgument", text)
     check_skew(_time(date), account.now)
     named = _Named(
         credential=fields.get("Credential", ""),
@@ -75,10 +75,10 @@ def verify_header(request: SignedRequest, account: Account) -> Credential:
 
 
 def verify_query(request: SignedRequest, account: Account) -> Credential:
-    """The key behind a signed URL; raises OssFault."""
+    """The key behind a signed URL; raises OssError."""
     query = dict(request.query)
     if query["x-oss-signature-version"] != NAME:
-        raise OssFault("InvalidArgument", "Invalid x-oss-signature-version value.")
+        raise OssError("InvalidArgument", "Invalid x-oss-signature-version value.")
     named = _Named(
         credential=query.get("x-oss-credential", ""),
         signature=query.pop("x-oss-signature", ""),
@@ -93,11 +93,11 @@ def verify_query(request: SignedRequest, account: Account) -> Credential:
 
 def _check_life(start: float, expires: str, now: float) -> None:
     if not expires.isdigit() or not 1 <= int(expires) <= MAX_EXPIRES:
-        raise OssFault("InvalidArgument", "Invalid x-oss-expires value.")
+        raise OssError("InvalidArgument", "Invalid x-oss-expires value.")
     if start > now + MAX_SKEW:
         check_skew(start, now)
     if now > start + int(expires):
-        raise OssFault("AccessDenied", "Request has expired.")
+        raise OssError("AccessDenied", "Request has expired.")
 
 
 def _verify(request: SignedRequest, account: Account, named: _Named) -> Credential:
@@ -121,11 +121,11 @@ def _scope(named: _Named, region: str) -> tuple[str, str]:
     names = ("date", "region", "product", "terminator")
     codes = ("", "0002-00000226", "0002-00000227", "")
     if len(pieces) != len(right):
-        raise OssFault("InvalidArgument", "Invalid credential in Authorization header.")
+        raise OssError("InvalidArgument", "Invalid credential in Authorization header.")
     for piece, wanted, name, ec in zip(pieces, right, names, codes, strict=True):
         if piece != wanted:
             text = f"Invalid signing {name} in Authorization header."
-            raise OssFault("InvalidArgument", text, ec=ec)
+            raise OssError("InvalidArgument", text, ec=ec)
     return access_key_id, scope
 
 
@@ -134,7 +134,7 @@ def _time(text: str) -> float:
         return timegm(strptime(text, "%Y%m%dT%H%M%SZ"))
     except ValueError:
         text = "The x-oss-date must be an ISO 8601 time such as 20261123T120000Z."
-        raise OssFault("InvalidArgument", text) from None
+        raise OssError("InvalidArgument", text) from None
 
 
 def _canonical(request: SignedRequest, named: _Named) -> bytes:

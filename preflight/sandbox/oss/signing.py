@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 
 MAX_SKEW = 900  # seconds; OSS docs, support/0002-00000504
 
@@ -54,26 +54,26 @@ def known(account: Account, access_key_id: str, token: str | None) -> Credential
     found = account.credentials.get(access_key_id)
     details = {"OSSAccessKeyId": access_key_id}
     if found is None or (found.token is not None and token is None):
-        raise OssFault("InvalidAccessKeyId", details=details)
+        raise OssError("InvalidAccessKeyId", details=details)
     if found.token is None and token is not None:
         # OSS docs, support/0002-00000002: a token beside a key that is not of STS
-        raise OssFault("InvalidAccessKeyId", ec="0002-00000002", details=details)
+        raise OssError("InvalidAccessKeyId", ec="0002-00000002", details=details)
     return found
 
 
 def accept(found: Credential, claim: Claim, now: float) -> Credential:
     """The credential, if its token and the signature are good."""
     if found.token != claim.token:
-        raise OssFault("InvalidSecurityToken")
+        raise OssError("InvalidSecurityToken")
     if found.expires_at is not None and now >= found.expires_at:
-        raise OssFault("SecurityTokenExpired")
+        raise OssError("SecurityTokenExpired")
     if not hmac.compare_digest(claim.digest.encode(), claim.signature.encode()):
         details = {
             "OSSAccessKeyId": claim.access_key_id,
             "SignatureProvided": claim.signature,
             "StringToSign": claim.text,
         }
-        raise OssFault("SignatureDoesNotMatch", details=details)
+        raise OssError("SignatureDoesNotMatch", details=details)
     return found
 
 
@@ -86,7 +86,7 @@ def check_skew(at: float, now: float) -> None:
         "RequestTime": _iso(at),
         "ServerTime": _iso(now),
     }
-    raise OssFault("RequestTimeTooSkewed", details=details)
+    raise OssError("RequestTimeTooSkewed", details=details)
 
 
 def _iso(at: float) -> str:

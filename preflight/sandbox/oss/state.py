@@ -18,7 +18,7 @@ from pathlib import Path
 
 from preflight.sandbox.oss import checks, records
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.index import Change, Index
 from preflight.sandbox.oss.records import (
     Attributes,
@@ -97,7 +97,7 @@ class OssState:
             found = self._buckets.get(name)
         if found is None:
             checks.check_bucket_name(name)
-            raise OssFault("NoSuchBucket", details={"BucketName": name})
+            raise OssError("NoSuchBucket", details={"BucketName": name})
         return found
 
     def create_bucket(
@@ -123,7 +123,7 @@ class OssState:
         with self._lock:
             known = self._buckets.setdefault(name, created)
             if known.region != created.region or known.storage_class != storage_class:
-                raise OssFault("BucketAlreadyExists", details={"BucketName": name})
+                raise OssError("BucketAlreadyExists", details={"BucketName": name})
             self._index.write([records.bucket_row(known)])
         return known
 
@@ -132,7 +132,7 @@ class OssState:
         with self._lock:
             bucket = self.bucket(name)
             if bucket.objects or bucket.uploads:
-                raise OssFault("BucketNotEmpty", details={"BucketName": name})
+                raise OssError("BucketNotEmpty", details={"BucketName": name})
             del self._buckets[name]
             self._index.write([("buckets", name, None)])
 
@@ -157,7 +157,7 @@ class OssState:
         with self._lock:
             found = self.bucket(bucket).objects.get(key)
         if found is None:
-            raise OssFault("NoSuchKey", details={"Key": key})
+            raise OssError("NoSuchKey", details={"Key": key})
         return found
 
     def put(
@@ -173,7 +173,7 @@ class OssState:
     ) -> StoredObject:
         """Store an object; `size` is the announced length in bytes.
 
-        Raises OssFault: InvalidObjectName, FileAlreadyExists, EntityTooLarge,
+        Raises OssError: InvalidObjectName, FileAlreadyExists, EntityTooLarge,
         InvalidDigest, NoSuchBucket. Whatever is raised leaves the bucket as it was.
         """
         checks.check_key(key)
@@ -205,7 +205,7 @@ class OssState:
     def read(self, bucket: str, key: str, start: int, length: int) -> bytes:
         """Bytes of an object, fewer at its end.
 
-        Raises OssFault (NoSuchKey, NoSuchBucket), or ContentNotKept in digest mode
+        Raises OssError (NoSuchKey, NoSuchBucket), or ContentNotKept in digest mode
         for bytes that were only counted.
         """
         return b"".join(self.stream(self.object(bucket, key), start, length))
@@ -223,7 +223,7 @@ class OssState:
         with self._lock:
             found = self.bucket(bucket).uploads.get(upload_id)
         if found is None or found.key != key:
-            raise OssFault("NoSuchUpload", details={"UploadId": upload_id})
+            raise OssError("NoSuchUpload", details={"UploadId": upload_id})
         return found
 
     def parts(self, bucket: str, key: str, upload_id: str) -> list[Part]:
@@ -263,7 +263,7 @@ class OssState:
     ) -> Part:
         """Store one part; the same number again replaces it ("UploadPart").
 
-        Raises OssFault: NoSuchUpload, EntityTooLarge, InvalidDigest.
+        Raises OssError: NoSuchUpload, EntityTooLarge, InvalidDigest.
         """
         self.upload(bucket, key, upload_id)
         # where the part will lie if all parts are of one size
@@ -299,7 +299,7 @@ class OssState:
     ) -> StoredObject:
         """Make the object of the listed (part number, ETag) in one step.
 
-        Raises OssFault: NoSuchUpload, InvalidPartOrder, InvalidPart, EntityTooSmall,
+        Raises OssError: NoSuchUpload, InvalidPartOrder, InvalidPart, EntityTooSmall,
         EntityTooLarge, FileAlreadyExists; the upload stays open then.
         """
         with self._lock:
@@ -308,7 +308,7 @@ class OssState:
             self._check_overwrite(bucket, key, forbid_overwrite)
             content = join(part.content for part in chosen)
             if content.size > checks.MAX_OBJECT:
-                raise OssFault("EntityTooLarge")
+                raise OssError("EntityTooLarge")
             etag = records.joined_etag(chosen)
             attributes = replace(upload.attributes, kind="Multipart")
             made = StoredObject(key, content, etag, self.clock(), attributes)
@@ -341,7 +341,7 @@ class OssState:
     def _check_overwrite(self, bucket: str, key: str, forbid: bool) -> None:
         known = key in self.bucket(bucket).objects
         if forbid and known:  # OSS docs, "HTTP status code 409"
-            raise OssFault("FileAlreadyExists", details={"Key": key})
+            raise OssError("FileAlreadyExists", details={"Key": key})
 
     def _publish(self, bucket: str, made: StoredObject, also: list[Change]) -> None:
         objects = self.bucket(bucket).objects

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import quote
 
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 
 # A document as data: (tag, text), or (tag, [children]).
 Node = tuple[str, "str | Sequence[Node]"]
@@ -30,18 +30,18 @@ def _element(node: Node) -> ET.Element:
     return element
 
 
-def error_document(fault: OssFault, *, request_id: str, host: str) -> bytes:
+def error_document(error: OssError, *, request_id: str, host: str) -> bytes:
     """The body of an error (OSS docs, "Error responses")."""
     children: list[Node] = [
-        ("Code", fault.code),
-        ("Message", fault.message),
+        ("Code", error.code),
+        ("Message", error.message),
         ("RequestId", request_id),
         ("HostId", host),
-        *fault.details.items(),
+        *error.details.items(),
     ]
-    if fault.ec:
-        doc = f"https://api.aliyun.com/troubleshoot?q={fault.ec}"
-        children += [("EC", fault.ec), ("RecommendDoc", doc)]
+    if error.ec:
+        doc = f"https://api.aliyun.com/troubleshoot?q={error.ec}"
+        children += [("EC", error.ec), ("RecommendDoc", doc)]
     return document("Error", children)
 
 
@@ -63,22 +63,22 @@ def boolean(value: bool) -> str:
 
 def _parse(body: bytes, tag: str) -> ET.Element:
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise OssFault("MalformedXML")
+        raise OssError("MalformedXML")
     try:
         root = ET.fromstring(body)  # noqa: S314 - no DTD gets this far
     except ET.ParseError:
-        raise OssFault("MalformedXML") from None
+        raise OssError("MalformedXML") from None
     for element in root.iter():  # the real service accepts a namespace, too
         element.tag = element.tag.rpartition("}")[2]
     if root.tag != tag:
-        raise OssFault("MalformedXML")
+        raise OssError("MalformedXML")
     return root
 
 
 def _text(element: ET.Element, path: str) -> str:
     found = element.find(path)
     if found is None:
-        raise OssFault("MalformedXML")
+        raise OssError("MalformedXML")
     return found.text or ""
 
 
@@ -89,7 +89,7 @@ def parse_completion(body: bytes) -> list[tuple[int, str]]:
     for part in root.findall("Part"):
         number, etag = _text(part, "PartNumber").strip(), _text(part, "ETag").strip()
         if not (number.isascii() and number.isdigit()):
-            raise OssFault("MalformedXML")
+            raise OssError("MalformedXML")
         listed.append((int(number), etag))
     return listed
 
@@ -100,7 +100,7 @@ def parse_deletion(body: bytes) -> tuple[list[str], bool]:
     keys = [_text(item, "Key") for item in root.findall("Object")]
     quiet = root.find("Quiet")
     if not 1 <= len(keys) <= 1000 or not all(keys):
-        raise OssFault("MalformedXML")
+        raise OssError("MalformedXML")
     return keys, quiet is not None and quiet.text == "true"
 
 
@@ -113,7 +113,7 @@ def parse_tags(body: bytes) -> Mapping[str, str]:
     tags = dict(pairs)
     good = all(0 < len(key) <= 64 and len(value) <= 128 for key, value in pairs)
     if len(tags) != len(pairs) or len(tags) > 20 or not good:
-        raise OssFault("InvalidArgument", "The tags are invalid.")
+        raise OssError("InvalidArgument", "The tags are invalid.")
     return tags
 
 

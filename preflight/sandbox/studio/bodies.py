@@ -70,7 +70,7 @@ def _source(info: object) -> Source:
 
 
 def parse_create(raw: bytes) -> CreateRequest:
-    """The create call; raises `StudioFault` InvalidParameter, naming the field."""
+    """The create call; raises `StudioError` InvalidParameter, naming the field."""
     body = _object(raw)
     known = ("model_name", "display_name", "source", "weight_type", "storage_info")
     _refuse_unknown(body, known, "request body")
@@ -95,7 +95,7 @@ def _number(query: Mapping[str, str], field: str, default: int, most: int) -> in
 
 
 def parse_list(query: Mapping[str, str]) -> ListRequest:
-    """The list call; raises `StudioFault` InvalidParameter, naming the parameter."""
+    """The list call; raises `StudioError` InvalidParameter, naming the parameter."""
     _refuse_unknown(query, ("page_no", "page_size", "status", "model_name"), "query")
     statuses = {status.value: status for status in Status}
     wanted = query.get("status", "")

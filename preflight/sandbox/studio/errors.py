@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class StudioFault(Exception):
+class StudioError(Exception):
     """An answer other than 200: HTTP status, the service's code, a message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -13,26 +13,26 @@ class StudioFault(Exception):
         self.message = message
 
 
-def invalid_parameter(message: str) -> StudioFault:
+def invalid_parameter(message: str) -> StudioError:
     """A field or query parameter is missing or not what the API takes."""
-    return StudioFault(400, "InvalidParameter", message)
+    return StudioError(400, "InvalidParameter", message)
 
 
-def invalid_api_key(message: str) -> StudioFault:
+def invalid_api_key(message: str) -> StudioError:
     """The key is missing, malformed, or belongs to another region."""
-    return StudioFault(401, "InvalidApiKey", message)
+    return StudioError(401, "InvalidApiKey", message)
 
 
-def not_found(message: str) -> StudioFault:
+def not_found(message: str) -> StudioError:
     """There is no such job, or no such base model to import onto."""
-    return StudioFault(404, "NotFound", message)
+    return StudioError(404, "NotFound", message)
 
 
-def operation_denied(message: str) -> StudioFault:
+def operation_denied(message: str) -> StudioError:
     """The job's state does not allow this; the pages name no HTTP status for it."""
-    return StudioFault(403, "OperationDenied", message)
+    return StudioError(403, "OperationDenied", message)
 
 
-def unknown_to_sandbox(message: str) -> StudioFault:
+def unknown_to_sandbox(message: str) -> StudioError:
     """Nothing documented: the sandbox refuses loudly instead of guessing."""
-    return StudioFault(501, "NotImplementedBySandbox", message)
+    return StudioError(501, "NotImplementedBySandbox", message)

@@ -13,7 +13,7 @@ from preflight.sandbox.faults import Action
 from preflight.sandbox.server import call_of, operation, unknown_request
 from preflight.sandbox.studio.bodies import parse_create, parse_list
 from preflight.sandbox.studio.errors import (
-    StudioFault,
+    StudioError,
     invalid_api_key,
     invalid_parameter,
     unknown_to_sandbox,
@@ -39,25 +39,28 @@ class StudioRoutes:
         """Answer one request; raises what `operation` raises for a due fault."""
         try:
             output = self._route(request)
-        except StudioFault as fault:
-            if fault.status == 501:
-                return unknown_request(request, fault.message)
-            return _json({"code": fault.code, "message": fault.message}, fault.status)
+        except StudioError as error:
+            if error.status == 501:
+                return unknown_request(request, error.message)
+            return _json({"code": error.code, "message": error.message}, error.status)
         return _json({"output": output}, 200)
 
     def _route(self, request: Request) -> Output:
         name, act, job_id = self._find(request)
+        # The whole request is here before anything happens to it, so that a client
+        # that ends in the middle of sending it has asked for nothing.
+        raw = _body(request)
         call = operation(request, name, job_id)
         if call.fault(Action.EXPIRE_TOKEN) is not None:
             self.key_expired = True
         self._check_key(request.headers.get("Authorization", ""))
         if name != "ListImportJobs" and request.args:
             raise unknown_to_sandbox("this call takes no query parameters")
-        return act(request, job_id)
+        return act(request, job_id, raw)
 
     def _find(
         self, request: Request
-    ) -> tuple[str, Callable[[Request, str], Output], str]:
+    ) -> tuple[str, Callable[[Request, str, bytes], Output], str]:
         collection = {
             "POST": ("CreateImportJob", self._create),
             "GET": ("ListImportJobs", self._list),
@@ -80,14 +83,14 @@ class StudioRoutes:
         if scheme != "Bearer" or key != self.api_key or self.key_expired:
             raise invalid_api_key("Invalid API-key provided.")
 
-    def _create(self, request: Request, _: str) -> Output:
+    def _create(self, request: Request, _: str, raw: bytes) -> Output:
         if request.mimetype != "application/json":
             raise invalid_parameter("Content-Type has to be application/json.")
-        job = self.state.create(parse_create(_body(request)))
+        job = self.state.create(parse_create(raw))
         shown = job.output(self.state.policy.success_spelling)
         return shown | {"weight_type": job.weight_type.value}
 
-    def _list(self, request: Request, _: str) -> Output:
+    def _list(self, request: Request, _: str, __: bytes) -> Output:
         wanted = parse_list(request.args)
         total, jobs = self.state.page(wanted)
         spelling = self.state.policy.success_spelling
@@ -98,10 +101,10 @@ class StudioRoutes:
             "list": [job.output(spelling) for job in jobs],
         }
 
-    def _get(self, _: Request, job_id: str) -> Output:
+    def _get(self, _: Request, job_id: str, __: bytes) -> Output:
         return self.state.get(job_id).output(self.state.policy.success_spelling)
 
-    def _delete(self, _: Request, job_id: str) -> Output:
+    def _delete(self, _: Request, job_id: str, __: bytes) -> Output:
         return self.state.delete(job_id).output(self.state.policy.success_spelling)
 
 

@@ -61,7 +61,7 @@ class StudioState:
         store.on_change(self._on_change)
 
     def create(self, request: CreateRequest) -> Job:
-        """A new job; raises `StudioFault` NotFound for a base that has no import."""
+        """A new job; raises `StudioError` NotFound for a base that has no import."""
         if request.model_name not in self.bases:
             raise not_found(f"Model {request.model_name} does not support import.")
         now = self._clock()
@@ -79,7 +79,7 @@ class StudioState:
         return job
 
     def get(self, job_id: str) -> Job:
-        """The job now; raises `StudioFault` NotFound."""
+        """The job now; raises `StudioError` NotFound."""
         with self._lock:
             return self._shown(self._advanced(self._job(job_id)))
 
@@ -98,7 +98,7 @@ class StudioState:
             return len(found), page
 
     def delete(self, job_id: str) -> Job:
-        """Forget a job; raises `StudioFault` OperationDenied before its final state."""
+        """Forget a job; raises `StudioError` OperationDenied before its final state."""
         with self._lock:
             job = self._advanced(self._job(job_id))
             if not job.status.is_final:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
-from preflight.sandbox.oss.errors import ContentNotKept, OssFault
+from preflight.sandbox.oss.errors import ContentNotKept, OssError
 
 SMALL_FILE_LIMIT = 64 << 20  # bytes; the largest is tokenizer.json with about 11 MB
 
@@ -47,7 +47,7 @@ class ObjectStore(Protocol):
     """The part of the OSS state that an import reads."""
 
     def bucket(self, name: str, /) -> BucketLike:
-        """The bucket; raises the store's own fault when there is none."""
+        """The bucket; raises the store's own error when there is none."""
 
     def objects(self, bucket: str, prefix: str, /) -> Sequence[ObjectLike]:
         """All objects whose key starts with `prefix`."""
@@ -119,7 +119,7 @@ class Files:
             return self._store.read(self._bucket, self._prefix + name, start, length)
         except ContentNotKept as exc:
             raise Rejected(f"{name}: the sandbox kept digests only") from exc
-        except OssFault as exc:  # deleted while the job was at work
+        except OssError as exc:  # deleted while the job was at work
             raise Rejected(f"{name} cannot be read: {exc}") from exc
 
     def read_small(self, name: str) -> bytes:

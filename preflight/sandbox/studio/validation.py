@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from preflight.sandbox.oss.errors import OssFault
+from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.studio.bases import BaseModel
 from preflight.sandbox.studio.full import check_full
 from preflight.sandbox.studio.jobs import Source, WeightType
@@ -78,7 +78,7 @@ def validate(
     """How an import of these objects ends, read by ranges: headers and small files."""
     try:
         files = _reach(store, source, region, service_role=policy.service_role)
-    except (CannotFetch, OssFault) as exc:
+    except (CannotFetch, OssError) as exc:
         return Verdict(policy.fetch_failed, (str(exc),))
     reasons = tuple(_problems(files, base, weight_type, policy))
     return Verdict(FILES_MISSING, reasons) if reasons else Verdict()

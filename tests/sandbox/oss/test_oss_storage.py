@@ -9,7 +9,7 @@ import pytest
 
 from preflight.crc import crc64
 from preflight.sandbox.faults import FaultPlan
-from preflight.sandbox.oss import ContentNotKept, OssFault, OssState
+from preflight.sandbox.oss import ContentNotKept, OssError, OssState
 from preflight.sandbox.oss.storage import HEAD, SMALL
 from tests.sandbox.oss.box import BUCKET, PART, REGION, Clock, serving
 
@@ -132,7 +132,7 @@ def test_an_upload_that_vanishes_while_its_part_arrives(tmp_path: Path) -> None:
         state.abort(BUCKET, "k", opened.id)
         yield b"end"
 
-    with pytest.raises(OssFault, match="NoSuchUpload"):
+    with pytest.raises(OssError, match="NoSuchUpload"):
         state.put_part(BUCKET, "k", opened.id, 1, aborted())
     assert files(tmp_path) == set()
     state.close()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import oss2
 import pytest
@@ -13,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.faults import FaultPlan
+from preflight.sandbox.oss import OssRoutes
 from preflight.sandbox.server import Endpoint, RequestRecord, operation
 from tests.sandbox.oss.box import BUCKET, PART, Box
 
@@ -87,6 +90,22 @@ def test_an_abandoned_body_leaves_nothing(box: Box) -> None:
     last = box.endpoint.log_calls.last("PutObject")[-1]
     assert last == RequestRecord("PUT", "PutObject", "k", 0, 9)
     assert box.state.read(BUCKET, "k", 0, 9) == b"old"
+
+
+def test_a_client_that_falls_silent_is_not_waited_for(box: Box) -> None:
+    """It sent the head and a part of the body, and keeps the connection open."""
+    endpoint = Endpoint("oss", OssRoutes(box.state), faults=box.plan, patience=0.2)
+    endpoint.start()
+    answer = replace(box, endpoint=endpoint).raw(
+        "PUT", "k", "Content-Length: 100", body=b"only this"
+    )
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"<Code>RequestTimeout</Code>" in answer
+    assert b"Connection: close" in answer
+    assert box.state.objects(BUCKET) == []
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as idle:
+        assert idle.recv(1) == b""  # nor one that never asks for anything
+    endpoint.stop()
 
 
 def test_the_log_counts(box: Box) -> None:
@@ -169,6 +188,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from werkzeug.wrappers import Request, Response
 from preflight.sandbox.faults import FaultPlan
+from preflight.sandbox.oss import OssRoutes
 from preflight.sandbox.server import Endpoint
 def broken(request: Request) -> Response:
     return Response(str(1 // len(request.args)))

@@ -10,7 +10,7 @@ import pytest
 
 from preflight.sandbox.oss.state import OssState
 from preflight.sandbox.studio.bodies import ListRequest
-from preflight.sandbox.studio.errors import StudioFault
+from preflight.sandbox.studio.errors import StudioError
 from preflight.sandbox.studio.jobs import Job, Status
 from preflight.sandbox.studio.policy import Policy
 from preflight.sandbox.studio.state import StudioState
@@ -199,7 +199,7 @@ def test_a_base_model_that_is_gone_fails_the_job(oss: OssState) -> None:
 
 def test_an_unknown_job_is_not_found(oss: OssState) -> None:
     studio, _ = studio_on(oss)
-    with pytest.raises(StudioFault, match="NotFound"):
+    with pytest.raises(StudioError, match="NotFound"):
         studio.get("no-such-job")
 
 
