@@ -104,28 +104,45 @@ class OpenSource:
         """Close the descriptor; nothing can be read any more."""
         os.close(self.descriptor)
 
-    def crc(self) -> int:
-        """The CRC-64 of the whole file, read once."""
-        body = SliceBody(self, 0, self.stamp.size)
+    def crc(self, *, on_block: Callable[[int, memoryview], None] | None = None) -> int:
+        """The CRC-64 of the whole file, read once; `on_block` as in `SliceBody`."""
+        body = SliceBody(self, 0, self.stamp.size, on_block=on_block)
         while body.read(BLOCK):
             pass
         return body.crc
 
     def check_unchanged(self) -> None:
         """Raise `SourceChanged` unless file and path are still what was opened."""
-        try:
-            now = (os.fstat(self.descriptor), self.path.stat())
-        except OSError as exc:
-            raise SourceChanged(f"{self.path.name} vanished: {exc.strerror}") from exc
-        if any(Stamp.of(found) != self.stamp for found in now):
-            raise SourceChanged(
-                f"{self.path.name} changed while it was read",
-                hint="wait until the training has ended, then run the command again",
-            )
+        _check_stamp(self.path, self.stamp, os.fstat(self.descriptor))
+        check_path(self.path, self.stamp)
+
+
+def check_path(path: Path, stamp: Stamp) -> None:
+    """Raise `SourceChanged` unless the path still is the file of that stamp."""
+    try:
+        found = path.stat()
+    except OSError as exc:
+        raise SourceChanged(f"{path.name} vanished: {exc.strerror}") from exc
+    _check_stamp(path, stamp, found)
+
+
+def _check_stamp(path: Path, stamp: Stamp, found: os.stat_result) -> None:
+    if Stamp.of(found) != stamp:
+        raise SourceChanged(
+            f"{path.name} changed while it was read",
+            hint="wait until the training has ended, then run the command again",
+        )
+
+
+class Source(Protocol):
+    """Where a body's bytes come from; several threads read from one."""
+
+    def read_into(self, view: memoryview, offset: int, /) -> int:
+        """Fill `view` from `offset`; how many bytes came, never 0."""
 
 
 class SliceBody:
-    """A body that is a stretch of an open file, read in blocks into one buffer.
+    """A body that is a stretch of a source, read in blocks into one buffer.
 
     `buffer` is used again by the next body of the same thread. `on_block` sees each
     block and its offset in the file before it is sent, in that same buffer; what it
@@ -134,7 +151,7 @@ class SliceBody:
 
     def __init__(
         self,
-        source: OpenSource,
+        source: Source,
         offset: int,
         length: int,
         *,

@@ -6,6 +6,7 @@ import dataclasses
 
 from preflight.errors import ConfigurationError
 from preflight.findings import Severity
+from preflight.oss.body import OnBlock
 from preflight.oss.inspector import BucketInspector
 from preflight.oss.preconditions import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.pipeline.live import Before, consequence, jobs_reading, refuse_if_live
@@ -13,7 +14,6 @@ from preflight.record import RunRecord
 from preflight.screen import Screen
 from preflight.studio.imports import ImportApi
 from preflight.upload.compare import compare
-from preflight.upload.multipart import OnBlock
 from preflight.upload.plan import UploadPlan
 
 

@@ -8,29 +8,20 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
-from preflight.crc import crc64
 from preflight.destination import Destination, expand, parse_destination, placeholders
 from preflight.findings import Unavailable
 from preflight.model.inspection import Inspection
-from preflight.oss.body import Stamp, open_source
-from preflight.upload.plan import UploadItem, UploadPlan
+from preflight.upload.local_file import local_crc
+from preflight.upload.plan import UploadPlan
 
 _DIGITS = 12  # of the digest; 48 bits tell the versions of one model apart
-
-
-def _local_crc(item: UploadItem) -> int:
-    if isinstance(item.source, bytes):
-        return crc64(item.source)
-    stamp = Stamp(item.size, item.mtime_ns, item.inode)
-    with open_source(item.source, stamp) as source:
-        return source.crc()
 
 
 def digest(plan: UploadPlan, sums: Mapping[str, int]) -> str:
     """A short SHA-256 over names, sizes and CRC-64s; `sums` are those known."""
     text = hashlib.sha256()
     for item in sorted(plan.items, key=lambda item: item.name):
-        crc = sums[item.name] if item.name in sums else _local_crc(item)
+        crc = sums[item.name] if item.name in sums else local_crc(item)
         text.update(f"{item.name}\0{item.size}\0{crc:016x}\n".encode())
     return text.hexdigest()[:_DIGITS]
 

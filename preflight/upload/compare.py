@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from preflight.crc import crc64
-from preflight.oss.body import BLOCK, OnBlock, SliceBody, open_source
+from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.oss.inspector import Stored
 from preflight.progress import Progress
-from preflight.upload.context import stamp
+from preflight.upload.local_file import local_crc
 from preflight.upload.plan import UploadItem, UploadPlan
 
 
@@ -61,16 +59,4 @@ def _is_same(client: BucketClient, item: UploadItem, on_block: OnBlock | None) -
     head = client.head(item.key)
     if head is None or head.size != item.size or head.crc64 is None:
         return False
-    return head.crc64 == _local_crc(item, on_block)
-
-
-def _local_crc(item: UploadItem, on_block: OnBlock | None) -> int:
-    if isinstance(item.source, bytes):
-        return crc64(item.source)
-    seen = partial(on_block, item.name) if on_block else None
-    with open_source(item.source, stamp(item)) as source:
-        body = SliceBody(source, 0, item.size, on_block=seen)
-        while body.read(BLOCK):
-            pass
-        source.check_unchanged()
-        return body.crc
+    return head.crc64 == local_crc(item, on_block)

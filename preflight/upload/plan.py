@@ -11,6 +11,7 @@ from preflight.destination import Destination, key_fault
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
+from preflight.oss.body import Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class UploadItem:
     mtime_ns: int = 0
     inode: int = 0
     role: Role = Role.SUPPORT
+
+    @property
+    def stamp(self) -> Stamp:
+        """What its file was when the plan was made."""
+        return Stamp(self.size, self.mtime_ns, self.inode)
 
 
 @dataclass(frozen=True, slots=True)

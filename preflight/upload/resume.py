@@ -7,11 +7,26 @@ from dataclasses import dataclass
 
 from preflight.errors import UsageError
 from preflight.oss.client import BucketClient
+from preflight.oss.errors import Missing
 from preflight.oss.models import ListedObject, Part, PendingUpload
 from preflight.upload.parts import MAX_PARTS, MIN_PART
-from preflight.upload.plan import UploadPlan
+from preflight.upload.plan import UploadItem, UploadPlan
 
 _NAMED = 5  # how many names a message holds
+
+
+@dataclass(frozen=True, slots=True)
+class LeftUpload:
+    """An unfinished upload to go on with, and the `step` in bytes it was cut by."""
+
+    upload_id: str
+    parts: Mapping[int, Part]
+    step: int
+
+    @property
+    def size(self) -> int:
+        """How many bytes its parts have."""
+        return sum(part.size for part in self.parts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,47 @@ def _occupied(plan: UploadPlan, strangers: list[str]) -> UsageError:
         f"{plan.destination.url} holds what does not belong to this model: "
         f"{names}{more}",
         hint="take a new prefix, or add --allow-extra to leave them there",
+    )
+
+
+def take_up(
+    client: BucketClient,
+    item: UploadItem,
+    uploads: Iterable[PendingUpload],
+    usual: int,
+    *,
+    restart: bool = False,
+) -> LeftUpload | None:
+    """The fullest of an item's unfinished uploads; all others are aborted.
+
+    `usual` is the part size in bytes that is preferred where it is open; with
+    `restart` every upload is aborted.
+    """
+    best: LeftUpload | None = None
+    for upload in uploads:
+        left = None if restart else _left_of(client, item, upload, usual)
+        if left is None or (best is not None and left.size <= best.size):
+            client.abort(upload.key, upload.upload_id)
+            continue
+        if best is not None:
+            client.abort(item.key, best.upload_id)
+        best = left
+    return best
+
+
+def _left_of(
+    client: BucketClient, item: UploadItem, upload: PendingUpload, usual: int
+) -> LeftUpload | None:
+    """An upload's parts, unless it is gone or was cut by no single part size."""
+    try:
+        found = list(client.list_parts(upload.key, upload.upload_id))
+    except Missing:
+        return None
+    step = grid_of(found, item.size, usual)
+    return (
+        LeftUpload(upload.upload_id, {p.number: p for p in found}, step)
+        if step
+        else None
     )
 
 

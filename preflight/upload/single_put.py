@@ -7,8 +7,9 @@ from functools import partial
 from preflight.crc import crc64
 from preflight.oss.body import BytesBody, open_source
 from preflight.oss.models import ListedObject
-from preflight.upload.context import Context, stamp, stored_crc
+from preflight.upload.context import Context
 from preflight.upload.plan import UploadItem
+from preflight.upload.stored_object import stored_crc
 from preflight.upload.workers import Job
 
 
@@ -32,7 +33,7 @@ class SinglePut:
         if isinstance(item.source, bytes):
             self._data = item.source
         else:
-            with open_source(item.source, stamp(item)) as source:
+            with open_source(item.source, item.stamp) as source:
                 self._data = source.read_all()
                 source.check_unchanged()
         self.crc = crc64(self._data)

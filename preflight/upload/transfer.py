@@ -28,6 +28,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 
 from preflight.catalog.uploadable import Role
@@ -40,10 +41,10 @@ from preflight.errors import (
     TransferError,
     VerificationFailed,
 )
-from preflight.oss.body import OnBlock
+from preflight.oss.body import OnBlock, check_path
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.progress import Progress
-from preflight.upload.context import Context, check_path
+from preflight.upload.context import Context
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
     MAX_PART,
@@ -233,7 +234,8 @@ class Upload:
         sum of its parts.
         """
         for item in self._plan.items:
-            check_path(item)
+            if isinstance(item.source, Path):
+                check_path(item.source, item.stamp)
         files: list[MultipartFile | SinglePut] = [*self._staged, *self._whole]
         for role in (Role.WEIGHTS, Role.SUPPORT, Role.KEY_CONFIG):
             self._publish([file for file in files if file.item.role is role])

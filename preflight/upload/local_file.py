@@ -1,0 +1,139 @@
+"""One planned file on this machine: cut into parts, opened once, read once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from preflight.crc import combine_all, crc64
+from preflight.errors import PreflightError
+from preflight.oss.body import (
+    BLOCK,
+    OnBlock,
+    OpenSource,
+    SliceBody,
+    open_source,
+    opened,
+)
+from preflight.oss.models import Part
+from preflight.upload.context import Context
+from preflight.upload.parts import part_size
+from preflight.upload.plan import UploadItem
+
+
+def local_crc(item: UploadItem, on_block: OnBlock | None = None) -> int:
+    """The CRC-64 of what an item is made of, read once; `on_block` sees a file's bytes.
+
+    Raises `SourceChanged` when the file is not what was planned.
+    """
+    if isinstance(item.source, bytes):
+        return crc64(item.source)
+    look = partial(on_block, item.name) if on_block else None
+    with open_source(item.source, item.stamp) as source:
+        crc = source.crc(on_block=look)
+        source.check_unchanged()
+        return crc
+
+
+class LocalFile:
+    """A file as parts of `step` bytes, which several threads read at a time."""
+
+    def __init__(self, item: UploadItem, context: Context) -> None:
+        self.item, self._context = item, context
+        self.step = part_size(item.size, context.part)
+        # A part may be compared with an object, with a part that OSS holds, and with
+        # another upload's after the first was lost: it is read for the first of them.
+        self._sums: dict[int, int] = {}
+        self._source: OpenSource | None = None
+        self._lock = threading.Lock()
+
+    def cut(self, step: int) -> None:
+        """Take parts of `step` bytes from now on."""
+        if step != self.step:
+            self.step = step
+            self._sums.clear()
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of all parts, from 1 on."""
+        return range(1, -(-self.item.size // self.step) + 1)
+
+    def span(self, number: int) -> tuple[int, int]:
+        """Where a part begins, and how many bytes it has."""
+        offset = (number - 1) * self.step
+        return offset, min(self.step, self.item.size - offset)
+
+    def is_summed(self, number: int) -> bool:
+        """Whether a part's CRC-64 is known."""
+        return number in self._sums
+
+    def sum(self, number: int, buffer: memoryview) -> int:
+        """A part's CRC-64; it is read unless that is known."""
+        if number not in self._sums:
+            for _ in self.blocks(number, buffer):
+                pass
+        return self._sums[number]
+
+    def sent(self, part: Part) -> None:
+        """Note what `part` of OSS proves: its CRC-64 is that of the bytes read here."""
+        if part.crc64 is not None:
+            self._sums[part.number] = part.crc64
+
+    def blocks(self, number: int, buffer: memoryview) -> Iterator[memoryview]:
+        """A part's bytes, block by block in `buffer`, to compare and not to send."""
+        offset, length = self.span(number)
+        body = SliceBody(
+            self._opened(), offset, length, buffer=buffer, on_block=self._seen
+        )
+        while block := body.read(BLOCK):
+            yield block
+        self._sums[number] = body.crc
+
+    def body(self, number: int, buffer: memoryview) -> SliceBody:
+        """A part to send, at the rate that is allowed."""
+        offset, length = self.span(number)
+        piece = buffer[: self._context.throttle.block(len(buffer))]
+        return SliceBody(
+            self._opened(), offset, length, buffer=piece, on_block=self._going
+        )
+
+    def _seen(self, at: int, block: memoryview) -> None:
+        # Every block passes here, so that a run that is ending ends within a block.
+        self._context.workers.check()
+        if self._context.on_block is not None:
+            self._context.on_block(self.item.name, at, block)
+
+    def _going(self, at: int, block: memoryview) -> None:
+        self._seen(at, block)
+        self._context.throttle.take(len(block))
+
+    def whole(self, sums: Mapping[int, int]) -> int:
+        """The file's CRC-64 from the `sums` of its parts."""
+        return combine_all((sums[n], self.span(n)[1]) for n in self.numbers)
+
+    @property
+    def crc(self) -> int:
+        """The file's CRC-64, once every part is summed."""
+        return self.whole(self._sums)
+
+    def _opened(self) -> OpenSource:
+        with self._lock:
+            if self._source is None:
+                if not isinstance(self.item.source, Path):
+                    raise PreflightError(f"{self.item.name} is no file")
+                self._source = opened(self.item.source, self.item.stamp)
+            return self._source
+
+    def end_reading(self) -> None:
+        """Close it. Raises `SourceChanged` unless it stayed what was planned."""
+        self._opened().check_unchanged()
+        self.close()
+
+    def close(self) -> None:
+        """Close it; it is opened again when a part is read again."""
+        with self._lock:
+            source, self._source = self._source, None
+        if source is not None:
+            source.close()
