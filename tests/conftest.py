@@ -9,11 +9,12 @@ import pytest
 
 # Imported, not listed in pytest_plugins: once the package is installed its entry point
 # registers the same module, and pytest refuses to register one twice.
-from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
-from preflight.oss.retry import Retry
+from preflight.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.plugin import sandbox
+from tests.manual_clock import ManualClock
 
 __all__ = ["sandbox"]
 
@@ -36,7 +37,7 @@ if not os.environ.get("PREFLIGHT_LIVE"):  # those that ask the real services nee
 @pytest.fixture
 def access(sandbox: Sandbox) -> OssAccess:
     """The sandbox's keys and endpoint."""
-    return oss_access(
+    return OssAccess(
         sandbox.access_key_id,
         sandbox.access_key_secret,
         region=sandbox.region,
@@ -47,6 +48,6 @@ def access(sandbox: Sandbox) -> OssAccess:
 @pytest.fixture
 def client(sandbox: Sandbox, access: OssAccess) -> Iterator[BucketClient]:
     """The sandbox's bucket; retries do not wait."""
-    retry = Retry(sleep=lambda _: None)
+    retry = Retry(clock=ManualClock())
     with BucketClient(access, sandbox.bucket, timeout=(5, 5), retry=retry) as made:
         yield made

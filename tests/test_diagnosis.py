@@ -11,7 +11,7 @@ import pytest
 from preflight.crc import crc64
 from preflight.destination import Destination
 from preflight.findings import WeightType
-from preflight.oss.access import oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline.diagnosis import Evidence, diagnose
 from preflight.record import UploadedFile
@@ -32,7 +32,7 @@ FAILED = ImportJob("j-1", status="FAILED", error_code="AvailableModelFileNotFoun
 
 @pytest.fixture
 def inspector(sandbox: Sandbox) -> Iterator[BucketInspector]:
-    access = oss_access(
+    access = OssAccess(
         sandbox.access_key_id,
         sandbox.access_key_secret,
         region=sandbox.region,
@@ -169,7 +169,7 @@ def test_nothing_there(sandbox: Sandbox, inspector: BucketInspector) -> None:
 
 
 def test_a_bucket_that_cannot_be_asked(sandbox: Sandbox) -> None:
-    access = oss_access(
+    access = OssAccess(
         sandbox.access_key_id, "wrong", region=sandbox.region, endpoint=sandbox.oss_url
     )
     with BucketInspector(access, sandbox.bucket) as inspector:

@@ -138,7 +138,7 @@ SET_UPS: list[tuple[Callable[[Patient], str], int, str, str]] = [
     (no_tag, 2, "fail", "the tag bailian-datahub-access of"),
     (archive, 2, "fail", "cold-bucket is of storage class Archive"),
     (no_write_permission, 4, "fail", "the keys may not do this"),
-    (proxy_in_the_way, 6, "fail", "the proxy did not let the request through"),
+    (proxy_in_the_way, 6, "fail", "the proxy refuses connections"),
     (endpoint_without_scheme, 0, "warn", "OSS_ENDPOINT has no scheme"),
     (bucket_in_endpoint, 2, "fail", "OSS_ENDPOINT has the bucket"),
     (temporary_key_without_token, 2, "fail", "there is no session token"),
@@ -202,7 +202,7 @@ def test_a_login_page_instead_of_the_service(patient: Patient) -> None:
     done = patient.preflight("doctor", patient.set())
     assert done.code == 6
     assert "answered with an HTML page" in done.out.splitlines()[0]
-    assert "a proxy or a login page may stand between" in done.out.splitlines()[1]
+    assert "a proxy or a login page may stand in between" in done.out.splitlines()[1]
 
 
 def test_fix_sets_the_tag_and_keeps_the_others(patient: Patient) -> None:

@@ -416,7 +416,7 @@ def test_no_secret_is_shown(home: Path) -> None:
     assert shown["OSS_ACCESS_KEY_SECRET"] == f"…({len(SECRET)} chars)"
     assert shown["DASHSCOPE_API_KEY"] == f"sk-…({len(API_KEY)} chars)"
     assert shown["OSS_REGION"] == "ap-southeast-1"
-    assert all(row.origin and not row.fault for row in rows)
+    assert all(row.origin and not row.problem for row in rows)
     everything = f"{settings!r}{settings}{rows}{settings.api_key}"
     for secret in (ID, SECRET, TOKEN, API_KEY):
         assert secret not in everything
@@ -426,7 +426,7 @@ def test_no_secret_is_shown(home: Path) -> None:
 def test_describing_tells_what_is_wrong_or_absent(home: Path) -> None:
     rows = load_settings({"DASHSCOPE_API_KEY": "sk-x\n"}, home=home).describe()
     by_name = {row.name: row for row in rows}
-    assert "newline" in by_name["DASHSCOPE_API_KEY"].fault
+    assert "newline" in by_name["DASHSCOPE_API_KEY"].problem
     assert by_name["OSS_ACCESS_KEY_ID"].origin == "not set"
 
 

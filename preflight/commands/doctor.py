@@ -44,7 +44,7 @@ def _settings(args: Namespace, screen: Terminal) -> Settings:
     except ConfigurationError as error:  # a role that has no keys to give
         settings = read_settings(args, screen, needs=())
         return replace(
-            settings, faults={**settings.faults, "access_key_id": error.message}
+            settings, problems={**settings.problems, "access_key_id": error.message}
         )
 
 

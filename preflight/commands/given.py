@@ -28,7 +28,7 @@ def read_settings(
         settings = with_role_keys(settings, env, home=Path.home())
     if args.verbose:
         for row in settings.describe():
-            fault = f"; {row.fault}" if row.fault else ""
+            problem = f"; {row.problem}" if row.problem else ""
             shown = f"{row.shown} " if row.shown else ""
-            screen.complain(f"{row.name}: {shown}[{row.origin}]{fault}")
+            screen.complain(f"{row.name}: {shown}[{row.origin}]{problem}")
     return settings

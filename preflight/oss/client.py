@@ -18,7 +18,7 @@ from preflight.oss.models import (
     PendingUpload,
     parse_parts,
 )
-from preflight.oss.retry import Transient
+from preflight.retry import Transient
 
 if TYPE_CHECKING:
     from oss2.models import SimplifiedObjectInfo

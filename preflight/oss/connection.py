@@ -7,13 +7,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from preflight.clock import SystemClock
 from preflight.errors import TransferError
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.body import Body
 from preflight.oss.errors import Damaged, KeysExpired, Skewed, not_oss, translated
-from preflight.oss.retry import Retry
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
+from preflight.retry import Retry
 
 if TYPE_CHECKING:
     from oss2.models import PutObjectResult, RequestResult
@@ -67,7 +68,7 @@ class Connection:
         self.access = access
         self.bucket = bucket
         self.hurry = threading.Event()
-        self._retry = retry or Retry(sleep=self._pause)
+        self._retry = retry or Retry(clock=SystemClock(self.hurry))
         self._ring = SigningKeys(access.keys, credentials)
         self._session = open_session(
             connections, is_local=access.is_local, patience=timeout[1]
@@ -89,9 +90,6 @@ class Connection:
     def close(self) -> None:
         """Close all connections."""
         self._session.session.close()
-
-    def _pause(self, seconds: float) -> None:
-        self.hurry.wait(seconds)
 
     def _once(self, action: str, call: Callable[[], T]) -> T:
         with translated(action, self.access):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,11 +17,16 @@ from preflight.errors import (
     UsageError,
     VerificationFailed,
 )
+from preflight.http import PORTAL, why_unreached
 from preflight.oss.access import OssAccess
-from preflight.oss.retry import Transient
+from preflight.retry import Transient
 
 if TYPE_CHECKING:
     from oss2.exceptions import ServerError
+
+
+class OssUnavailable(Transient, TransferError):
+    """OSS, or the way to it, failed in a manner that often passes."""
 
 
 class Missing(TransferError):
@@ -73,15 +76,12 @@ _KEY_FAULTS = {
 _ENDED_KEYS = {"SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"}
 _TRANSIENT_CODES = {"RequestTimeout", "BadRequest", "TooManyRequests", "Throttling"}
 _TRANSIENT_STATUS = {408, 429}
-# http.client's words when a proxy refuses to open a tunnel
-_PROXY_LOGIN = re.compile(r"Tunnel connection failed: 40[37]\b")
-_PORTAL = "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
 
 
 def not_oss(action: str, status: object = "") -> TransferError:
     """The error for an answer that OSS cannot have written."""
     words = f" (HTTP {status})" if status else ""
-    return TransferError(f"{action}: the answer is not from OSS{words}", hint=_PORTAL)
+    return TransferError(f"{action}: the answer is not from OSS{words}", hint=PORTAL)
 
 
 def _wait(headers: Mapping[str, str]) -> float:
@@ -103,9 +103,11 @@ def _seconds_ahead(error: ServerError) -> float:
 def _foreign(status: int, action: str) -> PreflightError:
     """An error status without a request id: something between us and OSS spoke."""
     if status == 407:
-        return ConfigurationError(f"{action}: the proxy asks for a login", hint=_PORTAL)
+        return ConfigurationError(f"{action}: the proxy asks for a login", hint=PORTAL)
     if status >= 500 or status in _TRANSIENT_STATUS:
-        return Transient(f"{action}: a gateway answered HTTP {status}", hint=_PORTAL)
+        return OssUnavailable(
+            f"{action}: a gateway answered HTTP {status}", hint=PORTAL
+        )
     return not_oss(action, status)
 
 
@@ -154,65 +156,20 @@ def _answered(error: ServerError, action: str, access: OssAccess) -> PreflightEr
         return _missing(error, message, request_id)
     passes = status >= 500 or status in _TRANSIENT_STATUS
     if passes or error.code in _TRANSIENT_CODES:
-        return Transient(message, request_id=request_id, wait=_wait(error.headers))
+        return OssUnavailable(message, request_id=request_id, wait=_wait(error.headers))
     kind = Occupied if error.code == "FileAlreadyExists" else Refused
     return kind(message, request_id=request_id)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it wraps, as requests and urllib3 nest them."""
-    pending, seen = [error], set()
-    while pending:
-        one = pending.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        inner = (
-            *one.args,
-            getattr(one, "reason", None),
-            one.__cause__,
-            one.__context__,
-        )
-        pending += [each for each in inner if isinstance(each, BaseException)]
-
-
 def _unreached(error: BaseException, action: str, access: OssAccess) -> PreflightError:
     """No answer came: the network, TLS, a proxy, or the address itself."""
-    from requests import exceptions as http
-    from urllib3 import exceptions as pool
-
-    chain = list(_chain(error))
-
-    def is_a(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(one, kinds) for one in chain)
-
-    where = f"{action}: {access.host}"
-    if is_a(http.ProxyError, pool.ProxyError):
-        words = f"{action}: the proxy does not let us through"
-        if any(_PROXY_LOGIN.search(str(one)) for one in chain):
-            return ConfigurationError(words, hint=_PORTAL)
-        return Transient(words, hint=_PORTAL)
-    if is_a(http.TooManyRedirects):
-        return not_oss(action, "redirect")
-    if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):
-        return TransferError(
-            f"{where} shows a certificate that is not trusted",
-            hint="behind an inspecting proxy, set REQUESTS_CA_BUNDLE to its root",
-        )
-    if is_a(
-        http.InvalidURL, http.InvalidSchema, http.MissingSchema, pool.LocationValueError
-    ):
-        return ConfigurationError(f"{where} is not a usable address")
-    if is_a(socket.gaierror, pool.NameResolutionError):
-        return Transient(f"{where} has no address", hint="check the region and DNS")
-    if is_a(ConnectionRefusedError):
-        return Transient(f"{where} refuses connections")
-    # Not urllib3's own base class: its NewConnectionError counts as a timeout, too.
-    if is_a(http.Timeout, pool.ReadTimeoutError, TimeoutError):
-        return Transient(f"{where} did not answer in time")
-    reason = access.mask(f"{type(chain[-1]).__name__}: {chain[-1]}")
-    return Transient(f"{where}: the connection broke ({reason})")
+    why = why_unreached(error, access.host, mask=access.mask)
+    message = f"{action}: {why.words}"
+    if why.is_setting:
+        return ConfigurationError(message, hint=why.hint)
+    if why.passes:
+        return OssUnavailable(message, hint=why.hint, sent=why.sent)
+    return TransferError(message, hint=why.hint)
 
 
 def _translate(error: Exception, action: str, access: OssAccess) -> PreflightError:

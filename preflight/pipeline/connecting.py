@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from preflight.lock import only_run
-from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline.importing import studio_client
@@ -26,7 +26,7 @@ class Services:
 
 def bucket_access(settings: Settings) -> OssAccess:
     """The keys, region and endpoint of OSS that the settings name."""
-    return oss_access(
+    return OssAccess(
         settings.access_key_id.value,
         settings.access_key_secret.value,
         security_token=settings.session_token.value,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from preflight.clock import Clock, SystemClock
 from preflight.errors import ImportFailed
 from preflight.progress import human_time
 from preflight.record import JobRecord, RunRecord
 from preflight.screen import Screen
 from preflight.settings import Settings
 from preflight.studio.client import StudioClient
-from preflight.studio.clock import Clock, SystemClock
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.submit import Contents, How, submit
 from preflight.studio.wait import require_success, wait

@@ -4,16 +4,11 @@ Secrets come from the environment or the usual credential files only, never from
 flag. Loading never raises: `Settings.require` names all that one command lacks.
 """
 
+from preflight.settings.addresses import is_loopback
+from preflight.settings.credentials import mask
 from preflight.settings.load import load_settings
 from preflight.settings.role import with_role_keys
-from preflight.settings.setting import (
-    Need,
-    Setting,
-    SettingRow,
-    Settings,
-    is_loopback,
-    mask,
-)
+from preflight.settings.setting import Need, Setting, SettingRow, Settings
 
 __all__ = [
     "Need",

@@ -1,4 +1,4 @@
-"""Put the settings together: precedence, derivation of one from another, checks."""
+"""Put the settings together: precedence, derivation of one from another, addresses."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from preflight.catalog import regions
-from preflight.settings import checks, sources
+from preflight.settings import addresses, sources
+from preflight.settings.credentials import credential_problem
 from preflight.settings.setting import VARIABLES, Setting, Settings
 from preflight.settings.sources import CREDENTIALS, Source
 
 _FLAGS = {"region": "--region", "endpoint": "--endpoint", "base_url": "--base-url"}
 _TIDY: Mapping[str, Callable[[str], str]] = {
-    "region": checks.tidy_region,
-    "endpoint": checks.tidy_endpoint,
-    "base_url": checks.tidy_base_url,
+    "region": addresses.tidy_region,
+    "endpoint": addresses.tidy_endpoint,
+    "base_url": addresses.tidy_base_url,
 }
-_FAULT: Mapping[str, Callable[[str, str], str]] = {
-    "region": checks.region_fault,
-    "endpoint": checks.endpoint_fault,
-    "base_url": checks.base_url_fault,
+_PROBLEM: Mapping[str, Callable[[str, str], str]] = {
+    "region": addresses.region_problem,
+    "endpoint": addresses.endpoint_problem,
+    "base_url": addresses.base_url_problem,
 }
 
 
@@ -41,13 +42,13 @@ class _Given:
 
 @dataclass(slots=True)
 class _Loader:
-    """What is being put together; `faults` fills on the way."""
+    """What is being put together; `problems` fills on the way."""
 
     environ: Mapping[str, str]
     flags: Mapping[str, str | None]
     ossutil: Source
     aliyun: Source
-    faults: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
     def credentials(self) -> dict[str, Setting]:
         """All from the first source with any: keys of two sources never match."""
@@ -63,21 +64,21 @@ class _Loader:
 
     def _complain(self, complaints: Iterable[str]) -> None:
         if told := "; ".join(complaints):
-            self.faults["access_key_id"] = f"no OSS access key: {told}"
+            self.problems["access_key_id"] = f"no OSS access key: {told}"
 
     def api_key(self, source: Source) -> Setting:
-        """The API key; a file that was named and has none is a fault."""
+        """The API key; a file that was named and has none is a problem."""
         if source.complaint:
-            self.faults["api_key"] = f"no API key: {source.complaint}"
+            self.problems["api_key"] = f"no API key: {source.complaint}"
         return self.secret("api_key", source.get("api_key"))
 
     def secret(self, name: str, setting: Setting) -> Setting:
-        """A credential, emptied and named in the faults when it is malformed."""
+        """A credential, emptied and named in the problems when it is malformed."""
         value = setting.value
-        fault = checks.credential_fault(VARIABLES[name], value) if value else ""
-        if fault:
-            self.faults[name] = f"{fault} [{setting.origin}]"
-        return Setting("" if fault else value, setting.origin, secret=True)
+        problem = credential_problem(VARIABLES[name], value) if value else ""
+        if problem:
+            self.problems[name] = f"{problem} [{setting.origin}]"
+        return Setting("" if problem else value, setting.origin, secret=True)
 
     def given(self, name: str) -> _Given:
         """What a flag, the environment or ossutil's file says, tidied and checked."""
@@ -90,10 +91,10 @@ class _Loader:
             if place.value:
                 called = _FLAGS[name] if rank == 0 else VARIABLES[name]
                 value = _TIDY[name](place.value)
-                fault = _FAULT[name](called, value)
-                if fault:
-                    self.faults[name] = f"{fault} [{place.origin}]"
-                return _Given(replace(place, value="" if fault else value), rank)
+                problem = _PROBLEM[name](called, value)
+                if problem:
+                    self.problems[name] = f"{problem} [{place.origin}]"
+                return _Given(replace(place, value="" if problem else value), rank)
         return _Given()
 
     def place(self, base_url: _Given) -> tuple[Setting, Setting]:
@@ -102,7 +103,7 @@ class _Loader:
         named = regions.region_of_endpoint(endpoint.value)
         if region and named and named != region.value:
             if region.rank == endpoint.rank:
-                self.faults["region"] = (
+                self.problems["region"] = (
                     f"OSS_REGION is {region.value}, but OSS_ENDPOINT is of {named}"
                 )
             elif region.rank < endpoint.rank:
@@ -110,24 +111,24 @@ class _Loader:
             else:
                 region = _Given()
         settled = region.setting
-        if not region and "region" not in self.faults:
+        if not region and "region" not in self.problems:
             settled = _derived_region(named, base_url.value)
         return settled, self._endpoint(endpoint.setting, settled)
 
     def _endpoint(self, endpoint: Setting, region: Setting) -> Setting:
-        if endpoint.value or "endpoint" in self.faults or not region.value:
+        if endpoint.value or "endpoint" in self.problems or not region.value:
             return endpoint
         origin = f"from the region, {region.origin}"
         return Setting(regions.public_endpoint(region.value), origin)
 
     def base_url(self, given: _Given, region: Setting) -> Setting:
         """The base URL given, else that of the region."""
-        if given or "base_url" in self.faults or not region.value:
+        if given or "base_url" in self.problems or not region.value:
             return given.setting
         known = regions.find_region(region.value)
         if known is None:
             open_in = " and ".join(r.id for r in regions.import_regions())
-            self.faults["base_url"] = (
+            self.problems["base_url"] = (
                 f"no Model Studio is known in region {region.value}: set "
                 f"{VARIABLES['base_url']} (imports by API are open in {open_in})"
             )
@@ -170,5 +171,5 @@ def load_settings(
         endpoint=settled_endpoint,
         api_key=loader.api_key(sources.api_key(environ, home)),
         base_url=loader.base_url(given_url, settled_region),
-        faults=loader.faults,
+        problems=loader.problems,
     )

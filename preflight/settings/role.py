@@ -52,13 +52,13 @@ def with_role_keys(
 
 def _with_keys(settings: Settings, keys: tuple[str, ...], origin: str) -> Settings:
     key_id, secret, token = (Setting(key, origin, secret=True) for key in keys)
-    faults = {k: v for k, v in settings.faults.items() if k != "access_key_id"}
+    problems = {k: v for k, v in settings.problems.items() if k != "access_key_id"}
     return replace(
         settings,
         access_key_id=key_id,
         access_key_secret=secret,
         session_token=token,
-        faults=faults,
+        problems=problems,
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import urlsplit
 
 from preflight.catalog import regions
 from preflight.errors import ConfigurationError
+from preflight.settings.credentials import mask
 
 # Each field of `Settings` and the variable that sets it.
 VARIABLES = {
@@ -43,23 +42,6 @@ _FIELDS = {
 }
 
 
-def mask(secret: str) -> str:
-    """A secret as it may be shown: `LTAI…(24 chars)`; "" stays ""."""
-    if not secret:
-        return ""
-    public = next((p for p in ("LTAI", "STS.", "sk-") if secret.startswith(p)), "")
-    return f"{public}…({len(secret)} chars)"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine, so that plain http is no leak."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One value and where it came from; its repr and str never show a secret."""
@@ -79,19 +61,19 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One line of what `-v` and `doctor` show; `fault` is "" when all is well."""
+    """One line of what `-v` and `doctor` show; `problem` is "" when all is well."""
 
     name: str
     shown: str
     origin: str
-    fault: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings of a run; a malformed one is empty and named in `faults`.
+    """All settings of a run; a malformed one is empty and named in `problems`.
 
-    `faults` maps a field's name to a sentence that holds no secret.
+    `problems` maps a field's name to a sentence that holds no secret.
     """
 
     access_key_id: Setting
@@ -101,7 +83,7 @@ class Settings:
     endpoint: Setting
     api_key: Setting
     base_url: Setting
-    faults: Mapping[str, str]
+    problems: Mapping[str, str]
 
     @property
     def studio_region(self) -> str:
@@ -116,7 +98,7 @@ class Settings:
     def describe(self) -> list[SettingRow]:
         """A row for each setting, in the order in which they are documented."""
         return [
-            SettingRow(name, found.shown, found.origin, self.faults.get(field, ""))
+            SettingRow(name, found.shown, found.origin, self.problems.get(field, ""))
             for field, name in VARIABLES.items()
             for found in (self._setting(field),)
         ]
@@ -127,7 +109,7 @@ class Settings:
         Raises `ConfigurationError` that names all missing and malformed settings.
         """
         fields = [field for need in needs for field in _FIELDS[need]]
-        wrong = [self.faults[field] for field in fields if field in self.faults]
+        wrong = [self.problems[field] for field in fields if field in self.problems]
         missing = [VARIABLES[field] for field in fields if self._is_missing(field)]
         if missing:
             wrong.append(f"not set: {', '.join(missing)}")
@@ -139,7 +121,7 @@ class Settings:
         return setting
 
     def _is_missing(self, field: str) -> bool:
-        named = field == _OPTIONAL or field in self.faults
+        named = field == _OPTIONAL or field in self.problems
         return not named and not self._setting(field).value
 
 

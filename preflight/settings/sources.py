@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preflight.settings.checks import upgrade_endpoint
+from preflight.settings.addresses import upgrade_endpoint
 from preflight.settings.setting import Setting
 
 API_KEY_FILE = "DASHSCOPE_API_KEY_FILE_PATH"

@@ -1,13 +1,11 @@
 """Model Studio: the import API's client, its verbs, submission and waiting."""
 
 from preflight.studio.client import StudioClient
-from preflight.studio.clock import Clock, SystemClock
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest, JobPage
 from preflight.studio.submit import Contents, How, Submission, submit
 from preflight.studio.wait import require_success, wait
 
 __all__ = [
-    "Clock",
     "Contents",
     "How",
     "ImportApi",
@@ -16,7 +14,6 @@ __all__ = [
     "JobPage",
     "StudioClient",
     "Submission",
-    "SystemClock",
     "require_success",
     "submit",
     "wait",

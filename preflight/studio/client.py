@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from preflight import __version__
 from preflight.catalog.regions import region_of_base_url
-from preflight.errors import AmbiguousAnswer, ConfigurationError, PreflightError
+from preflight.clock import Clock, SystemClock
+from preflight.errors import (
+    AmbiguousAnswer,
+    ConfigurationError,
+    PreflightError,
+    ServiceUnavailable,
+)
+from preflight.http import Unreached, why_unreached
+from preflight.retry import Retry, Transient
 from preflight.settings import is_loopback
-from preflight.settings.checks import credential_fault
-from preflight.studio.clock import Clock, SystemClock, between
-from preflight.studio.models import Answer, Reply, Transient, ahead, read_answer
-from preflight.studio.network import translated
+from preflight.settings.credentials import credential_problem
+from preflight.studio.models import (
+    Answer,
+    Reply,
+    StudioUnavailable,
+    ahead,
+    read_answer,
+)
 
 if TYPE_CHECKING:
     import requests
@@ -28,7 +42,6 @@ ATTEMPTS = 5  # of a GET
 MAX_BODY = 8 << 20  # bytes; a full page of a hundred jobs has some 60 KB
 MAX_DURATION = 180.0  # seconds for one answer, however slowly it drips in
 _PIECE = 1024  # bytes; only when one is whole can the time be looked at
-MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is not waited for
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -36,7 +49,6 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "User-Agent": f"modelstudio-preflight/{__version__}",
 }
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 20.0  # seconds
 
 
 class StudioClient:
@@ -54,17 +66,19 @@ class StudioClient:
         *,
         clock: Clock | None = None,
         timeout: tuple[float, float] = TIMEOUT,
-        attempts: int = ATTEMPTS,
+        retry: Retry | None = None,
     ) -> None:
         # http.client would quote a malformed key in its complaint.
-        if not api_key or (fault := credential_fault("the API key", api_key)):
-            raise ConfigurationError(fault if api_key else "there is no API key")
+        if not api_key or (problem := credential_problem("the API key", api_key)):
+            raise ConfigurationError(problem if api_key else "there is no API key")
         self.base_url = base_url.rstrip("/")
         self.host = urlsplit(base_url).netloc
         self._api_key = api_key
         self._clock = clock or SystemClock()
         self._timeout = timeout
-        self._attempts = attempts
+        self._retry = retry or Retry(attempts=ATTEMPTS, base=1.0, cap=20.0)
+        if clock is not None:
+            self._retry = replace(self._retry, clock=clock)
         self._opened: requests.Session | None = None
         # Seconds that the service's clock is ahead of ours, by its last answer.
         self.clock_offset: float | None = None
@@ -107,19 +121,8 @@ class StudioClient:
         """
         if method != "GET":
             return self._send_once(method, path, query, body)
-        left = attempts or self._attempts
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return self._send(method, path, query, body)
-            except Transient as error:  # noqa: PERF203
-                left -= 1
-                if left <= 0 or error.retry_after > MAX_RETRY_AFTER:
-                    raise
-                _log.info("%s; trying again", error)
-                # Full jitter, but never before the server allows it.
-                self._clock.sleep(max(between(0.0, pause), error.retry_after))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+        retry = replace(self._retry, attempts=attempts) if attempts else self._retry
+        return retry.call(lambda: self._send(method, path, query, body))
 
     def _send_once(
         self,
@@ -149,7 +152,7 @@ class StudioClient:
         asked = f"{method} {path}"
         try:
             with (
-                translated(asked, self.host),
+                _translated(asked, self.host),
                 self._exchange(method, path, query, body) as response,
             ):
                 reply = self._read(asked, response)
@@ -184,9 +187,11 @@ class StudioClient:
             body += piece
             if len(body) > MAX_BODY:
                 limit = f"more than {MAX_BODY >> 20} MiB"
-                raise Transient(f"{asked}: {self.host} answered with {limit}")
+                raise StudioUnavailable(f"{asked}: {self.host} answered with {limit}")
             if self._clock.now() > deadline:
-                raise Transient(f"{asked}: the answer of {self.host} did not end")
+                raise StudioUnavailable(
+                    f"{asked}: the answer of {self.host} did not end"
+                )
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.clock_offset = ahead(headers.get("date", ""))
         region = region_of_base_url(self.base_url)
@@ -217,3 +222,29 @@ class StudioClient:
             if self._api_key and self._api_key in text:
                 setattr(error, name, text.replace(self._api_key, "***"))
         error.args = (error.message,)
+
+
+@contextmanager
+def _translated(asked: str, host: str) -> Iterator[None]:
+    """Raise what requests raises within as one of this tool's errors."""
+    import requests
+    import urllib3
+
+    try:
+        yield
+    # requests lets an OSError through when its certificate file is not there.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        if isinstance(error, requests.RequestException):
+            # The request that it holds has the key among its headers.
+            error.request = None
+        raise _as_error(asked, why_unreached(error, host)) from error
+
+
+def _as_error(asked: str, why: Unreached) -> PreflightError:
+    message = f"{asked}: {why.words}"
+    if why.is_setting:
+        return ConfigurationError(message, hint=why.hint)
+    hint = why.hint or "check the network and DASHSCOPE_HTTP_BASE_URL"
+    if why.passes:
+        return StudioUnavailable(message, hint=hint, sent=why.sent)
+    return ServiceUnavailable(message, hint=hint)

@@ -16,6 +16,8 @@ from preflight.errors import (
     PreflightError,
     ServiceUnavailable,
 )
+from preflight.http import PORTAL, what_came
+from preflight.retry import Transient
 
 _SHOWN = 300  # characters of a server's message
 _MOMENTARY = (408, 425, 429)
@@ -24,25 +26,8 @@ _REFUSALS = ("InvalidParameter", "NotFound", "OperationDenied", "Arrearage")
 _REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "request-id")
 
 
-class Transient(ServiceUnavailable):
-    """A fault that may pass: the same request can be sent again.
-
-    `retry_after` is the least number of seconds the server asks to wait; `sent`
-    whether the request may have been carried out.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str = "",
-        request_id: str = "",
-        retry_after: float = 0.0,
-        sent: bool = True,
-    ) -> None:
-        super().__init__(message, hint=hint, request_id=request_id)
-        self.retry_after = retry_after
-        self.sent = sent
+class StudioUnavailable(Transient, ServiceUnavailable):
+    """Model Studio, or the way to it, failed in a manner that often passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +56,6 @@ class Reply:
         except (ValueError, RecursionError):
             return None
         return form if isinstance(form, dict) else None
-
-    def what_came(self) -> str:
-        """A few words for a body that is not in the API's form."""
-        kind = self.headers.get("content-type", "no content type").split(";")[0]
-        if not self.body.strip():
-            return f"an empty body (HTTP {self.status})"
-        page = self.body.lstrip()[:15].lower().startswith((b"<!doctype", b"<html"))
-        named = "an HTML page" if page else f"{len(self.body)} bytes of {kind}"
-        return f"{named} (HTTP {self.status})"
 
 
 def clean(text: object) -> str:
@@ -139,11 +115,12 @@ def _foreign(reply: Reply) -> PreflightError:
         message = f"{reply.asked}: {reply.host} redirects to {target}; not followed"
         hint = "check DASHSCOPE_HTTP_BASE_URL and the proxy"
         return ServiceUnavailable(message, hint=hint, request_id=request_id)
-    message = f"{reply.asked}: {reply.host} answered with {reply.what_came()}, not JSON"
-    hint = "a proxy or a login page may stand between; check DASHSCOPE_HTTP_BASE_URL"
+    came = what_came(reply.status, reply.headers, reply.body)
+    message = f"{reply.asked}: {reply.host} answered with {came}, not JSON"
+    hint = f"{PORTAL}; check DASHSCOPE_HTTP_BASE_URL"
     if reply.status < 300 or reply.status >= 500 or reply.status in _MOMENTARY:
-        later = retry_after(reply.headers)
-        return Transient(message, hint=hint, request_id=request_id, retry_after=later)
+        wait = retry_after(reply.headers)
+        return StudioUnavailable(message, hint=hint, request_id=request_id, wait=wait)
     return ServiceUnavailable(message, hint=hint, request_id=request_id)
 
 
@@ -154,12 +131,12 @@ def _refusal(reply: Reply, form: Mapping[str, Any], request_id: str) -> Prefligh
     message = f"{reply.asked}: {told}" + (f" ({found.cause})" if found else "")
     kind = _kind(reply.status, code)
     hint = _hint(reply, found, denied=kind is AccessDenied)
-    if kind is Transient:
-        later = retry_after(reply.headers)
+    if kind is StudioUnavailable:
+        wait = retry_after(reply.headers)
         # A throttled request was turned away at the door.
         sent = reply.status != 429 and not code.startswith("Throttling")
-        return Transient(
-            message, hint=hint, request_id=request_id, retry_after=later, sent=sent
+        return StudioUnavailable(
+            message, hint=hint, request_id=request_id, wait=wait, sent=sent
         )
     return kind(message, hint=hint, request_id=request_id)
 
@@ -173,7 +150,7 @@ def _kind(status: int, code: str) -> Callable[..., PreflightError]:
     if status in (401, 403) or code.startswith(("InvalidApiKey", "AccessDenied")):
         return AccessDenied
     if status >= 500 or status in _MOMENTARY or code.startswith(_MOMENTARY_CODES):
-        return Transient
+        return StudioUnavailable
     return ImportFailed
 
 

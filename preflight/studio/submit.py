@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 
+from preflight.clock import Clock
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
-from preflight.studio.client import MAX_RETRY_AFTER
-from preflight.studio.clock import Clock
+from preflight.retry import LONGEST_ASKED, Transient
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
-from preflight.studio.models import Transient
+from preflight.studio.models import StudioUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def _create(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return Submission(api.create(request), How.CREATED, attempt)
-        except (AmbiguousAnswer, Transient) as error:
+        except (AmbiguousAnswer, StudioUnavailable) as error:
             _log.warning("%s", error)
             lost = error
         if job := _look(api, request, clock, lost, known=known):
@@ -135,9 +135,9 @@ def _look(
     known: set[str],
 ) -> ImportJob | None:
     """The job that the lost request made, if it made one."""
-    least = lost.retry_after if isinstance(lost, Transient) else 0.0
+    least = lost.wait if isinstance(lost, Transient) else 0.0
     for pause in _LOOKS if isinstance(lost, AmbiguousAnswer) else _LOOKS[:1]:
-        clock.sleep(max(pause, min(least, MAX_RETRY_AFTER)))
+        clock.sleep(max(pause, min(least, LONGEST_ASKED)))
         try:
             jobs = _jobs_at(api, request)
         except ServiceUnavailable as error:
@@ -152,7 +152,7 @@ def _look(
 
 
 def _asks_for_more(error: ServiceUnavailable) -> bool:
-    return isinstance(error, Transient) and error.retry_after > MAX_RETRY_AFTER
+    return isinstance(error, Transient) and error.wait > LONGEST_ASKED
 
 
 def _jobs_at(api: ImportApi, request: ImportRequest) -> list[ImportJob]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from math import inf
 
 from preflight.catalog.explanations import Service, explain_code
+from preflight.clock import Clock
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
-from preflight.studio.client import MAX_RETRY_AFTER
-from preflight.studio.clock import Clock, between
+from preflight.retry import Patience, Retry
 from preflight.studio.imports import ImportJob
-from preflight.studio.models import Transient
-
-_log = logging.getLogger(__name__)
 
 SHORTEST, LONGEST = 3.0, 30.0  # seconds between two looks
-_GROWTH = 1.5
 
 
 def wait(
@@ -37,33 +32,40 @@ def wait(
     fails with `ServiceUnavailable` is followed by the next one. Raises `StillRunning`
     at the limit, and what else `get` raises at once.
     """
-    deadline = clock.now() + limit
+    looks = _looks(limit, clock, interval)
     seen: ImportJob | None = None
     told = clock.now()
-    pause, trouble = SHORTEST, None
+    number = 0
     while True:
         try:
-            job = get()
+            job = looks.call(get)
         except ServiceUnavailable as error:
-            _log.info("%s; looking again", error)
-            trouble = error
-        else:
-            trouble = None
-            is_new = seen is None or seen.status != job.status
-            if on_state and (is_new or clock.now() - told >= heartbeat):
-                told = clock.now()
-                on_state(job)
-            seen = job
-            if job.finished:
-                return job
-        left = deadline - clock.now()
-        if left <= 0:
-            raise _still_running(seen, job_id, limit, trouble) from trouble
-        wanted = interval if interval is not None else between(SHORTEST, pause)
-        if isinstance(trouble, Transient):
-            wanted = max(wanted, min(trouble.retry_after, MAX_RETRY_AFTER))
-        pause = min(pause * _GROWTH, LONGEST)
-        clock.sleep(min(wanted, left))
+            raise _still_running(seen, job_id, limit, error) from error
+        is_new = seen is None or seen.status != job.status
+        if on_state and (is_new or clock.now() - told >= heartbeat):
+            told = clock.now()
+            on_state(job)
+        seen = job
+        if job.finished:
+            return job
+        number += 1
+        pause = looks.pause(number, 0.0)
+        if pause is None:
+            raise _still_running(seen, job_id, limit, None)
+        clock.sleep(pause)
+
+
+def _looks(limit: float, clock: Clock, interval: float | None) -> Retry:
+    """When to look again, at a job that still runs and after a look that failed."""
+    return Retry(
+        attempts=None,
+        base=SHORTEST if interval is None else interval,
+        cap=LONGEST if interval is None else interval,
+        least=SHORTEST if interval is None else interval,
+        patience=Patience(limit, clock),
+        on=ServiceUnavailable,
+        clock=clock,
+    )
 
 
 def _still_running(

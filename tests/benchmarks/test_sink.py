@@ -18,7 +18,7 @@ from preflight.crc import crc64
 from preflight.destination import Destination
 from preflight.findings import WeightType
 from preflight.model.files import walk
-from preflight.oss.access import oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import plan_upload
@@ -120,7 +120,7 @@ def test_what_it_does_not_know_is_refused_loudly(
 def test_our_engine_and_the_proof_of_arrival(sink: Sink, tmp_path: Path) -> None:
     files = dict(make_model(tmp_path, 20 << 20, shards=2))
     plan = plan_upload(walk(tmp_path), Destination(BUCKET, "m/"), WeightType.FULL)
-    access = oss_access("k", "s", region="ap-southeast-1", endpoint=url_of(sink))
+    access = OssAccess("k", "s", region="ap-southeast-1", endpoint=url_of(sink))
     with BucketClient(access, BUCKET) as client:
         upload(plan, client, options=TransferOptions())
     check_arrival(url_of(sink), "m/", files, in_pieces=False)

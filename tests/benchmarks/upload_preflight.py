@@ -11,7 +11,7 @@ from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.model.headers import Container, read_container
 from preflight.model.scan import ValueScanner
-from preflight.oss.access import oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan, plan_upload
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--scan", action="store_true")
     parser.add_argument("--workers", type=int, default=0)
     args = parser.parse_args()
-    access = oss_access("k", "s", region="ap-southeast-1", endpoint=args.endpoint)
+    access = OssAccess("k", "s", region="ap-southeast-1", endpoint=args.endpoint)
     destination = Destination("bench-bucket", args.prefix)
     plan = plan_upload(walk(args.directory), destination, WeightType.FULL)
     options = TransferOptions(workers=args.workers)

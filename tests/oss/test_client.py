@@ -17,7 +17,7 @@ from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import PermissionMissing
 from preflight.oss.models import ListedObject, ObjectHead, Part
-from preflight.oss.retry import Retry, Transient
+from preflight.retry import Retry, Transient
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential

@@ -11,10 +11,10 @@ import pytest
 
 from preflight.crc import crc64
 from preflight.errors import PreflightError
-from preflight.oss.access import oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
-from preflight.oss.retry import Retry, Transient
+from preflight.retry import Retry, Transient
 
 DATA = bytes(8 << 20)  # more than the sockets' buffers take
 CONNECT = 0.2  # seconds
@@ -51,7 +51,7 @@ def slow_server(seconds: float) -> Iterator[str]:
 
 
 def put_twice(url: str, read: float) -> list[int]:
-    access = oss_access("LTAIexample", "secret", region="cn-beijing", endpoint=url)
+    access = OssAccess("LTAIexample", "secret", region="cn-beijing", endpoint=url)
     retry, timeout = Retry(attempts=1), (CONNECT, read)
     with BucketClient(access, "bucket", timeout=timeout, retry=retry) as client:
         return [client.put("k", lambda: BytesBody(DATA)) for _ in range(2)]
@@ -65,5 +65,5 @@ def test_a_slow_link_has_longer_to_send_than_to_connect() -> None:
 def test_a_link_that_stands_still_is_given_up() -> None:
     with slow_server(60.0) as url, pytest.raises(PreflightError) as caught:
         put_twice(url, 0.5)
-    assert type(caught.value) is Transient
+    assert isinstance(caught.value, Transient)
     assert "did not answer in time" in caught.value.message

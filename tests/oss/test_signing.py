@@ -12,15 +12,16 @@ from oss2.credentials import Credentials
 from oss2.http import Request
 
 from preflight.errors import AccessDenied
-from preflight.oss.access import OssAccess, OssKeys, oss_access
+from preflight.oss.access import OssAccess, OssKeys
 from preflight.oss.client import BucketClient
-from preflight.oss.retry import Retry
 from preflight.oss.signing import SigningKeys, signer
+from preflight.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.oss.credentials import Credential
+from tests.manual_clock import ManualClock
 from tests.upload.small_model import fault, is_all_there, make_model, send
 
-QUICK = Retry(sleep=lambda _: None)
+QUICK = Retry(clock=ManualClock())
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_clock_that_is_off_is_corrected(
     tmp_path: Path, ahead: float, token: bool
 ) -> None:
     with Sandbox(clock=lambda: time.time() + ahead) as box:
-        access = oss_access(
+        access = OssAccess(
             box.access_key_id,
             box.access_key_secret,
             region=box.region,

@@ -17,9 +17,9 @@ from preflight.errors import (
     UsageError,
 )
 from preflight.findings import WeightType
+from preflight.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.studio import ImportApi, ImportJob, ImportRequest, StudioClient
-from tests.studio.manual_clock import ManualClock
 
 PATH = "/api/v1/custom_models/import"
 
@@ -27,7 +27,7 @@ PATH = "/api/v1/custom_models/import"
 @pytest.fixture
 def api(httpserver: HTTPServer) -> Iterator[ImportApi]:
     url = httpserver.url_for("/api/v1")
-    with StudioClient(url, "sk-key", clock=ManualClock(), attempts=1) as client:
+    with StudioClient(url, "sk-key", retry=Retry(attempts=1)) as client:
         yield ImportApi(client)
 
 

@@ -29,7 +29,7 @@ from preflight.studio import (
     StudioClient,
     submit,
 )
-from tests.studio.manual_clock import ManualClock
+from tests.manual_clock import ManualClock
 
 PATH = "/api/v1/custom_models/import"
 LOST: list[dict[str, Any]] = [

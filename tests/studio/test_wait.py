@@ -28,8 +28,8 @@ from preflight.studio import (
     require_success,
     wait,
 )
-from preflight.studio.models import Transient
-from tests.studio.manual_clock import ManualClock
+from preflight.studio.models import StudioUnavailable
+from tests.manual_clock import ManualClock
 
 TROUBLE: list[dict[str, object]] = [
     {"action": "status", "status": 500, "code": "InternalError"},
@@ -213,11 +213,11 @@ def test_a_state_that_lasts_is_told_again_now_and_then() -> None:
 
 def test_a_service_that_asks_for_patience_gets_it() -> None:
     clock = ManualClock()
-    busy = Transient("busy", retry_after=45)
+    busy = StudioUnavailable("busy", wait=45)
     wait(Script(busy, "SUCCESSED"), limit=math.inf, clock=clock, interval=1)
     assert clock.slept == [45]
     clock = ManualClock()
-    endless = Transient("busy", retry_after=1e9)
+    endless = StudioUnavailable("busy", wait=1e9)
     wait(Script(endless, "SUCCESSED"), limit=math.inf, clock=clock, interval=1)
     assert clock.slept == [120]
 

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from preflight.errors import RulesFailed, SourceChanged, TransferError, UsageError
-from preflight.oss.access import OssAccess, oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
-from preflight.oss.retry import Retry
+from preflight.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import FaultPlan
 from preflight.upload.parts import KIB, TransferOptions, wanted_part
 from preflight.upload.transfer import Manifest
 from preflight.upload.verify import verify
+from tests.manual_clock import ManualClock
 from tests.upload.small_model import (
     FIRST,
     PART,
@@ -123,7 +124,7 @@ def test_the_last_request_of_a_killed_run_is_carried_out_meanwhile(
         parts = [(p.number, p.etag) for p in box.oss.parts(box.bucket, key, upload)]
         pending.append(lambda: box.oss.complete(box.bucket, key, upload, parts))
         box.faults.add(fault(operation, "latency", seconds=1))
-        access = oss_access(
+        access = OssAccess(
             box.access_key_id,
             box.access_key_secret,
             region=box.region,
@@ -280,7 +281,7 @@ def in_threads(calls: list[Callable[[], Manifest]]) -> list[Manifest]:
 def test_two_machines_at_once_come_to_the_right_end(
     model: Path, sandbox: Sandbox, access: OssAccess, held: int
 ) -> None:
-    retry = Retry(sleep=lambda _: None)
+    retry = Retry(clock=ManualClock())
     if held:
         leave(sandbox, model, FIRST, PART, *range(1, held + 1))
     with (
@@ -300,7 +301,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy, oss2, requests
-from preflight.oss.access import oss_access
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.upload.parts import TransferOptions
 from preflight.sandbox import Sandbox
@@ -310,7 +311,7 @@ from tests.upload.small_model import send
 class Remote:
     bucket = sys.argv[4]
 
-access = oss_access(sys.argv[2], sys.argv[3], region="ap-southeast-1",
+access = OssAccess(sys.argv[2], sys.argv[3], region="ap-southeast-1",
                     endpoint=sys.argv[5])
 with BucketClient(access, Remote.bucket) as client:
     send(Path(sys.argv[1]), Remote, client, options=TransferOptions(workers=8))

@@ -1,31 +1,24 @@
-"""What can be wrong with a setting as people paste it, and what is put right."""
+"""Addresses and regions as people write them: put right, checked, at one place."""
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import urlsplit
 
 from preflight.catalog import regions
-from preflight.settings.setting import is_loopback
 
 
-def credential_fault(name: str, value: str) -> str:
-    """What is wrong with a pasted key, in words that do not show it."""
-    size = f"({len(value)} characters)"
-    if value[:1] in "\"'" or value[-1:] in "\"'":
-        return f"{name} has quotation marks around it {size}: set it without them"
-    if "\n" in value or "\r" in value:
-        return f"{name} has a newline in it {size}: set it without"
-    if any(character.isspace() for character in value):
-        return f"{name} has a space or tab in it {size}: set it without"
-    if value[0] in "<${":
-        return f"{name} holds a placeholder instead of a key {size}: set the real one"
-    if not (value.isascii() and value.isprintable()):
-        return f"{name} has characters that no key has {size}: copy it anew"
-    return ""
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine, so that plain http is no leak."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-def _url_fault(name: str, url: str) -> str:
+def _url_problem(name: str, url: str) -> str:
     try:
         parts = urlsplit(url)
         complete = bool(parts.hostname) and parts.port != 0
@@ -42,10 +35,10 @@ def _url_fault(name: str, url: str) -> str:
     return ""
 
 
-def endpoint_fault(name: str, url: str) -> str:
+def endpoint_problem(name: str, url: str) -> str:
     """What is wrong with an OSS endpoint, or ""."""
-    if fault := _url_fault(name, url):
-        return fault
+    if problem := _url_problem(name, url):
+        return problem
     if found := regions.bucket_in_endpoint(url):
         bucket, host = found
         # oss2 would put the bucket before it a second time.
@@ -55,16 +48,16 @@ def endpoint_fault(name: str, url: str) -> str:
     return ""
 
 
-def base_url_fault(name: str, url: str) -> str:
+def base_url_problem(name: str, url: str) -> str:
     """What is wrong with a Model Studio base URL, or ""."""
-    if fault := _url_fault(name, url):
-        return fault
+    if problem := _url_problem(name, url):
+        return problem
     if regions.region_of_base_url(url) and urlsplit(url).path != "/api/v1":
         return f"{name} must end in /api/v1, where the import API is: {url!r}"
     return ""
 
 
-def region_fault(name: str, region: str) -> str:
+def region_problem(name: str, region: str) -> str:
     """What is wrong with a region id, or ""."""
     if re.fullmatch(r"[a-z]{2,}(?:-[a-z0-9]+)+", region):
         return ""

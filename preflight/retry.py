@@ -1,0 +1,149 @@
+"""The one loop that asks again what may be asked twice.
+
+Who waits for what is told by one frozen `RetryEvent` for each failure that is followed
+by another attempt. Tests pass a clock of their own, or use `clock.compressed`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TypeVar
+
+from preflight.clock import Clock, SystemClock
+from preflight.errors import PreflightError
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+LONGEST_ASKED = 120.0  # seconds; a server that asks for more is not waited for
+
+
+class Transient(PreflightError):
+    """A failure that often passes: the same request can be sent again.
+
+    `wait`: the least number of seconds that the server asks to wait, 0 when it does
+    not say. `sent`: whether the request may have been carried out.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        request_id: str = "",
+        wait: float = 0.0,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message, hint=hint, request_id=request_id)
+        self.wait = wait
+        self.sent = sent
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """One failed attempt, counted from 1, that is followed by another.
+
+    `pause`: seconds until then; `waited`: seconds of the pauses before this one.
+    """
+
+    number: int
+    pause: float
+    waited: float
+    cause: PreflightError
+
+
+def log_retry(event: RetryEvent) -> None:
+    """Tell of a retry in the log alone."""
+    _log.info("%s; trying again in %.1f s", event.cause.message, event.pause)
+
+
+class Patience:
+    """How many seconds may pass in which nothing moves.
+
+    All that work on one thing share it: what one of them moves gives the others time.
+    """
+
+    def __init__(self, seconds: float, clock: Clock | None = None) -> None:
+        self.seconds = seconds
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._moved = self._clock.now()
+
+    def moved(self) -> None:
+        """Something went on: the time begins anew."""
+        with self._lock:
+            self._moved = self._clock.now()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since something moved."""
+        with self._lock:
+            return self._clock.now() - self._moved
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends, 0 when it has ended."""
+        return max(0.0, self.seconds - self.idle)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """At most `attempts` calls, and none after `patience` has ended.
+
+    Pauses, in seconds: a random part of `base` * 2^n but at most of `cap`, and never
+    less than `least` and than a server asks for. One that asks for more than
+    `longest_asked` is not waited for, or with `patience` asked after so long. Only
+    failures of the kind `on` are followed by another attempt.
+    """
+
+    attempts: int | None = 6
+    base: float = 0.5
+    cap: float = 30.0
+    least: float = 0.0
+    longest_asked: float = LONGEST_ASKED
+    patience: Patience | None = None
+    on: type[PreflightError] = Transient
+    clock: Clock = field(default_factory=SystemClock)
+    jitter: Callable[[], float] = random.random
+    on_retry: Callable[[RetryEvent], None] = log_retry
+
+    def call(self, function: Callable[[], T]) -> T:
+        """The function's result; its last error when no attempt succeeds."""
+        waited = 0.0
+        for number in count(1):
+            try:
+                return function()
+            except self.on as error:
+                pause = self.pause(number, _asked(error))
+                if pause is None:
+                    raise
+                self.on_retry(RetryEvent(number, pause, waited, error))
+            self.clock.sleep(pause)
+            waited += pause
+        raise AssertionError("unreachable")
+
+    def pause(self, number: int, asked: float) -> float | None:
+        """Seconds to wait after failed attempt `number` (from 1); None to give up.
+
+        `asked`: seconds that the server asks to wait. Where patience ends sooner, the
+        last attempt is made at its very end.
+        """
+        if self.attempts is not None and number >= self.attempts:
+            return None
+        # Full jitter: many clients must not knock in step.
+        longest = min(self.cap, self.base * 2.0 ** min(number - 1, 30))
+        pause = max(self.least, asked, longest * self.jitter())
+        if self.patience is None:
+            return pause if asked <= self.longest_asked else None
+        left = self.patience.left
+        return min(pause, max(longest, self.longest_asked), left) if left else None
+
+
+def _asked(error: PreflightError) -> float:
+    return error.wait if isinstance(error, Transient) else 0.0
