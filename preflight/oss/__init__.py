@@ -1,1 +1,1 @@
-"""OSS: plan, transfer and verification of an upload."""
+"""One bucket of OSS: access, signed and retried requests, typed answers."""

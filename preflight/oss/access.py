@@ -69,6 +69,7 @@ class OssAccess:
 
     def mask(self, text: str) -> str:
         """`text` without keys, tokens, signatures and passwords in URLs."""
+        # The id, too: OSS repeats it in its errors, and people paste those.
         keys = (self.access_key_secret, self.security_token, self.access_key_id)
         for secret in keys:
             if secret:

@@ -176,10 +176,14 @@ class SliceBody:
 
     def read(self, size: int = -1, /) -> memoryview:
         """At most `size` bytes and at most one block; empty at the end."""
+        # http.client sends what it gets as it is: a view of the buffer is not copied
+        # once more before it reaches the socket.
         left = min(self._end - self._at, len(self._buffer))
         piece = self._buffer[: left if size < 0 else min(size, left)]
         if not piece:
             return piece
+        # Summed and shown from the very bytes that go out, so that no second read can
+        # see another file than the one that was sent.
         piece = piece[: self._source.read_into(piece, self._at)]
         self.crc = crc64(piece, self.crc)
         if self._on_block is not None:

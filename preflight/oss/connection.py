@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection")
 
-_SAME_TIME = 60.0  # seconds; a clock that is off by less was not the fault
+_SAME_TIME = 60.0  # seconds; a clock that is off by less is not the cause
 
 
 def _check_answer(action: str, result: RequestResult) -> None:
     """Give the connection back; raise unless OSS itself answered."""
+    # Unread bytes would keep the connection from being used again.
     result.resp.read()
     if not result.request_id:
         raise not_oss(action, result.status)
@@ -98,7 +99,7 @@ class Connection:
         return result
 
     def _mended(self, call: Callable[[], T]) -> T:
-        """Call, and again with fresh keys or the right time if that was the fault."""
+        """Call, and again with fresh keys or the right time if that was the cause."""
         for _ in range(2):  # both may be wrong
             keys, ahead = self._ring.keys, self._ring.ahead
             try:

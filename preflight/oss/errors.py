@@ -65,7 +65,7 @@ class Occupied(Refused):
 
 # Codes: OSS docs, "Error codes", read 2026-11.
 # https://www.alibabacloud.com/help/en/oss/developer-reference/error-codes
-_KEY_FAULTS = {
+_KEY_ERRORS = {
     "InvalidAccessKeyId": "check OSS_ACCESS_KEY_ID; temporary keys need their token",
     "SignatureDoesNotMatch": "check OSS_ACCESS_KEY_SECRET and OSS_REGION",
     "InvalidSecurityToken": "check the security token; it belongs to one key pair",
@@ -113,7 +113,7 @@ def _foreign(status: int, action: str) -> PreflightError:
 
 def _refused(error: ServerError, message: str, request_id: str) -> PreflightError:
     """401 and 403: is it the key, the endpoint or the permission?"""
-    if hint := _KEY_FAULTS.get(error.code):
+    if hint := _KEY_ERRORS.get(error.code):
         if error.code == "RequestTimeTooSkewed":
             ahead = _seconds_ahead(error)
             return Skewed(message, hint=hint, request_id=request_id, ahead=ahead)
@@ -191,7 +191,7 @@ def _translate(error: Exception, action: str, access: OssAccess) -> PreflightErr
 def translated(action: str, access: OssAccess) -> Iterator[None]:
     """Raise what goes wrong inside as a `PreflightError`, its cause attached.
 
-    `action` says in a few words what was tried. Faults of our own pass unchanged.
+    `action` says in a few words what was tried. Errors of our own pass unchanged.
     """
     from urllib3.exceptions import HTTPError
 

@@ -70,6 +70,7 @@ class BucketInspector(BucketClient):
         try:
             return self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
         except TransferError as error:
+            # Its code is the general InvalidArgument: only the sentence tells of it.
             if "Invalid signing region" not in error.message:
                 raise
             raise ConfigurationError(
@@ -90,6 +91,7 @@ class BucketInspector(BucketClient):
             )
             for each in self._objects(prefix)
         }
+        # Making a "folder" in the console leaves an empty object of the prefix's name.
         marker = found.get(prefix)
         if marker is not None and marker.size == 0:
             del found[prefix]
@@ -114,6 +116,7 @@ class BucketInspector(BucketClient):
                 try:
                     return bytes(answer.read(limit))
                 finally:
+                    # What is left unread may be gigabytes: drop the connection instead.
                     answer.resp.response.close()
 
         try:

@@ -96,6 +96,7 @@ def open_session(
     """
     import oss2
 
+    # oss2's own session keeps 10 connections, for all threads of the process.
     session = oss2.Session(adapter=_adapter(connections, patience))
     session.session.auth = _unsigned
     session.session.max_redirects = 0  # OSS never redirects us; login pages do

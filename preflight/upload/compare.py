@@ -35,10 +35,13 @@ def compare(
     `progress` hears of the bytes read and `on_block` sees them. Raises
     `SourceChanged` and what the client raises.
     """
+    # Names and sizes come from one listing; most changes show there, and then nobody
+    # waits for gigabytes to be read.
     seen = [change for item in plan.items if (change := _by_size(item, stored))]
     yield from seen
     if seen:
         return
+    # Configs change more often than weights, and are read in no time.
     for item in sorted(plan.items, key=lambda item: item.size):
         if not _is_same(client, item, on_block):
             yield Change(item.key, "has other bytes")

@@ -22,7 +22,7 @@ class Traffic:
     def add(self, count: int) -> None:
         """OSS has confirmed `count` more bytes."""
         with self._lock:
-            self.sent += count
+            self.sent += count  # not one step: two threads could lose one addition
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,17 +109,18 @@ class LocalFile:
         self._seen(at, block)
         self._context.throttle.take(len(block))
 
-    def whole(self, sums: Mapping[int, int]) -> int:
+    def joined(self, sums: Mapping[int, int]) -> int:
         """The file's CRC-64 from the `sums` of its parts."""
         return combine_all((sums[n], self.span(n)[1]) for n in self.numbers)
 
     @property
     def crc(self) -> int:
         """The file's CRC-64, once every part is summed."""
-        return self.whole(self._sums)
+        return self.joined(self._sums)
 
     def _opened(self) -> OpenSource:
         with self._lock:
+            # One descriptor for all threads, which read it by offset (pread).
             if self._source is None:
                 if not isinstance(self.item.source, Path):
                     raise PreflightError(f"{self.item.name} is no file")

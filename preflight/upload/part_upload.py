@@ -63,7 +63,7 @@ class PartUpload:
 
     def end(self) -> None:
         """Every part is there."""
-        self.crc = self._local.whole({n: p.crc64 or 0 for n, p in self._right.items()})
+        self.crc = self._local.joined({n: p.crc64 or 0 for n, p in self._right.items()})
         self.state = PartState.FULL
 
     def _is_held(self, number: int, buffer: memoryview) -> bool:

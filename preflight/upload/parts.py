@@ -61,6 +61,7 @@ def part_size(size: int, wanted: int = PART) -> int:
 
     Raises `UsageError` for a file that OSS cannot hold.
     """
+    # One answer of ListParts tells of 1,000 parts: a resumed run asks once for a file.
     part = wanted
     while size > part * FEW_PARTS and part * 2 <= MAX_PART:
         part *= 2

@@ -59,6 +59,7 @@ class UploadPlan:
         return sum(item.size for item in self.items)
 
 
+# An import begins with the key configs: they come last, when all they name is there.
 _RANKS = {Role.WEIGHTS: 0, Role.SUPPORT: 1, Role.KEY_CONFIG: 2}
 
 
@@ -102,11 +103,12 @@ def _generated_items(
 def _check_keys(items: Iterable[UploadItem]) -> None:
     seen: dict[str, str] = {}
     for item in items:
-        if fault := key_fault(item.key):
+        if problem := key_fault(item.key):
             raise UsageError(
-                f"the object key of {item.name!r} {fault}",
+                f"the object key of {item.name!r} {problem}",
                 hint="rename the file, or choose another prefix",
             )
+        # Whoever downloads the model to a Mac or to Windows would lose one of the two.
         twin = seen.setdefault(item.name.casefold(), item.name)
         if twin != item.name:
             raise UsageError(

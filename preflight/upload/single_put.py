@@ -36,6 +36,8 @@ class SinglePut:
             with open_source(item.source, item.stamp) as source:
                 self._data = source.read_all()
                 source.check_unchanged()
+        # Kept in memory from here on: what was judged is what is put, whatever happens
+        # to the file meanwhile.
         self.crc = crc64(self._data)
         if self._listed is not None and self._listed.size == item.size:
             self.published = stored_crc(self._context.client, item) == self.crc
@@ -45,6 +47,7 @@ class SinglePut:
     def publish(self) -> None:
         """Make the object visible."""
         make = partial(BytesBody, self._data)
+        # Where nothing lay, another machine's object must not be replaced unseen.
         forbid = self._listed is None
         self._context.client.put(self.item.key, make, forbid_overwrite=forbid)
         self.published = True

@@ -38,6 +38,8 @@ class StoredObject:
 
     def end(self) -> None:
         """All parts are read: compare."""
+        # Sizes agree already. More than the CRC-64 OSS cannot tell of an object that
+        # was put together from parts: its ETag is no digest of its bytes.
         same = self._local.crc == self.crc
         self.state = ObjectState.SAME if same else ObjectState.OTHER
 

@@ -26,6 +26,8 @@ class Throttle:
         """Wait until `count` more bytes may go."""
         if not self._rate:
             return
+        # Slots are given out under the lock and waited for outside it, so that threads
+        # wait side by side and the rate holds for all of them together.
         with self._lock:
             now = self._clock()
             start = max(now, self._free)

@@ -71,8 +71,12 @@ __all__ = [
     "part_size",
 ]
 
-MULTIPART_FROM = MIB  # smaller files, but for weights, wait in memory
-_ROUNDS = 4  # how often a file is taken up again whose upload went away
+# Smaller files wait in memory until all is right, and are put in one request instead
+# of three. Weights never do: every byte of theirs passes `on_block` while it is sent.
+MULTIPART_FROM = MIB
+# How often a file is taken up again whose upload went away. Another machine takes one
+# away once; what goes on and on is a lifecycle rule or a script, and needs a person.
+_ROUNDS = 4
 
 _WRONG_BYTES = (RulesFailed, SourceChanged, VerificationFailed)
 
@@ -126,8 +130,8 @@ class Upload:
             wanted_part((item.size for item in plan.items), chosen),
             chosen.restart,
         )
-        self._staged: list[MultipartFile] = []
-        self._whole: list[SinglePut] = []
+        self._multipart: list[MultipartFile] = []
+        self._single: list[SinglePut] = []
 
     @property
     def sent(self) -> int:
@@ -143,8 +147,9 @@ class Upload:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for file in self._staged:
+        for file in self._multipart:
             file.close()
+        # Nothing is aborted that was not found wrong: the parts may be hours of work.
         if isinstance(error, _WRONG_BYTES):
             self._take_back()
         elif isinstance(error, PreflightError) and self._may_go_on(error):
@@ -152,7 +157,7 @@ class Upload:
 
     def _may_go_on(self, error: PreflightError) -> bool:
         """Whether the same command is what to do next; Ctrl-C has words of its own."""
-        begun = bool(self._staged or self._whole)
+        begun = bool(self._multipart or self._single)
         return not isinstance(error, Interrupted) and (
             begun or isinstance(error, TransferError)
         )
@@ -171,7 +176,7 @@ class Upload:
         self._settle_foreign(found)
         self._sort(found)
         self._prepare(found)
-        self._bring(job for file in self._whole for job in file.jobs())
+        self._bring(job for file in self._single for job in file.jobs())
 
     def _settle_foreign(self, found: Resumable) -> None:
         for upload in found.foreign:
@@ -179,22 +184,23 @@ class Upload:
                 # A run was killed between the two halves of its write probe.
                 self._client.abort(upload.key, upload.upload_id)
             else:
+                # Somebody else's: told, as its parts are billed, and left alone.
                 _log.warning("an unfinished upload of %s lies there, too", upload.key)
 
     def _sort(self, found: Resumable) -> None:
         """In parts or in one piece? The largest first, so that no worker ends late."""
         for item in self._plan.items:
             listed = found.objects.get(item.key)
-            if _is_staged(item):
-                self._staged.append(MultipartFile(item, self._context, listed))
+            if _is_multipart(item):
+                self._multipart.append(MultipartFile(item, self._context, listed))
             else:
-                self._whole.append(SinglePut(item, self._context, listed))
-        self._staged.sort(key=lambda file: -file.item.size)
+                self._single.append(SinglePut(item, self._context, listed))
+        self._multipart.sort(key=lambda file: -file.item.size)
 
     def _prepare(self, found: Resumable) -> None:
         """Find what earlier runs left of each file."""
         jobs = []
-        for file in self._staged:
+        for file in self._multipart:
             key = file.item.key
             uploads = found.uploads.get(key, ())
             listed = found.objects.get(key)
@@ -204,24 +210,25 @@ class Upload:
         # A file that is put in one piece now may have been in parts before.
         jobs += [
             _ignoring_buffer(partial(self._client.abort, one.key, one.upload_id))
-            for file in self._whole
+            for file in self._single
             for one in found.uploads.get(file.item.key, ())
         ]
         self._workers.run(jobs)
 
     def _bring(self, small: Iterable[Job] = ()) -> None:
         """Send what is missing, until nothing is; uploads may go away meanwhile."""
+        # All files' parts are one queue: no worker waits for the end of a file.
         for _ in range(_ROUNDS):
-            waiting = [file for file in self._staged if not file.ready]
+            waiting = [file for file in self._multipart if not file.ready]
             lost = [file for file in waiting if file.lost]
             self._workers.run([_ignoring_buffer(file.look_again) for file in lost])
             self._workers.run(
                 [*(job for file in waiting for job in file.jobs()), *small]
             )
             small = ()
-            if all(file.ready for file in self._staged):
+            if all(file.ready for file in self._multipart):
                 return
-        names = ", ".join(file.item.name for file in self._staged if not file.ready)
+        names = ", ".join(file.item.name for file in self._multipart if not file.ready)
         raise TransferError(
             f"the multipart upload of {names} went away again and again",
             hint="another run on the same prefix, or a lifecycle rule, aborts it",
@@ -233,10 +240,13 @@ class Upload:
         Raises what `stage` raises, and `VerificationFailed` when an object is not the
         sum of its parts.
         """
+        # Once more, for all of them: a file read an hour ago may have changed since.
         for item in self._plan.items:
             if isinstance(item.source, Path):
                 check_path(item.source, item.stamp)
-        files: list[MultipartFile | SinglePut] = [*self._staged, *self._whole]
+        files: list[MultipartFile | SinglePut] = [*self._multipart, *self._single]
+        # An import looks for the key configs: while these are missing, a run that dies
+        # in between has published nothing that anyone could import.
         for role in (Role.WEIGHTS, Role.SUPPORT, Role.KEY_CONFIG):
             self._publish([file for file in files if file.item.role is role])
         self._sweep()
@@ -248,15 +258,15 @@ class Upload:
             if not waiting:
                 return
             self._workers.run([_ignoring_buffer(file.publish) for file in waiting])
-            if any(file.lost for file in self._staged):
+            if any(file.lost for file in self._multipart):
                 self._bring()
         if any(not file.published for file in files):
             raise TransferError("multipart uploads went away again and again")
 
     def _manifest(self) -> Manifest:
         """The objects in the plan's order."""
-        sums = {file.item.key: file.crc for file in self._staged}
-        sums |= {file.item.key: file.crc for file in self._whole}
+        sums = {file.item.key: file.crc for file in self._multipart}
+        sums |= {file.item.key: file.crc for file in self._single}
         return Manifest(
             self._plan.destination,
             tuple(
@@ -267,6 +277,7 @@ class Upload:
 
     def _sweep(self) -> None:
         """Abort uploads of our keys that are left, such as one begun twice."""
+        # InitiateMultipartUpload whose answer was lost is asked again: two exist then.
         keys = {item.key for item in self._plan.items}
         for one in self._client.list_uploads(self._plan.destination.prefix):
             if one.key in keys:
@@ -275,7 +286,7 @@ class Upload:
     def _take_back(self) -> None:
         """Abort all that is not visible; what fails is told, not raised."""
         try:
-            for file in self._staged:
+            for file in self._multipart:
                 file.give_up()
             self._sweep()
         except PreflightError as exc:
@@ -285,7 +296,7 @@ class Upload:
             )
 
 
-def _is_staged(item: UploadItem) -> bool:
+def _is_multipart(item: UploadItem) -> bool:
     if isinstance(item.source, bytes) or not item.size:
         return False
     return item.role is Role.WEIGHTS or item.size >= MULTIPART_FROM

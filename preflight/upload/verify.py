@@ -82,16 +82,20 @@ def verify(
     Other objects there fail too, unless `allow_extra`. Raises `VerificationFailed`
     naming what differs, and what the client raises.
     """
+    # The listing first: it says in one request what a HEAD for each key would not,
+    # which keys lie there besides. An import takes all of them for the model's.
     prefix = manifest.destination.prefix
     listed = _listed(client, prefix)
-    faults = list(_complaints(client, manifest, listed))
+    complaints = list(_complaints(client, manifest, listed))
     extra = sorted(set(listed) - {sent.key for sent in manifest.objects})
     if not allow_extra:
-        faults += [f"{key[len(prefix) :]} does not belong there" for key in extra]
-    if faults:
-        more = f" and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
+        complaints += [f"{key[len(prefix) :]} does not belong there" for key in extra]
+    if complaints:
+        more = (
+            f" and {len(complaints) - _NAMED} more" if len(complaints) > _NAMED else ""
+        )
         raise VerificationFailed(
-            f"{manifest.destination.url}: " + "; ".join(faults[:_NAMED]) + more,
+            f"{manifest.destination.url}: " + "; ".join(complaints[:_NAMED]) + more,
             hint="run the upload again; if other objects lie there, take a new prefix",
         )
     return Verification(manifest, tuple(extra))

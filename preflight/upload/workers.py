@@ -67,6 +67,7 @@ class Workers:
             raise
 
     def _end(self, threads: list[threading.Thread], cause: BaseException) -> None:
+        # `hurry` ends the pauses between attempts, `stop` ends what reads and sends.
         hasty = isinstance(cause, (KeyboardInterrupt, Interrupted))
         deadline = time.monotonic() + (_PATIENCE_INTERRUPTED if hasty else _PATIENCE)
         self._stop.set()
@@ -92,7 +93,7 @@ class _Shift:
             # Page-aligned memory: the kernel fills it in half the time of a bytearray.
             buffer = memoryview(mmap(-1, BLOCK))
             while self._todo and not self._stop.is_set():
-                try:
+                try:  # another thread may have taken the last one since
                     job = self._todo.popleft()
                 except IndexError:
                     break
