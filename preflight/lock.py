@@ -2,64 +2,81 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preflight.errors import UsageError
+from preflight.findings import Unavailable
 
-_TAKEN = {errno.EAGAIN, errno.EACCES}
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def only_run(state: Path, what: str) -> Iterator[None]:
+def only_run(state: Path | Unavailable, what: str) -> Iterator[None]:
     """Hold the lock on `what`, such as endpoint and destination, below `state`.
 
     It dies with its process, however that ends. Where no lock can be had, as on some
     network file systems, the run goes on with a warning: it is right without, too.
     Raises `UsageError` naming the process that holds it.
     """
-    descriptor = _open(state / "locks", what)
+    lock = _taken(state, what)
     try:
-        if descriptor is not None:
-            _take(descriptor, what)
         yield
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        if lock is not None:
+            with suppress(OSError):
+                lock.release()
 
 
-def _open(directory: Path, what: str) -> int | None:
-    name = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    # The file stays: to remove it would let two runs lock two files of one name.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return os.open(directory / f"{name}.lock", flags, 0o600)
-    except OSError as exc:
-        _log.warning("runs cannot be kept apart: %s: %s", directory, exc.strerror)
+def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
+    """The lock, held; None where there can be none."""
+    from filelock import Timeout
+
+    if isinstance(state, Unavailable):
+        _log.warning("runs cannot be kept apart: %s", state.reason)
         return None
-
-
-def _take(descriptor: int, what: str) -> None:
+    name = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    path = state / "locks" / f"{name}.lock"
+    holder = path.with_suffix(".pid")
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        if exc.errno not in _TAKEN:
-            _log.warning("runs cannot be kept apart: %s", exc.strerror)
-            return
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-        raise UsageError(
-            f"process {holder or 'unknown'} is already uploading to {what}",
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
+        lock.acquire(timeout=0)
+    except Timeout:
+        busy = UsageError(
+            f"process {_holder(holder)} is already uploading to {what}",
             hint="wait until it ends; the same command then finds what is done",
-        ) from exc
+        )
+        raise busy from None
+    except (OSError, NotImplementedError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+        _log.warning("runs cannot be kept apart: %s: %s", path.parent, reason)
+        return None
     with suppress(OSError):  # a full disk: the lock holds without its holder's name
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        holder.write_text(f"{os.getpid()}\n", "ascii")
+    return lock
+
+
+def _lock(path: Path) -> BaseFileLock:
+    """A lock of the kernel, never a file that a killed run would leave behind."""
+    from filelock import FileLock
+
+    try:
+        return FileLock(path, mode=0o600, fallback_to_soft=False)
+    except TypeError:  # older releases know no other kind
+        return FileLock(path, mode=0o600)
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text("ascii").strip() or "unknown"
+    except (OSError, ValueError):
+        return "unknown"

@@ -44,6 +44,7 @@ LEVELS = {
     "lock": 1,
     "clock": 0,
     "crc": 0,
+    "directories": 0,
     "destination": 0,
     "errors": 0,
     "findings": 0,

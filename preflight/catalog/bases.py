@@ -26,6 +26,7 @@ from preflight.catalog.base import (
     Text,
     VisionTower,
 )
+from preflight.directories import config_directory
 from preflight.errors import ConfigurationError
 
 __all__ = [
@@ -76,8 +77,9 @@ def find_base(code_or_hub_id: str) -> BaseModel | None:
 
 
 def _user_files() -> Iterator[Path]:
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser())
-    yield from _in_home(home / "preflight" / "bases")
+    config = config_directory()
+    if isinstance(config, Path):
+        yield from _in_home(config / "bases")
     named = os.environ.get("PREFLIGHT_BASES")
     if named:
         yield from _named_files(Path(named))

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from preflight.directories import cache_home, expanded
+from preflight.findings import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class CachedCopy:
@@ -18,7 +21,9 @@ class CachedCopy:
 
 def cached_copies(hub_id: str) -> Iterator[CachedCopy]:
     """What lies in the caches of Hugging Face and ModelScope, the likeliest first."""
-    for directory in _snapshots(hub_cache(), hub_id):
+    cache = hub_cache()
+    found = () if isinstance(cache, Unavailable) else _snapshots(cache, hub_id)
+    for directory in found:
         if is_there(directory / "config.json"):
             yield CachedCopy(directory, "the Hugging Face cache")
     for directory in _modelscope(hub_id):
@@ -38,21 +43,21 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def hub_cache() -> Path:
+def hub_cache() -> Path | Unavailable:
     """Where huggingface_hub keeps its copies.
 
     https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
     """
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if named := os.environ.get(variable):
-            return Path(named).expanduser()
-    if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    return _user_cache() / "huggingface" / "hub"
+            return expanded(named)
+    named = os.environ.get("HF_HOME")
+    home = expanded(named) if named else _below(cache_home(), "huggingface")
+    return _below(home, "hub")
 
 
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+def _below(place: Path | Unavailable, name: str) -> Path | Unavailable:
+    return place if isinstance(place, Unavailable) else place / name
 
 
 def _snapshots(cache: Path, hub_id: str) -> Iterator[Path]:
@@ -74,11 +79,10 @@ def _snapshots(cache: Path, hub_id: str) -> Iterator[Path]:
 def _modelscope(hub_id: str) -> Iterator[Path]:
     """ModelScope writes `___` for a dot, and has moved its models below `models/`."""
     organisation, _, name = hub_id.partition("/")
-    named = os.environ.get("MODELSCOPE_CACHE")
     # Without the variable the root has a folder `hub` (modelscope, file_utils.py).
-    root = (
-        Path(named).expanduser() if named else Path("~/.cache/modelscope").expanduser()
-    )
+    root = expanded(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope")
+    if isinstance(root, Unavailable):
+        return
     for below in ("hub/models", "models", "hub", ""):
         for leaf in (name.replace(".", "___"), name):
             yield root / below / organisation / leaf

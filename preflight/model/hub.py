@@ -35,10 +35,14 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
     """
     from huggingface_hub import HfApi
 
+    cache = hub_cache()
+    if isinstance(cache, Unavailable):
+        told = f"{cache.reason}: set HF_HOME to a place for copies from the hub"
+        return Unavailable(told)
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     try:
         with _quiet():
-            directory = _download(api, base.hub_id)
+            directory = _download(api, base.hub_id, cache)
             shapes = _shapes(api, base.hub_id)
     # Its errors derive from those of requests or of httpx, as its version has it.
     except Exception as error:  # noqa: BLE001
@@ -48,30 +52,29 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
     return read_reference(directory, f"the hub ({base.hub_id})", shapes)
 
 
-def _download(api: HfApi, hub_id: str) -> Path:
+def _download(api: HfApi, hub_id: str, cache: Path) -> Path:
     from huggingface_hub import hf_hub_url
 
     # A download tries for 20 s and more where there is no network; this asks once.
     url = hf_hub_url(hub_id, CONFIG, endpoint=api.endpoint)
     api.get_hf_file_metadata(url=url, timeout=SECONDS)
-    config = _one(api, hub_id, CONFIG)
+    config = _one(api, hub_id, CONFIG, cache)
     for name in (TOKENIZER, TOKENIZER_CONFIG, *TEMPLATE_FILES):
-        _one_if_any(api, hub_id, name)
+        _one_if_any(api, hub_id, name, cache)
     return config.parent
 
 
-def _one(api: HfApi, hub_id: str, name: str) -> Path:
-    folder = hub_cache()
+def _one(api: HfApi, hub_id: str, name: str, cache: Path) -> Path:
     return Path(
-        api.hf_hub_download(hub_id, name, cache_dir=folder, etag_timeout=SECONDS)
+        api.hf_hub_download(hub_id, name, cache_dir=cache, etag_timeout=SECONDS)
     )
 
 
-def _one_if_any(api: HfApi, hub_id: str, name: str) -> None:
+def _one_if_any(api: HfApi, hub_id: str, name: str, cache: Path) -> None:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
-        _one(api, hub_id, name)
+        _one(api, hub_id, name, cache)
     except LocalEntryNotFoundError:  # no answer, which is another matter
         raise
     except EntryNotFoundError:

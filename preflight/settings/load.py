@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from preflight.catalog import regions
+from preflight.findings import Unavailable
 from preflight.settings import addresses, sources
 from preflight.settings.credentials import credential_problem
 from preflight.settings.setting import VARIABLES, Setting, Settings
@@ -148,7 +149,7 @@ def _derived_region(of_endpoint: str, base_url: str) -> Setting:
 def load_settings(
     environ: Mapping[str, str],
     *,
-    home: Path,
+    home: Path | Unavailable,
     region: str | None = None,
     endpoint: str | None = None,
     base_url: str | None = None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preflight.errors import ConfigurationError
+from preflight.findings import Unavailable
 from preflight.settings import sources
 from preflight.settings.setting import Setting, Settings
 
@@ -33,7 +34,7 @@ def with_role_keys(
     settings: Settings,
     environ: Mapping[str, str],
     *,
-    home: Path,
+    home: Path | Unavailable,
     host: str = METADATA_HOST,
 ) -> Settings:
     """The settings, their lacking OSS keys fetched from where the user asked.

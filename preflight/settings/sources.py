@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from preflight.findings import Unavailable
 from preflight.settings.addresses import upgrade_endpoint
 from preflight.settings.setting import Setting
 
@@ -81,12 +82,28 @@ def _ossutil_options(path: Path) -> dict[str, str]:
     return {name.replace("_", ""): value for name, value in options}
 
 
-def ossutil_file(environ: Mapping[str, str], home: Path) -> Source:
+Home = Path | Unavailable
+
+
+def _in_home(home: Home, named: str, usual: str) -> Home:
+    """The file that was named, where `~` is the home, else its usual place there."""
+    if named and not named.startswith("~/"):
+        return Path(named)
+    below = named[2:] if named else usual
+    return home if isinstance(home, Unavailable) else home / below
+
+
+def _no_home(home: Unavailable, named: str) -> Source:
+    # That the usual file cannot be looked for surprises nobody who has no home.
+    return Source(complaint=f"no {named}: {home.reason}" if named else "")
+
+
+def ossutil_file(environ: Mapping[str, str], home: Home) -> Source:
     """ossutil's configuration: `$OSS_CONFIG_FILE` or `~/.ossutilconfig`."""
     named = environ.get("OSS_CONFIG_FILE", "")
-    path = home / ".ossutilconfig"
-    if named:
-        path = home / named[2:] if named.startswith("~/") else Path(named)
+    path = _in_home(home, named, ".ossutilconfig")
+    if isinstance(path, Unavailable):
+        return _no_home(path, named)
     try:
         options = _ossutil_options(path)
     except FileNotFoundError:
@@ -116,12 +133,14 @@ def _current_profile(path: Path) -> dict[str, Any]:
     return profile
 
 
-def aliyun_file(home: Path) -> Source:
+def aliyun_file(home: Home) -> Source:
     """The current profile of the vendor's CLI, if it holds keys.
 
     Its region is that of the CLI's other services, so it is not taken over.
     """
-    path = home / ".aliyun" / "config.json"
+    path = _in_home(home, "", ".aliyun/config.json")
+    if isinstance(path, Unavailable):
+        return Source()
     try:
         profile = _current_profile(path)
         mode = profile["mode"]
@@ -142,14 +161,14 @@ def aliyun_file(home: Path) -> Source:
     return Source({name: Setting(value, where) for name, value in pairs if value})
 
 
-def api_key(environ: Mapping[str, str], home: Path) -> Source:
+def api_key(environ: Mapping[str, str], home: Home) -> Source:
     """The API key: its variable, else the file that the vendor's SDK reads."""
     if environ.get("DASHSCOPE_API_KEY"):
         return Source({"api_key": variable(environ, "DASHSCOPE_API_KEY")})
     named = environ.get(API_KEY_FILE, "")
-    path = home / ".dashscope" / "api_key"
-    if named:
-        path = home / named[2:] if named.startswith("~/") else Path(named)
+    path = _in_home(home, named, ".dashscope/api_key")
+    if isinstance(path, Unavailable):
+        return _no_home(path, named)
     try:
         # An editor leaves a newline at the end; the SDK strips it, too.
         text = _read_text(path).strip()

@@ -8,7 +8,6 @@ docs, "Strong consistency"), so nobody ever sees half of one.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -16,6 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from preflight.directories import temporary_directory
+from preflight.errors import UsageError
+from preflight.findings import Unavailable
 from preflight.sandbox.oss import checks, records
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.errors import OssError
@@ -30,6 +32,13 @@ from preflight.sandbox.oss.records import (
 from preflight.sandbox.oss.storage import Content, Storage, join
 
 Pieces = Iterable[memoryview | bytes]
+
+
+def _temporary() -> Path:
+    made = temporary_directory("sandbox-oss-")
+    if isinstance(made, Unavailable):
+        raise UsageError(made.reason, hint="or give --state with a directory")
+    return made
 
 
 class OssState:
@@ -55,7 +64,7 @@ class OssState:
         self._lock = threading.RLock()
         self._callbacks: list[Callable[[str, str], None]] = []
         self._temporary = directory is None
-        self._directory = directory or Path(tempfile.mkdtemp(prefix="sandbox-oss-"))
+        self._directory = directory or _temporary()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._index = Index(self._directory / "index.jsonl")
         self._buckets = records.load(self._index.tables)
