@@ -152,7 +152,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 HEAVY = {"oss2", "requests", "tqdm", "numpy", "huggingface_hub", "urllib3"}
 # The scanner is imported when there are values to scan, so it may begin with numpy.
-SCANNERS = {"preflight.model.tallies", "preflight.model.blocks", "preflight.model.scan"}
+SCANNERS = {"preflight.model.tallies", "preflight.model.scan"}
 
 
 @pytest.mark.parametrize("path", IN_THE_HOUSE, ids=name_of)

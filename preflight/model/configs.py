@@ -10,16 +10,15 @@ import codecs
 import gc
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO
+from contextlib import closing, contextmanager
+from typing import Any
 
 from preflight.findings import Unavailable
 from preflight.model.recognise import HEAD_BYTES, Kind, instead_of, recognise
+from preflight.model.source import OpenFile
+from preflight.model.steady import Changed, Unreadable
 from preflight.text import shortened
 
 JsonObject = Mapping[str, Any]
@@ -50,33 +49,6 @@ class NotJson(ValueError):
         super().__init__(what)
         self.what = what
         self.position = position
-
-
-def open_regular(path: Path) -> BinaryIO | Unavailable:
-    """A regular file, open for reading; the caller closes it.
-
-    A FIFO or a device is refused without waiting for it. The reason is a phrase that
-    follows the file's name.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        dangling = path.is_symlink()
-        return Unavailable("is a link to nothing" if dangling else "does not exist")
-    except (OSError, ValueError) as error:
-        return Unavailable(cannot_read(error))
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    kind = "directory" if stat.S_ISDIR(mode) else "FIFO, socket or device"
-    return Unavailable(f"is a {kind}, not a file")
-
-
-def cannot_read(error: OSError | ValueError) -> str:
-    """The phrase for a failed open or read, without the path that Python adds."""
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return f"cannot be read: {(reason or type(error).__name__).lower()}"
 
 
 def count_values(text: str) -> int:
@@ -233,14 +205,14 @@ class _Objects:
 
 
 def read_json_object(
-    path: Path, name: str, *, limit: int = MAX_BYTES
+    file: OpenFile | Unavailable, name: str, *, limit: int = MAX_BYTES
 ) -> JsonObject | Unavailable:
-    """The JSON object in a file of at most `limit` bytes.
+    """The JSON object in a file of at most `limit` bytes, which is closed then.
 
     `name` is what the reason calls the file. A key given twice with different values
     at the top level is a fault, since readers differ in which they take.
     """
-    text = _read(path, name, limit, json_expected=True)
+    text = _read(file, name, limit, json_expected=True)
     if isinstance(text, Unavailable):
         return text
     shown, objects = name, _Objects()
@@ -276,38 +248,37 @@ def place(text: str, position: int | None) -> str:
     return f" (line {line:,}, column {column:,})"
 
 
-def read_text(path: Path, name: str, limit: int = MAX_BYTES) -> str | Unavailable:
-    """The exact UTF-8 text of a file of at most `limit` bytes, line ends untouched."""
-    return _read(path, name, limit, json_expected=False)
+def read_text(
+    file: OpenFile | Unavailable, name: str, limit: int = MAX_BYTES
+) -> str | Unavailable:
+    """The exact UTF-8 text of a file of at most `limit` bytes, which is closed then.
+
+    Line ends stay as they are.
+    """
+    return _read(file, name, limit, json_expected=False)
 
 
 def _read(
-    path: Path, name: str, limit: int, *, json_expected: bool
+    file: OpenFile | Unavailable, name: str, limit: int, *, json_expected: bool
 ) -> str | Unavailable:
-    stream = open_regular(path)
-    shown = name
-    if isinstance(stream, Unavailable):
-        return Unavailable(f"{shown} {stream.reason}")
-    with stream:
-        try:
-            data = _all_bytes(stream, limit)
-        except OSError as error:
-            return Unavailable(f"{shown} {cannot_read(error)}")
+    data = file if isinstance(file, Unavailable) else _all_bytes(file, limit)
     if isinstance(data, Unavailable):
-        return Unavailable(f"{shown} {data.reason}")
-    if fault := _not_text(data, json_expected):
-        return Unavailable(f"{shown}{fault}")
-    return _decoded(data, shown)
+        return Unavailable(f"{name} {data.reason}")
+    if problem := _not_text(data, json_expected):
+        return Unavailable(f"{name}{problem}")
+    return _decoded(data, name)
 
 
-def _all_bytes(stream: BinaryIO, limit: int) -> bytes | Unavailable:
-    size = os.fstat(stream.fileno()).st_size
-    if size > limit:
-        return Unavailable(f"has {size:,} bytes; at most {limit:,} are read")
-    data = stream.read(size + 1)
-    if len(data) != size:
-        return Unavailable("changed while it was read")
-    return data
+def _all_bytes(file: OpenFile, limit: int) -> bytes | Unavailable:
+    with closing(file):
+        if file.size > limit:
+            return Unavailable(f"has {file.size:,} bytes; at most {limit:,} are read")
+        try:
+            data = file.read(0, file.size)
+            file.check_unchanged()
+        except (Changed, Unreadable) as error:
+            return Unavailable(error.what)
+        return data
 
 
 def _not_text(data: bytes, json_expected: bool) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from preflight.model.steady import Stamp
+
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MAX_FILES = 200_000  # beyond it the walk stops and says so
@@ -37,7 +39,6 @@ class FileEntry:
     kind: FileKind
     size: int = 0
     mtime_ns: int = 0
-    inode: int = 0
     target: Path | None = None
     inside: bool = True
     readable: bool = True
@@ -46,6 +47,16 @@ class FileEntry:
     def is_file(self) -> bool:
         """Whether it is a regular file, reached directly or through a link."""
         return self.kind is FileKind.FILE
+
+    @property
+    def stamp(self) -> Stamp:
+        """What must stay the same about it while it is read."""
+        return Stamp(self.size, self.mtime_ns)
+
+    @property
+    def real_path(self) -> Path:
+        """The file itself, where the entry is a link to it."""
+        return self.target or self.path
 
     @property
     def at_top(self) -> bool:
@@ -96,7 +107,6 @@ def _entry(item: os.DirEntry[str], name: str, root: Path) -> FileEntry:
         kind,
         size=found.st_size if kind is FileKind.FILE else 0,
         mtime_ns=found.st_mtime_ns,
-        inode=found.st_ino,
         target=target,
         inside=inside,
         readable=readable,

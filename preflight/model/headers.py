@@ -8,29 +8,29 @@ answer is one sentence that changes between releases, so the cause is found here
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, TypeGuard
+from typing import TypeGuard
 
 from preflight.findings import Unavailable
 from preflight.model.configs import (
     NotJson,
     Pairs,
-    cannot_read,
     collector_paused,
     count_values,
-    open_regular,
     parse_json,
     place,
 )
 from preflight.model.dtypes import BITS
 from preflight.model.recognise import HEAD_BYTES, instead_of, recognise
+from preflight.model.source import OpenFile
+from preflight.model.steady import Changed, Unreadable, open_regular
 from preflight.text import shortened
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
@@ -152,7 +152,7 @@ class _OutOfTime(Exception):
     """The budget is spent; the text says on what."""
 
 
-class _Fault(Exception):
+class _Problem(Exception):
     """Ends the reading of one container."""
 
     def __init__(self, cause: Cause, message: str) -> None:
@@ -161,25 +161,26 @@ class _Fault(Exception):
         self.message = message
 
 
-def read_container(path: Path, name: str) -> Reading:
+def read_container(file: OpenFile | Unavailable, name: str) -> Reading:
     """The header of one safetensors file, or why it has none; never raises.
 
-    `name` is what the result calls the file. At most the header and, of a file that
-    is something else, its first bytes are read. `SECONDS` do for 400,000 tensors.
+    `name` is what the result calls the file, which is closed then. At most the header
+    and, of a file that is something else, its first bytes are read. `SECONDS` do for
+    400,000 tensors.
     """
-    stream = open_regular(path)
-    if isinstance(stream, Unavailable):
-        return Broken(name, Cause.UNREADABLE, stream.reason)
-    with stream:
+    if isinstance(file, Unavailable):
+        return Broken(name, Cause.UNREADABLE, file.reason)
+    with closing(file), collector_paused():
         try:
-            with collector_paused():
-                return _container(stream, name)
-        except _Fault as fault:
-            return Broken(name, fault.cause, fault.message)
+            return _container(file, name)
+        except _Problem as problem:
+            return Broken(name, problem.cause, problem.message)
         except _OutOfTime as spent:
             return Unread(name, str(spent))
-        except OSError as error:
-            return Broken(name, Cause.UNREADABLE, cannot_read(error))
+        except Changed as error:
+            return Broken(name, Cause.CHANGED, error.what)
+        except Unreadable as error:
+            return Broken(name, Cause.UNREADABLE, error.what)
 
 
 def oracle_accepts(path: Path) -> bool | str:
@@ -189,10 +190,10 @@ def oracle_accepts(path: Path) -> bool | str:
     """
     from safetensors import SafetensorError, safe_open
 
-    stream = open_regular(path)
-    if isinstance(stream, Unavailable):
-        return stream.reason  # the library would wait for a FIFO's writer
-    stream.close()
+    file = open_regular(path)
+    if isinstance(file, Unavailable):
+        return file.reason  # the library would wait for a FIFO's writer
+    file.close()
     try:
         with safe_open(path, framework="numpy"):
             return True
@@ -200,72 +201,65 @@ def oracle_accepts(path: Path) -> bool | str:
         return shortened(str(error), 500)
 
 
-def _container(stream: BinaryIO, name: str) -> Container:
-    before = os.fstat(stream.fileno())
-    text = _header(stream, before.st_size)
-    after = os.fstat(stream.fileno())
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise _Fault(Cause.CHANGED, "the file changed while its header was read")
-    data_start = stream.tell()
+def _container(file: OpenFile, name: str) -> Container:
+    length = _header_length(file)
+    text = _header(file, length)
+    file.check_unchanged()
+    data_start = 8 + length
     entries = _entries(text)
     metadata = _metadata(entries)
     tensors = [_tensor(key, entry, data_start) for key, entry in entries.items()]
     tensors.sort(key=attrgetter("start", "end"))
     end = _check_layout(tensors, data_start)
-    _check_length(end, before.st_size)
-    return Container(name, before.st_size, data_start, tuple(tensors), metadata)
+    _check_length(end, file.size)
+    return Container(name, file.size, data_start, tuple(tensors), metadata)
 
 
-def _header(stream: BinaryIO, size: int) -> str:
-    """The header's text; the stream stands behind it."""
-    prefix = stream.read(8)
-    if len(prefix) < min(8, size):
-        raise _shrunk(size)
-    if size < 8:
-        what = "an empty file" if size == 0 else _bytes(size)
+def _header_length(file: OpenFile) -> int:
+    """What the first eight bytes say, if it is possible in this file."""
+    if file.size < 8:
+        what = "an empty file" if file.size == 0 else _bytes(file.size)
         message = f"{what}; even a header without tensors takes 10 bytes"
-        raise _Fault(Cause.TOO_SMALL, message)
-    length = int.from_bytes(prefix, "little")
-    if length == 0 or length > min(MAX_HEADER_BYTES, size - 8):
-        raise _not_a_container(prefix + stream.read(HEAD_BYTES - 8), length, size)
-    data = stream.read(length)
-    if len(data) < length:
-        raise _shrunk(size)
+        raise _Problem(Cause.TOO_SMALL, message)
+    length = int.from_bytes(file.read(0, 8), "little")
+    if length == 0 or length > min(MAX_HEADER_BYTES, file.size - 8):
+        head = file.read(0, min(HEAD_BYTES, file.size))
+        raise _not_a_container(head, length, file.size)
+    return length
+
+
+def _header(file: OpenFile, length: int) -> str:
+    data = file.read(8, length)
     if not data.strip(b"\0"):
         message = f"all {length:,} bytes of the header are zero: it was never written"
-        raise _Fault(Cause.ALL_ZERO, message)
+        raise _Problem(Cause.ALL_ZERO, message)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{data[error.start]:02x} at file offset {error.start + 8:,}"
-        raise _Fault(Cause.NOT_UTF8, f"the header is not UTF-8: {byte}") from None
+        raise _Problem(Cause.NOT_UTF8, f"the header is not UTF-8: {byte}") from None
 
 
-def _shrunk(size: int) -> _Fault:
-    message = f"the file had {size:,} bytes and shrank while its header was read"
-    return _Fault(Cause.CHANGED, message)
-
-
-def _not_a_container(head: bytes, length: int, size: int) -> _Fault:
-    """The fault of a file whose first eight bytes give no possible length."""
+def _not_a_container(head: bytes, length: int, size: int) -> _Problem:
+    """The problem of a file whose first eight bytes give no possible length."""
     if kind := recognise(head):
         message = instead_of(kind, "a safetensors file", size)
-        return _Fault(Cause[kind.name], message)
+        return _Problem(Cause[kind.name], message)
     if length == 0 and not head.strip(b"\0"):
         message = f"the first {len(head):,} of {size:,} bytes are zero: never written"
-        return _Fault(Cause.ALL_ZERO, message)
+        return _Problem(Cause.ALL_ZERO, message)
     if length == 0:
-        return _Fault(Cause.BAD_JSON, "the header should be JSON and is 0 bytes long")
+        return _Problem(Cause.BAD_JSON, "the header should be JSON and is 0 bytes long")
     text = ""
     if all(32 <= byte < 127 for byte in head[:8]):
         text = f'; the file begins with the text "{head[:8].decode("ascii")}"'
     claim = f"the first 8 bytes give a header of {length:,} bytes"
     if length > MAX_HEADER_BYTES:
         message = f"{claim}, at most {MAX_HEADER_BYTES:,} are allowed{text}"
-        return _Fault(Cause.OVER_LIMIT, message)
+        return _Problem(Cause.OVER_LIMIT, message)
     missing = length + 8 - size
     message = f"{claim}, but the file of {size:,} bytes ends {missing:,} bytes before"
-    return _Fault(Cause.BEYOND_FILE, f"{message} that{text}")
+    return _Problem(Cause.BEYOND_FILE, f"{message} that{text}")
 
 
 def _entries(text: str) -> dict[str, object]:
@@ -278,11 +272,11 @@ def _entries(text: str) -> dict[str, object]:
         )
     try:
         entries = parse_json(text, _unique)
-    except NotJson as fault:
-        message = f"the header {fault.what}{place(text, fault.position)}"
-        raise _Fault(Cause.BAD_JSON, message) from None
+    except NotJson as refusal:
+        message = f"the header {refusal.what}{place(text, refusal.position)}"
+        raise _Problem(Cause.BAD_JSON, message) from None
     if not isinstance(entries, dict):
-        raise _Fault(Cause.BAD_JSON, "the header is JSON, but not an object")
+        raise _Problem(Cause.BAD_JSON, "the header is JSON, but not an object")
     return entries
 
 
@@ -293,7 +287,7 @@ def _unique(pairs: Pairs) -> dict[str, object]:
     keys = [key for key, _ in pairs]
     twice = next(key for key, uses in Counter(keys).items() if uses > 1)
     message = f'the header gives "{shortened(twice)}" twice'
-    raise _Fault(Cause.DUPLICATE_NAME, message)
+    raise _Problem(Cause.DUPLICATE_NAME, message)
 
 
 def _metadata(entries: dict[str, object]) -> Mapping[str, str] | None:
@@ -302,11 +296,11 @@ def _metadata(entries: dict[str, object]) -> Mapping[str, str] | None:
         return None
     if not isinstance(found, dict):
         message = f"{_METADATA} should be an object of strings"
-        raise _Fault(Cause.BAD_METADATA, message)
+        raise _Problem(Cause.BAD_METADATA, message)
     for key, value in found.items():
         if not isinstance(value, str):
             message = f'"{shortened(key)}" in {_METADATA} is not a string'
-            raise _Fault(Cause.BAD_METADATA, message)
+            raise _Problem(Cause.BAD_METADATA, message)
     return found
 
 
@@ -330,8 +324,8 @@ def _tensor(name: str, entry: object, data_start: int) -> Tensor:
     return Tensor(name, dtype, tuple(shape), data_start + start, data_start + end)
 
 
-def _of(name: str, cause: Cause, what: str) -> _Fault:
-    return _Fault(cause, f'tensor "{shortened(name)}" {what}')
+def _of(name: str, cause: Cause, what: str) -> _Problem:
+    return _Problem(cause, f'tensor "{shortened(name)}" {what}')
 
 
 def _shown(value: object) -> str:
@@ -391,9 +385,9 @@ def _check_length(described: int, size: int) -> None:
     both = f"the header describes {described:,} bytes, the file has {size:,}"
     if size < described:
         message = f"{_bytes(described - size)} short: {both}"
-        raise _Fault(Cause.TRUNCATED, message)
+        raise _Problem(Cause.TRUNCATED, message)
     if size > described:
-        raise _Fault(Cause.TRAILING, f"{_bytes(size - described)} too many: {both}")
+        raise _Problem(Cause.TRAILING, f"{_bytes(size - described)} too many: {both}")
 
 
 def _bytes(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from preflight.model.base_claim import (
 )
 from preflight.model.base_lookup import find_reference
 from preflight.model.configs import JsonObject, read_json_object, read_text
-from preflight.model.files import FileEntry, Walk, walk
+from preflight.model.files import FileEntry, Walk
 from preflight.model.guess import guess_bases
 from preflight.model.headers import (
     Broken,
@@ -34,6 +34,8 @@ from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
+from preflight.model.source import LocalDirectory, ModelSource
+from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
 from preflight.model.vision_tower import VisionTowerComparison
 
@@ -146,10 +148,12 @@ def _open_directory(directory: Path) -> None:
 
 
 def _read_documents(
-    names: Mapping[str, FileEntry],
+    source: ModelSource, names: Mapping[str, FileEntry]
 ) -> dict[str, JsonObject | Unavailable]:
     return {
-        name: read_json_object(entry.path, name, limit=_LIMITS.get(name, 16 << 20))
+        name: read_json_object(
+            source.open(entry), name, limit=_LIMITS.get(name, 16 << 20)
+        )
         for name, entry in names.items()
         if name.endswith(".json") and entry.is_file and _is_read(name)
     }
@@ -164,6 +168,14 @@ def _document(
     documents: Mapping[str, JsonObject | Unavailable], name: str
 ) -> JsonObject | Unavailable:
     return documents.get(name, Unavailable(f"there is no {name}"))
+
+
+def _containers(
+    source: ModelSource, entries: Iterable[FileEntry]
+) -> tuple[Reading, ...] | Unavailable:
+    return tuple(
+        read_container(source.open(entry), entry.name) for entry in entries
+    ) or Unavailable("there are no safetensors weights to read")
 
 
 def _all_tensors(
@@ -189,14 +201,12 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     """
     request = request or Request()
     _open_directory(directory)
-    found = walk(directory)
+    source: ModelSource = LocalDirectory(directory)
+    found = source.walk()
     names = {e.name: e for e in found.entries if e.at_top}
     weight_type = request.weight_type or decide_weight_type(names)
-    documents = _read_documents(names)
-    containers: tuple[Reading, ...] | Unavailable = tuple(
-        read_container(entry.path, entry.name)
-        for entry in weight_files(names, weight_type)
-    ) or Unavailable("there are no safetensors weights to read")
+    documents = _read_documents(source, names)
+    containers = _containers(source, weight_files(names, weight_type))
     tensors = _all_tensors(containers)
     claim = read_claim(documents, weight_type)
     asked = request.base_model or named_by(request.base_dir, claim)
@@ -223,8 +233,10 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         tokenizer=_document(documents, "tokenizer.json"),
         tokenizer_config=_document(documents, "tokenizer_config.json"),
         index=_document(documents, INDEX),
-        pointers=find_lfs_pointers(names.values(), weight_type),
-        templates=read_templates(names, documents, read_text),
+        pointers=find_lfs_pointers(source, names.values(), weight_type),
+        templates=read_templates(
+            names, documents, lambda entry: read_text(source.open(entry), entry.name)
+        ),
         containers=containers,
         tensors=tensors,
         lora=lora,
@@ -248,7 +260,7 @@ def _figures(
     """The config to know the base by: an adapter's own, else the given base's."""
     if base_dir is None or not isinstance(config, Unavailable):
         return config
-    return read_json_object(base_dir / "config.json", "config.json")
+    return read_json_object(open_regular(base_dir / "config.json"), "config.json")
 
 
 def _lora(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 
 from preflight.catalog.uploadable import role_of
 from preflight.findings import Unavailable, WeightType
-from preflight.model.configs import open_regular
 from preflight.model.files import FileEntry
 from preflight.model.recognise import HEAD_BYTES, Kind, recognise
+from preflight.model.source import ModelSource
+from preflight.model.steady import Changed, Unreadable
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: "less than 1024 bytes"
 _LARGEST = 1024
@@ -21,7 +23,9 @@ def is_uploadable(name: str, weight_type: WeightType | Unavailable) -> bool:
 
 
 def find_lfs_pointers(
-    entries: Iterable[FileEntry], weight_type: WeightType | Unavailable
+    source: ModelSource,
+    entries: Iterable[FileEntry],
+    weight_type: WeightType | Unavailable,
 ) -> tuple[str, ...]:
     """The names of those uploadable files that hold nothing but a pointer.
 
@@ -33,16 +37,17 @@ def find_lfs_pointers(
         if entry.is_file
         and 0 < entry.size < _LARGEST
         and is_uploadable(entry.name, weight_type)
-        and _is_pointer(entry)
+        and _is_pointer(source, entry)
     )
 
 
-def _is_pointer(entry: FileEntry) -> bool:
-    stream = open_regular(entry.path)
-    if isinstance(stream, Unavailable):
+def _is_pointer(source: ModelSource, entry: FileEntry) -> bool:
+    file = source.open(entry)
+    if isinstance(file, Unavailable):
         return False
-    with stream:
+    with closing(file):
         try:
-            return recognise(stream.read(HEAD_BYTES)) is Kind.LFS_POINTER
-        except OSError:
+            head = file.read(0, min(file.size, HEAD_BYTES))
+        except (Changed, Unreadable):
             return False
+    return recognise(head) is Kind.LFS_POINTER

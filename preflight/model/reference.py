@@ -12,6 +12,7 @@ from preflight.model.caches import is_there
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, FileKind
 from preflight.model.headers import Broken, Container, Unread, read_container
+from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
@@ -48,7 +49,7 @@ class Reference:
         path = self.directory / TOKENIZER
         if not is_there(path):
             return Unavailable(f"the base in {self.origin} has no {TOKENIZER}")
-        return read_json_object(path, TOKENIZER, limit=64 << 20)
+        return read_json_object(open_regular(path), TOKENIZER, limit=64 << 20)
 
 
 def read_reference(
@@ -60,7 +61,7 @@ def read_reference(
     """
     files = _files(directory, (CONFIG, TOKENIZER_CONFIG, *TEMPLATE_FILES))
     documents = {
-        name: read_json_object(directory / name, name)
+        name: read_json_object(open_regular(directory / name), name)
         if name in files
         else Unavailable(f"the base in {origin} has no {name}")
         for name in (CONFIG, TOKENIZER_CONFIG, TEMPLATE_FILES[1])
@@ -72,7 +73,7 @@ def read_reference(
         directory,
         config=documents[CONFIG],
         tokenizer_config=documents[TOKENIZER_CONFIG],
-        templates=read_templates(files, documents, read_text),
+        templates=read_templates(files, documents, _text),
         shapes=_shapes(found) if isinstance(found, tuple) else found,
         containers=containers,
     )
@@ -87,6 +88,10 @@ def _files(directory: Path, names: tuple[str, ...]) -> dict[str, FileEntry]:
     }
 
 
+def _text(entry: FileEntry) -> str | Unavailable:
+    return read_text(open_regular(entry.path), entry.name)
+
+
 def _shapes(containers: tuple[Container, ...]) -> Shapes:
     return {t.name: t.shape for c in containers for t in c.tensors}
 
@@ -95,7 +100,7 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
     """All weight files of the base, if none is missing or broken."""
     found: list[Container] = []
     for path in sorted(directory.glob("model*.safetensors")):
-        container = read_container(path, path.name)
+        container = read_container(open_regular(path), path.name)
         if isinstance(container, Broken):
             return Unavailable(f"the base's {container.file}: {container.message}")
         if isinstance(container, Unread):
@@ -112,6 +117,6 @@ def _listed(directory: Path) -> set[str]:
     """The files that the base's index names, if it has one."""
     if not is_there(directory / INDEX):
         return set()
-    index = read_json_object(directory / INDEX, INDEX)
+    index = read_json_object(open_regular(directory / INDEX), INDEX)
     mapped = index.get("weight_map") if isinstance(index, Mapping) else None
     return set(map(str, mapped.values())) if isinstance(mapped, Mapping) else set()

@@ -11,17 +11,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from preflight.errors import PreflightError
-from preflight.model.blocks import read_blocks
 from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
+from preflight.model.steady import BLOCK, Changed, SteadyFile
 from preflight.model.tallies import Format, Tally, format_of, meter
-
-# Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
-# a smaller second-level cache is less than what fewer calls gain.
-BLOCK = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,21 +158,23 @@ def _values(file: str, tensor: Tensor, form: Format, tally: Tally) -> TensorValu
 
 
 def scan_file(
-    path: Path,
+    file: SteadyFile,
     container: Container,
     *,
     block: int = BLOCK,
     on_bytes: Callable[[int], None] | None = None,
     also: Callable[[memoryview], None] | None = None,
 ) -> tuple[TensorValues, ...]:
-    """Read `path` once, `block` bytes at a time, and return the values of its tensors.
+    """Read `file` once, `block` bytes at a time, and return the values of its tensors.
 
     `on_bytes` is told how many bytes are done with each block; `also` sees the bytes
-    of the file in order, in memory that is used again. Raises SourceChanged if the
-    file is not, or does not stay, the one that `container` describes.
+    of the file in order, in memory that is used again. Raises `Changed` if the file
+    is not, or does not stay, the one that `container` describes.
     """
+    if file.size != container.size:
+        raise Changed(file.name, f"has {file.size:,} bytes, had {container.size:,}")
     scanner = ValueScanner(container)
-    for part in read_blocks(path, size=container.size, block=block):
+    for part in file.blocks(block):
         scanner.feed(part.offset, part.data)
         if also:
             also(part.data)

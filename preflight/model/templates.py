@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from preflight.findings import Unavailable
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 
-Reader = Callable[[Path, str], "str | Unavailable"]
+Reader = Callable[[FileEntry], "str | Unavailable"]
 
 # transformers <= 4.51 writes the first, newer ones the .jinja file, processors of
 # vision models chat_template.json as well (transformers, tokenization_utils_base.py).
@@ -88,7 +87,7 @@ def read_templates(
     found: list[Template] = []
     entry = files.get(_JINJA)
     if entry is not None and entry.is_file:
-        found.append(Template(_JINJA, read(entry.path, _JINJA)))
+        found.append(Template(_JINJA, read(entry)))
     for name in _FIELDS:
         document = documents.get(name)
         if isinstance(document, Mapping):

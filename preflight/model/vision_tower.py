@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from preflight.findings import Unavailable
-from preflight.model.configs import cannot_read, open_regular
 from preflight.model.headers import Container, Reading, Tensor
 from preflight.model.reference import Reference
+from preflight.model.steady import Changed, SteadyFile, Unreadable, open_regular
 
 CHUNK = 1 << 20  # bytes of the base held at a time; twice that of an F32 copy
 
@@ -108,26 +107,22 @@ class _Streams:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        self._open: dict[Path, BinaryIO] = {}
+        self._open: dict[Path, SteadyFile] = {}
 
     def read(self, place: _Place, at: int, count: int) -> bytes:
         """`count` bytes of a tensor from its byte `at` on."""
+        file = self._open.get(place.path) or self._opened(place.path)
         try:
-            stream = self._open.get(place.path) or self._opened(place.path)
-            stream.seek(place.tensor.start + at)
-            data = stream.read(count)
-        except OSError as error:
-            raise _Stop(f"{place.path.name} {cannot_read(error)}") from error
-        if len(data) != count:
-            raise _Stop(f"{place.path.name} shrank while it was read")
-        return data
+            return file.read(place.tensor.start + at, count)
+        except (Changed, Unreadable) as error:
+            raise _Stop(error.message) from error
 
-    def _opened(self, path: Path) -> BinaryIO:
-        stream = open_regular(path)
-        if isinstance(stream, Unavailable):
-            raise _Stop(f"{path.name} {stream.reason}")
-        self._open[path] = self._stack.enter_context(stream)
-        return stream
+    def _opened(self, path: Path) -> SteadyFile:
+        file = open_regular(path)
+        if isinstance(file, Unavailable):
+            raise _Stop(f"{path.name} {file.reason}")
+        self._open[path] = self._stack.enter_context(file)
+        return file
 
 
 def _widened(mine: Tensor, wanted: Tensor) -> bool:

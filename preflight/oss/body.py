@@ -1,17 +1,11 @@
-"""Bytes to send: read with care, summed as they are read, never mixed or short."""
+"""Bytes to send, summed as they are read."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Protocol
 
 from preflight.crc import crc64
-from preflight.errors import SourceChanged, TransferError
 
 BLOCK = 1 << 20  # bytes handed to the socket at once; 16 KiB costs half the throughput
 
@@ -56,82 +50,6 @@ class BytesBody:
         self._at += len(piece)
         self.crc = crc64(piece, self.crc)
         return piece
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What must stay the same about a file while it is read."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-    @staticmethod
-    def of(found: os.stat_result) -> Stamp:
-        """The stamp of a stat result."""
-        return Stamp(found.st_size, found.st_mtime_ns, found.st_ino)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSource:
-    """A local file that was opened and had the expected stamp."""
-
-    path: Path
-    descriptor: int
-    stamp: Stamp
-
-    def read_into(self, view: memoryview, offset: int) -> int:
-        """Fill `view` from `offset`; how many bytes came, never 0.
-
-        Raises `SourceChanged` at a premature end, `TransferError` when unreadable.
-        """
-        try:
-            count = os.preadv(self.descriptor, [view], offset)
-        except OSError as exc:
-            raise TransferError(f"{self.path.name}: {exc.strerror}") from exc
-        if count == 0:
-            raise SourceChanged(f"{self.path.name} became shorter while it was read")
-        return count
-
-    def read_all(self) -> bytes:
-        """The whole file; for small ones."""
-        buffer, done = bytearray(self.stamp.size), 0
-        while done < len(buffer):
-            done += self.read_into(memoryview(buffer)[done:], done)
-        return bytes(buffer)
-
-    def close(self) -> None:
-        """Close the descriptor; nothing can be read any more."""
-        os.close(self.descriptor)
-
-    def crc(self, *, on_block: Callable[[int, memoryview], None] | None = None) -> int:
-        """The CRC-64 of the whole file, read once; `on_block` as in `SliceBody`."""
-        body = SliceBody(self, 0, self.stamp.size, on_block=on_block)
-        while body.read(BLOCK):
-            pass
-        return body.crc
-
-    def check_unchanged(self) -> None:
-        """Raise `SourceChanged` unless file and path are still what was opened."""
-        _check_stamp(self.path, self.stamp, os.fstat(self.descriptor))
-        check_path(self.path, self.stamp)
-
-
-def check_path(path: Path, stamp: Stamp) -> None:
-    """Raise `SourceChanged` unless the path still is the file of that stamp."""
-    try:
-        found = path.stat()
-    except OSError as exc:
-        raise SourceChanged(f"{path.name} vanished: {exc.strerror}") from exc
-    _check_stamp(path, stamp, found)
-
-
-def _check_stamp(path: Path, stamp: Stamp, found: os.stat_result) -> None:
-    if Stamp.of(found) != stamp:
-        raise SourceChanged(
-            f"{path.name} changed while it was read",
-            hint="wait until the training has ended, then run the command again",
-        )
 
 
 class Source(Protocol):
@@ -190,31 +108,3 @@ class SliceBody:
             self._on_block(self._at, piece)
         self._at += len(piece)
         return piece
-
-
-def opened(path: Path, expected: Stamp) -> OpenSource:
-    """Open a regular file for reading; `close` it in the end.
-
-    Raises `SourceChanged` when it is gone, is no regular file any more or has
-    another stamp than `expected`.
-    """
-    try:
-        # Without O_NONBLOCK a FIFO put in the file's place would hang the open.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as exc:
-        raise SourceChanged(f"{path.name} cannot be opened: {exc.strerror}") from exc
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or Stamp.of(found) != expected:
-        os.close(descriptor)
-        raise SourceChanged(f"{path.name} changed since the directory was checked")
-    return OpenSource(path, descriptor, expected)
-
-
-@contextmanager
-def open_source(path: Path, expected: Stamp) -> Iterator[OpenSource]:
-    """An `opened` file, closed again on leaving."""
-    source = opened(path, expected)
-    try:
-        yield source
-    finally:
-        source.close()

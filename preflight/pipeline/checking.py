@@ -11,6 +11,7 @@ from preflight.findings import Report, Unavailable, Verdict, WeightType
 from preflight.model.headers import Broken, Container, Unread
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues, scan_file
+from preflight.model.steady import SteadyFile, open_steady
 from preflight.model.vision_tower import VisionTowerComparison, compare_vision_tower
 from preflight.pipeline.options import CheckOptions
 from preflight.record import RunRecord
@@ -105,6 +106,15 @@ def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
     return tuple(c for c in found.containers if isinstance(c, Container))
 
 
+def weights_of(found: Inspection, container: Container) -> SteadyFile:
+    """A weight file as it was when it was inspected; the caller closes it.
+
+    Raises `Changed` and `Unreadable`.
+    """
+    entry = found.files[container.file]
+    return open_steady(entry.real_path, entry.name, entry.stamp)
+
+
 def scan(found: Inspection, screen: Screen) -> Scanned:
     """Read all weight files once for their values and their CRC-64."""
     sound = sound_containers(found)
@@ -121,8 +131,10 @@ def scan(found: Inspection, screen: Screen) -> Scanned:
             def add(block: memoryview, name: str = name) -> None:
                 sums[name] = crc64(block, sums[name])
 
-            path = found.directory / name
-            values += scan_file(path, container, on_bytes=progress.advance, also=add)
+            with weights_of(found, container) as file:
+                values += scan_file(
+                    file, container, on_bytes=progress.advance, also=add
+                )
     return Scanned(tuple(values), sums)
 
 

@@ -9,7 +9,7 @@ from preflight.findings import Unavailable
 from preflight.model.inspection import Inspection
 from preflight.model.scan import TensorValues, ValueScanner, scan_file
 from preflight.oss.client import BucketClient
-from preflight.pipeline.checking import Values, sound_containers
+from preflight.pipeline.checking import Values, sound_containers, weights_of
 from preflight.screen import Screen
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan
@@ -44,8 +44,8 @@ class Tap:
             if scanner is not None:
                 found += scanner.result()
             else:
-                path = self._found.directory / container.file
-                found += scan_file(path, container)
+                with weights_of(self._found, container) as file:
+                    found += scan_file(file, container)
         return tuple(found)
 
 

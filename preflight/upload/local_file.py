@@ -5,22 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
+from preflight.clock import SystemClock
 from preflight.crc import combine_all, crc64
 from preflight.errors import PreflightError
-from preflight.oss.body import (
-    BLOCK,
-    OnBlock,
-    OpenSource,
-    SliceBody,
-    open_source,
-    opened,
-)
+from preflight.model.steady import Access, SteadyFile, open_steady
+from preflight.oss.body import BLOCK, OnBlock, SliceBody
 from preflight.oss.models import Part
 from preflight.upload.context import Context
 from preflight.upload.parts import part_size
 from preflight.upload.plan import UploadItem
+from preflight.upload.workers import Workers
 
 
 def local_crc(item: UploadItem, on_block: OnBlock | None = None) -> int:
@@ -31,10 +26,32 @@ def local_crc(item: UploadItem, on_block: OnBlock | None = None) -> int:
     if isinstance(item.source, bytes):
         return crc64(item.source)
     look = partial(on_block, item.name) if on_block else None
-    with open_source(item.source, item.stamp) as source:
-        crc = source.crc(on_block=look)
-        source.check_unchanged()
-        return crc
+    with open_steady(item.source, item.name, item.stamp) as file:
+        return file.crc(on_block=look)
+
+
+class _WorkersClock(SystemClock):
+    """A clock whose pauses end with the run."""
+
+    def __init__(self, workers: Workers) -> None:
+        super().__init__()
+        self._workers = workers
+
+    def sleep(self, seconds: float) -> None:
+        """Let that many seconds pass; raises `Stopped` when the run is ending."""
+        self._workers.check()
+        super().sleep(seconds)
+
+
+def open_item(item: UploadItem, workers: Workers) -> SteadyFile:
+    """An item's file, as it was when the plan was made; the caller closes it.
+
+    Raises `SourceChanged`, and `TransferError` where the system refuses to read it.
+    """
+    if isinstance(item.source, bytes):
+        raise PreflightError(f"{item.name} is no file")
+    access = Access(clock=_WorkersClock(workers))
+    return open_steady(item.source, item.name, item.stamp, access)
 
 
 class LocalFile:
@@ -46,7 +63,7 @@ class LocalFile:
         # A part may be compared with an object, with a part that OSS holds, and with
         # another upload's after the first was lost: it is read for the first of them.
         self._sums: dict[int, int] = {}
-        self._source: OpenSource | None = None
+        self._source: SteadyFile | None = None
         self._lock = threading.Lock()
 
     def cut(self, step: int) -> None:
@@ -118,13 +135,11 @@ class LocalFile:
         """The file's CRC-64, once every part is summed."""
         return self.joined(self._sums)
 
-    def _opened(self) -> OpenSource:
+    def _opened(self) -> SteadyFile:
         with self._lock:
             # One descriptor for all threads, which read it by offset (pread).
             if self._source is None:
-                if not isinstance(self.item.source, Path):
-                    raise PreflightError(f"{self.item.name} is no file")
-                self._source = opened(self.item.source, self.item.stamp)
+                self._source = open_item(self.item, self._context.workers)
             return self._source
 
     def end_reading(self) -> None:

@@ -11,15 +11,15 @@ from preflight.destination import Destination, key_fault
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
-from preflight.oss.body import Stamp
+from preflight.model.steady import Stamp
 
 
 @dataclass(frozen=True, slots=True)
 class UploadItem:
     """One object to be: `source` is a local file or the bytes themselves.
 
-    `size` in bytes; `mtime_ns` and `inode` as they were when the plan was made; `role`
-    decides when it becomes visible.
+    `size` in bytes; `mtime_ns` as it was when the plan was made; `role` decides when
+    it becomes visible.
     """
 
     key: str
@@ -27,13 +27,12 @@ class UploadItem:
     size: int
     source: Path | bytes
     mtime_ns: int = 0
-    inode: int = 0
     role: Role = Role.SUPPORT
 
     @property
     def stamp(self) -> Stamp:
         """What its file was when the plan was made."""
-        return Stamp(self.size, self.mtime_ns, self.inode)
+        return Stamp(self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,8 @@ def _item(entry: FileEntry, destination: Destination, role: Role) -> UploadItem:
             hint="put a regular, readable copy in its place, or remove it",
         )
     key = destination.key(entry.name)
-    return UploadItem(
-        key, entry.name, entry.size, entry.path, entry.mtime_ns, entry.inode, role
-    )
+    path = entry.real_path
+    return UploadItem(key, entry.name, entry.size, path, entry.mtime_ns, role)
 
 
 def _generated_items(

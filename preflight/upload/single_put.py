@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from preflight.crc import crc64
-from preflight.oss.body import BytesBody, open_source
+from preflight.oss.body import BytesBody
 from preflight.oss.models import ListedObject
 from preflight.upload.context import Context
+from preflight.upload.local_file import open_item
 from preflight.upload.plan import UploadItem
 from preflight.upload.stored_object import stored_crc
 from preflight.upload.workers import Job
@@ -33,9 +34,9 @@ class SinglePut:
         if isinstance(item.source, bytes):
             self._data = item.source
         else:
-            with open_source(item.source, item.stamp) as source:
-                self._data = source.read_all()
-                source.check_unchanged()
+            with open_item(item, self._context.workers) as file:
+                self._data = file.read(0, file.size)
+                file.check_unchanged()
         # Kept in memory from here on: what was judged is what is put, whatever happens
         # to the file meanwhile.
         self.crc = crc64(self._data)

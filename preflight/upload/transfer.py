@@ -41,7 +41,8 @@ from preflight.errors import (
     TransferError,
     VerificationFailed,
 )
-from preflight.oss.body import OnBlock, check_path
+from preflight.model.steady import check_steady
+from preflight.oss.body import OnBlock
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.progress import Progress
 from preflight.upload.context import Context
@@ -243,7 +244,7 @@ class Upload:
         # Once more, for all of them: a file read an hour ago may have changed since.
         for item in self._plan.items:
             if isinstance(item.source, Path):
-                check_path(item.source, item.stamp)
+                check_steady(item.source, item.name, item.stamp)
         files: list[MultipartFile | SinglePut] = [*self._multipart, *self._single]
         # An import looks for the key configs: while these are missing, a run that dies
         # in between has published nothing that anyone could import.

@@ -11,6 +11,7 @@ from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.model.headers import Container, read_container
 from preflight.model.scan import ValueScanner
+from preflight.model.steady import open_regular
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.upload.parts import TransferOptions
@@ -25,7 +26,7 @@ class Scanners:
     def __init__(self, directory: Path) -> None:
         self._of: dict[str, ValueScanner] = {}
         for path in directory.glob("*.safetensors"):
-            container = read_container(path, path.name)
+            container = read_container(open_regular(path), path.name)
             if not isinstance(container, Container):
                 raise TypeError(container)
             self._of[path.name] = ValueScanner(container)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import io
 import json
 import os
 import time
@@ -25,7 +24,9 @@ from preflight.model.configs import (
     read_text,
 )
 from preflight.model.recognise import Kind, recognise
+from preflight.model.steady import Access, Calls, open_regular
 from preflight.text import printable
+from tests.model.mount import bad_disk
 
 NAME = "adapter_config.json"
 
@@ -33,7 +34,7 @@ NAME = "adapter_config.json"
 def read(folder: Path, data: bytes | str) -> JsonObject | Unavailable:
     path = folder / "file"
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read_json_object(path, NAME)
+    return read_json_object(open_regular(path), NAME)
 
 
 def reason(folder: Path, data: bytes | str) -> str:
@@ -170,17 +171,21 @@ def test_size_and_number_of_values_are_bounded(
     path = tmp_path / "tokenizer.json"
     text = json.dumps({"a": "x" * 100})
     path.write_text(text)
-    assert read_json_object(path, "t", limit=len(text)) == json.loads(text)
-    found = read_json_object(path, "t", limit=len(text) - 1)
+    assert read_json_object(open_regular(path), "t", limit=len(text)) == json.loads(
+        text
+    )
+    found = read_json_object(open_regular(path), "t", limit=len(text) - 1)
     assert found == Unavailable(
         f"t has {len(text)} bytes; at most {len(text) - 1} are read"
     )
     with path.open("wb") as stream:
         stream.truncate(10 << 40)  # sparse: 10 TiB that must not be read
-    assert "at most 16,777,216 are read" in str(read_json_object(path, "t"))
+    assert "at most 16,777,216 are read" in str(
+        read_json_object(open_regular(path), "t")
+    )
     path.write_text('{"a":[' + "[]," * 2_100_000 + "[]]}")
     words = f"t holds more than {configs.MAX_VALUES:,} values"
-    assert read_json_object(path, "t") == Unavailable(words)
+    assert read_json_object(open_regular(path), "t") == Unavailable(words)
 
 
 def test_counting_never_undercounts() -> None:
@@ -194,7 +199,7 @@ def test_a_large_tokenizer_is_read_quickly(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({"model": {"vocab": vocabulary, "merges": merges}}))
     began = time.process_time()
-    found = read_json_object(path, "tokenizer.json", limit=64 << 20)
+    found = read_json_object(open_regular(path), "tokenizer.json", limit=64 << 20)
     spent = time.process_time() - began
     assert not isinstance(found, Unavailable)
     assert len(found["model"]["merges"]) == 300_000
@@ -217,7 +222,7 @@ def test_hostile_text_costs_little_time(tmp_path: Path, data: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(data)
     began = time.process_time()
-    found = read_json_object(path, "x.json", limit=64 << 20)
+    found = read_json_object(open_regular(path), "x.json", limit=64 << 20)
     assert time.process_time() - began < 10
     if isinstance(found, Unavailable):
         assert len(found.reason) < 300
@@ -284,14 +289,18 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         tmp_path / "nul\0": "cannot be read: embedded null byte",
     }
     for path, words in cases.items():
-        assert read_json_object(path, "c.json") == Unavailable(f"c.json {words}")
-        assert read_text(path, "c.json") == Unavailable(f"c.json {words}")
+        assert read_json_object(open_regular(path), "c.json") == Unavailable(
+            f"c.json {words}"
+        )
+        assert read_text(open_regular(path), "c.json") == Unavailable(f"c.json {words}")
 
 
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
-def test_a_read_error_of_the_disk_is_told() -> None:
+def test_a_read_error_of_the_disk_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
     words = "m cannot be read: input/output error"
-    assert read_json_object(Path("/proc/self/mem"), "m") == Unavailable(words)
+    opened = open_regular(path, access=bad_disk())
+    assert read_json_object(opened, "m") == Unavailable(words)
 
 
 def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
@@ -301,36 +310,30 @@ def test_a_file_without_permission_is_told(tmp_path: Path) -> None:
     if os.access(path, os.R_OK):
         pytest.skip("this user may read anything")
     words = "c cannot be read: permission denied"
-    assert read_json_object(path, "c") == Unavailable(words)
+    assert read_json_object(open_regular(path), "c") == Unavailable(words)
 
 
-class Shrinking(io.FileIO):
-    """A file that another process empties just before it is read."""
+class Shrinking(Calls):
+    """Another process empties the file just before it is read."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        os.truncate(self.fileno(), 1)
-        return super().read(size)
+    def read(self, descriptor: int, view: memoryview, offset: int) -> int:
+        os.truncate(f"/proc/self/fd/{descriptor}", 1)
+        return super().read(descriptor, view, offset)
 
 
 def test_a_file_that_shrinks_meanwhile_is_not_judged(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"r": 8}')
-    with Shrinking(path, "r+") as stream:
-        found = configs._all_bytes(stream, 99)
-    assert found == Unavailable("changed while it was read")
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-def test_a_file_that_holds_more_than_it_says_is_not_judged() -> None:
-    found = read_text(Path("/proc/self/status"), "status")
-    assert found == Unavailable("status changed while it was read")
+    opened = open_regular(path, access=Access(calls=Shrinking()))
+    words = "c ended after 1 of 8 bytes: it shrank"
+    assert read_json_object(opened, "c") == Unavailable(words)
 
 
 @pytest.mark.parametrize("text", ["", "\ufeff{{ x }}\r\n\n", "<html>{{ é }}</html>\r"])
 def test_text_is_returned_exactly(tmp_path: Path, text: str) -> None:
     path = tmp_path / "chat_template.jinja"
     path.write_bytes(text.encode())
-    assert read_text(path, "chat_template.jinja") == text
+    assert read_text(open_regular(path), "chat_template.jinja") == text
 
 
 @pytest.mark.parametrize(
@@ -345,7 +348,7 @@ def test_text_is_returned_exactly(tmp_path: Path, text: str) -> None:
 def test_text_that_is_none_is_told(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "t"
     path.write_bytes(data)
-    assert read_text(path, "t", 100) == Unavailable(words)
+    assert read_text(open_regular(path), "t", 100) == Unavailable(words)
 
 
 # Marks and escapes

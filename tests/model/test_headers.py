@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +30,12 @@ from preflight.model.headers import (
     oracle_accepts,
     read_container,
 )
+from preflight.model.steady import Access, Calls, open_regular
 from preflight.rules.s_container import (
     safetensors_header_readable,
     safetensors_layout_sound,
 )
+from tests.model.mount import bad_disk
 from tests.model.safetensors_bytes import container, entries, entry, sound
 
 ONE = json.dumps(entry("F32", [1]))
@@ -44,7 +44,7 @@ FOUR = bytes(4)
 
 def read(path: Path, data: bytes) -> Reading:
     path.write_bytes(data)
-    return read_container(path, "model.safetensors")
+    return read_container(open_regular(path), "model.safetensors")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_file_of_the_library_is_read_as_the_library_wrote_it(file: Path) -> No
         "none": np.zeros((0, 4), dtype=np.uint8),
     }
     save_file(tensors, file, metadata={"format": "pt"})
-    found = read_container(file, "x.safetensors")
+    found = read_container(open_regular(file), "x.safetensors")
     assert isinstance(found, Container)
     assert found.file == "x.safetensors"
     assert found.size == file.stat().st_size
@@ -277,15 +277,15 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         tmp_path / ("n" * 300): "cannot be read: file name too long",
     }
     for path, words in cases.items():
-        found = read_container(path, "m")
+        found = read_container(open_regular(path), "m")
         assert found == Broken("m", Cause.UNREADABLE, words)
         assert oracle_accepts(path) == words
 
 
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
-def test_a_read_error_of_the_disk_is_told() -> None:
-    # A regular file by its mode, whose first page no process can read.
-    found = read_container(Path("/proc/self/mem"), "m")
+def test_a_read_error_of_the_disk_is_told(file: Path) -> None:
+    file.write_bytes(sound({}))
+    opened = open_regular(file, access=bad_disk())
+    found = read_container(opened, "m")
     assert found == Broken("m", Cause.UNREADABLE, "cannot be read: input/output error")
 
 
@@ -295,44 +295,46 @@ def test_a_file_without_permission_is_told(file: Path) -> None:
     if os.access(file, os.R_OK):
         pytest.skip("this user may read anything")
     words = "cannot be read: permission denied"
-    assert read_container(file, "m") == Broken("m", Cause.UNREADABLE, words)
+    assert read_container(open_regular(file), "m") == Broken(
+        "m", Cause.UNREADABLE, words
+    )
 
 
 def test_names_and_paths_may_hold_anything(tmp_path: Path) -> None:
     for name in ("мо дель\n.safetensors", os.fsdecode(b"\xff\xfe.safetensors")):
         path = tmp_path / name
         path.write_bytes(sound({"a": ("BF16", [2, 3])}))
-        assert isinstance(read_container(path, name), Container)
+        assert isinstance(read_container(open_regular(path), name), Container)
         assert oracle_accepts(path) is True
 
 
-class Shrinking(io.FileIO):
-    """A file that another process cuts short after its first eight bytes are read."""
+class Shrinking(Calls):
+    """Another process cuts the file short after its first eight bytes are read."""
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        os.truncate(self.fileno(), 10)
-        return data
-
-
-class Growing(io.FileIO):
-    """A file that another process appends to while its header is read."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        with open(self.name, "ab") as other:  # noqa: PTH123
-            other.write(b"more")
-        return data
+    def read(self, descriptor: int, view: memoryview, offset: int) -> int:
+        count = super().read(descriptor, view, offset)
+        os.truncate(f"/proc/self/fd/{descriptor}", 10)
+        return count
 
 
-@pytest.mark.parametrize("kind", [Shrinking, Growing])
+class Growing(Calls):
+    """Another process appends to the file while its header is read."""
+
+    def read(self, descriptor: int, view: memoryview, offset: int) -> int:
+        count = super().read(descriptor, view, offset)
+        os.truncate(f"/proc/self/fd/{descriptor}", os.fstat(descriptor).st_size + 4)
+        return count
+
+
+@pytest.mark.parametrize("calls", [Shrinking, Growing])
 def test_a_file_that_changes_meanwhile_is_not_judged(
-    file: Path, kind: Callable[[Path, str], io.FileIO]
+    file: Path, calls: type[Calls]
 ) -> None:
     file.write_bytes(sound({"a": ("F32", [9])}))
-    with kind(file, "r+") as stream, pytest.raises(headers._Fault) as caught:
-        headers._container(stream, "m")
-    assert caught.value.cause is Cause.CHANGED
+    opened = open_regular(file, access=Access(calls=calls()))
+    found = read_container(opened, "m")
+    assert isinstance(found, Broken)
+    assert found.cause is Cause.CHANGED
 
 
 # Bounds
@@ -351,7 +353,7 @@ def test_any_number_of_tensors_is_read_within_the_time_allowed(file: Path) -> No
     text = json.dumps(metadata)[:-1] + ","
     file.write_bytes(container(text + many(100_000)[1:], bytes(100_000)))
     began = time.process_time()
-    found = read_container(file, "m")
+    found = read_container(open_regular(file), "m")
     assert isinstance(found, Container)
     assert len(found.tensors) == 100_000
     assert oracle_accepts(file) is True
@@ -393,7 +395,7 @@ def test_hostile_headers_are_refused_within_bounds(file: Path) -> None:
     for name, (data, cause) in hostile().items():
         file.write_bytes(data)
         began = time.process_time()
-        found = read_container(file, "m")
+        found = read_container(open_regular(file), "m")
         assert time.process_time() - began < 10, name
         if cause is None:
             assert isinstance(found, Unread), name

@@ -11,6 +11,7 @@ import pytest
 from preflight.findings import Unavailable
 from preflight.model.configs import read_text
 from preflight.model.files import walk
+from preflight.model.source import LocalDirectory
 from preflight.model.templates import Template, digests, normalised, read_templates
 
 FIELD = "tokenizer_config.json: chat_template"
@@ -18,7 +19,10 @@ FIELD = "tokenizer_config.json: chat_template"
 
 def _read(documents: dict[str, Any], directory: Path) -> tuple[Template, ...]:
     files = {entry.name: entry for entry in walk(directory).entries}
-    return read_templates(files, documents, read_text)
+    source = LocalDirectory(directory)
+    return read_templates(
+        files, documents, lambda entry: read_text(source.open(entry), entry.name)
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fixtures.tiny import TINY_VL, write_tiny_bases
 from preflight.findings import Unavailable
 from preflight.model.headers import Container, read_container
 from preflight.model.reference import Reference, read_reference
+from preflight.model.steady import open_regular
 from preflight.model.vision_tower import (
     CHUNK,
     VisionTowerComparison,
@@ -28,7 +29,8 @@ def _tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _containers(directory: Path) -> tuple[Container, ...]:
     found = [
-        read_container(path, path.name) for path in sorted(directory.glob("model*.s*"))
+        read_container(open_regular(path), path.name)
+        for path in sorted(directory.glob("model*.s*"))
     ]
     return tuple(each for each in found if isinstance(each, Container))
 

@@ -48,7 +48,7 @@ def entry(
 ) -> FileEntry:
     """One entry of `ROOT`."""
     path = ROOT / name
-    return FileEntry(name, path, kind, size, mtime_ns, 1, target, inside, readable)
+    return FileEntry(name, path, kind, size, mtime_ns, target, inside, readable)
 
 
 def files(*entries: str | FileEntry) -> Mapping[str, FileEntry]:

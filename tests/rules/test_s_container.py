@@ -6,6 +6,7 @@ import pytest
 
 from preflight.findings import CannotTell
 from preflight.model.headers import Broken, Cause, read_container
+from preflight.model.steady import open_regular
 from preflight.rules import Rule
 from preflight.rules.s_container import (
     no_ungathered_tensor,
@@ -54,7 +55,7 @@ def test_cause_is_told_by_the_rule_that_mends_it(cause: Cause, rule: Rule) -> No
 def test_library_has_the_last_word(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(sound({"a": ("F32", [2])}))
-    found = read_container(path, path.name)
+    found = read_container(open_regular(path), path.name)
     facts = {"directory": tmp_path, "containers": (found,)}
     assert problems(safetensors_library_agrees, **facts) == []
     path.write_bytes(sound({"a": ("F32", [2])}) + b"\0")

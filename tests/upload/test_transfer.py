@@ -130,10 +130,10 @@ def hook(client: BucketClient, plan: UploadPlan, act: Callable[[], None]) -> Man
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda path: os.truncate(path, MULTIPART_FROM // 2), "shorter"),
+        (lambda path: os.truncate(path, MULTIPART_FROM // 2), "shrank"),
         (lambda path: os.utime(path, ns=(1, 1)), "changed while"),
         (lambda path: os.truncate(path, 1 << 26), "changed while"),
-        (lambda path: path.unlink(), "vanished"),
+        (lambda path: path.unlink(), "is gone"),
     ],
     ids=["shrinks", "touched", "grows", "deleted"],
 )

@@ -1,0 +1,386 @@
+"""A local file that stays the same while it is read: headers, scan, digest, upload.
+
+What "changed" means is decided here and nowhere else: another size, another
+modification time, or gone. Inode numbers do not count, since network and FUSE mounts
+give new ones to the same file. A call that fails for another reason (ESTALE after a
+failover, EIO, EACCES while a ticket is renewed) says nothing about the bytes: it is
+made again for a while, and then it is an error that leaves what was uploaded alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from mmap import mmap
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from preflight.clock import Clock, SystemClock
+from preflight.crc import crc64
+from preflight.errors import SourceChanged, TransferError
+from preflight.findings import Unavailable
+from preflight.retry import Patience, Retry, RetryEvent
+
+T = TypeVar("T")
+
+# Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
+# a smaller second-level cache is less than what fewer calls gain.
+BLOCK = 2 << 20
+PATIENCE = 30.0  # seconds; a failover of a file server takes about as long
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_WAIT = "let whatever writes to the directory finish, then run the same command again"
+_MEND = "see that its disk or mount answers, then run the same command again"
+
+_log = logging.getLogger(__name__)
+
+
+class Changed(SourceChanged):
+    """A file has another size or modification time than before, or is gone.
+
+    `what` is the message without the file's name.
+    """
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name} {what}", hint=_WAIT)
+        self.what = what
+
+
+class Unreadable(TransferError):
+    """The system refused to open or to read a file, again and again.
+
+    `what` is the message without the file's name.
+    """
+
+    def __init__(self, name: str, error: OSError | ValueError) -> None:
+        self.what = cannot_read(error)
+        super().__init__(f"{name} {self.what}", hint=_MEND)
+
+
+class _Passing(Unreadable):
+    """One such refusal, after which it is worth asking again."""
+
+
+def cannot_read(error: OSError | ValueError) -> str:
+    """The phrase for a failed open or read, without the path that Python adds."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"cannot be read: {(reason or type(error).__name__).lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What must stay the same about a file: `size` in bytes, and `mtime_ns`."""
+
+    size: int
+    mtime_ns: int
+
+    @staticmethod
+    def of(found: os.stat_result) -> Stamp:
+        """The stamp of a stat result."""
+        return Stamp(found.st_size, found.st_mtime_ns)
+
+
+class Calls:
+    """The system calls by which files are read; a test may give others that fail."""
+
+    def open(self, path: Path) -> int:
+        """A descriptor for reading."""
+        # Put in the file's place, a FIFO would hang the open without O_NONBLOCK, and
+        # a link could lead to a file that nobody meant to send.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+        return os.open(path, flags)
+
+    def stat(self, path: Path) -> os.stat_result:
+        """What lies at a path, links followed."""
+        return path.stat()
+
+    def fstat(self, descriptor: int) -> os.stat_result:
+        """What a descriptor leads to."""
+        return os.fstat(descriptor)
+
+    def look(self, path: Path) -> tuple[int, os.stat_result]:
+        """A descriptor, and what it leads to."""
+        descriptor = self.open(path)
+        try:
+            return descriptor, self.fstat(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+
+    def read(self, descriptor: int, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset`; how many bytes came, 0 at the end."""
+        return os.preadv(descriptor, [view], offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How files are read: a call that fails is made again for so many `seconds`.
+
+    `final` are the error numbers after which it is not.
+    """
+
+    seconds: float = PATIENCE
+    clock: Clock = field(default_factory=SystemClock)
+    calls: Calls = field(default_factory=Calls)
+    final: frozenset[int] = frozenset()
+
+    def persist(self, call: Callable[[], T], name: str) -> T:
+        """The result of `call`; raises `Changed` or `Unreadable` in its stead."""
+
+        def once() -> T:
+            try:
+                return call()
+            except OSError as error:
+                if error.errno in _GONE:
+                    raise Changed(name, _gone(error)) from error
+                kind = Unreadable if error.errno in self.final else _Passing
+                raise kind(name, error) from error
+
+        retry = Retry(
+            attempts=None,
+            base=0.05,
+            cap=1.0,
+            patience=Patience(self.seconds, self.clock),
+            on=_Passing,
+            clock=self.clock,
+            jitter=lambda: 1.0,
+            on_retry=_tell,
+        )
+        return retry.call(once)
+
+
+def _gone(error: OSError) -> str:
+    return "is a link now" if error.errno == errno.ELOOP else "is gone"
+
+
+def _tell(event: RetryEvent) -> None:
+    """Of the first failure a person hears, of the others the log."""
+    level = logging.WARNING if event.number == 1 else logging.INFO
+    _log.log(level, "%s; trying again", event.cause.message)
+
+
+# A person waits for the answer of a check, and a file that was never open may well
+# belong to somebody else.
+INSPECTING = Access(seconds=2.0, final=frozenset({errno.EACCES, errno.EPERM}))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Bytes of a file from `offset` on; the next block uses the same memory."""
+
+    offset: int
+    data: memoryview
+
+
+class SteadyFile:
+    """An open regular file and the stamp that it had; safe to read from threads.
+
+    All that reads raises `Changed` for a file that is not what it was, and
+    `Unreadable` when the system refuses it for longer than `access` allows.
+    """
+
+    def __init__(
+        self, path: Path, name: str, stamp: Stamp, descriptor: int, access: Access
+    ) -> None:
+        self.name, self.stamp = name, stamp
+        self._path, self._descriptor, self._access = path, descriptor, access
+        self._calls, self._lock = access.calls, threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file had when it was opened."""
+        return self.stamp.size
+
+    def __enter__(self) -> SteadyFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor; nothing can be read any more."""
+        os.close(self._descriptor)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset`; how many bytes came, never 0."""
+        count = self._access.persist(lambda: self._read_once(view, offset), self.name)
+        if count == 0:
+            raise Changed(
+                self.name, f"ended after {offset:,} of {self.size:,} bytes: it shrank"
+            )
+        return count
+
+    def _read_once(self, view: memoryview, offset: int) -> int:
+        try:
+            return self._calls.read(self._descriptor, view, offset)
+        except OSError:
+            # A handle that a file server forgot never works again: take a new one.
+            self._renew()
+            return self._calls.read(self._descriptor, view, offset)
+
+    def _renew(self) -> None:
+        """Open the path anew under the same number, which other threads go on using."""
+        fresh, found = self._calls.look(self._path)
+        try:
+            if not _is(found, self.stamp):
+                raise Changed(self.name, "changed while it was read")
+            with self._lock:
+                os.dup2(fresh, self._descriptor, inheritable=False)
+        finally:
+            os.close(fresh)
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes from `offset` on."""
+        buffer, done = bytearray(count), 0
+        while done < count:
+            done += self.read_into(memoryview(buffer)[done:], offset + done)
+        return bytes(buffer)
+
+    def blocks(self, block: int = BLOCK) -> Iterator[Block]:
+        """All bytes in order, `block` at a time; holes are not read from the disk.
+
+        Raises `Changed` at the end, too, unless the file is still what it was.
+        """
+        # An anonymous map begins on a page: the kernel copies into memory that does in
+        # half the time that it takes to fill a bytearray, which begins 16 bytes later.
+        buffer, zeros = memoryview(mmap(-1, block)), memoryview(bytes(block))
+        for extent in _extents(self._descriptor, self.size):
+            at = extent.start
+            while at < extent.stop:
+                length = min(block, extent.stop - at)
+                if not extent.hole:
+                    length = self.read_into(buffer[:length], at)
+                yield Block(at, (zeros if extent.hole else buffer)[:length])
+                at += length
+        self.check_unchanged()
+
+    def crc(self, *, on_block: Callable[[int, memoryview], None] | None = None) -> int:
+        """The CRC-64 of the whole file, read once; `on_block` sees each block."""
+        total = 0
+        for block in self.blocks():
+            total = crc64(block.data, total)
+            if on_block is not None:
+                on_block(block.offset, block.data)
+        return total
+
+    def check_unchanged(self) -> None:
+        """Raise `Changed` unless file and path are still what was opened."""
+        stats: tuple[Callable[[], os.stat_result], ...] = (
+            self._stat_descriptor,
+            lambda: self._calls.stat(self._path),
+        )
+        for ask in stats:
+            if not _is(self._access.persist(ask, self.name), self.stamp):
+                raise Changed(self.name, "changed while it was read")
+
+    def _stat_descriptor(self) -> os.stat_result:
+        try:
+            return self._calls.fstat(self._descriptor)
+        except OSError:
+            self._renew()
+            return self._calls.fstat(self._descriptor)
+
+
+def _is(found: os.stat_result, stamp: Stamp) -> bool:
+    return stat.S_ISREG(found.st_mode) and Stamp.of(found) == stamp
+
+
+def open_regular(
+    path: Path, name: str = "", access: Access = INSPECTING
+) -> SteadyFile | Unavailable:
+    """A regular file, open for reading; the caller closes it. `name` is for messages.
+
+    A FIFO or a device is refused without waiting for it. The reason is a phrase that
+    follows the file's name.
+    """
+    name = name or path.name
+    try:
+        real = Path(os.path.realpath(path))
+        descriptor, found = access.persist(lambda: access.calls.look(real), name)
+    except (Changed, Unreadable) as error:
+        return Unavailable(_why_not(path, error))
+    except ValueError as error:  # a null byte in the path
+        return Unavailable(cannot_read(error))
+    if stat.S_ISREG(found.st_mode):
+        return SteadyFile(real, name, Stamp.of(found), descriptor, access)
+    os.close(descriptor)
+    kind = "directory" if stat.S_ISDIR(found.st_mode) else "FIFO, socket or device"
+    return Unavailable(f"is a {kind}, not a file")
+
+
+def _why_not(path: Path, error: Changed | Unreadable) -> str:
+    cause = error.__cause__
+    if isinstance(cause, FileNotFoundError):
+        return "is a link to nothing" if path.is_symlink() else "does not exist"
+    return cannot_read(cause) if isinstance(cause, OSError) else error.what
+
+
+def open_steady(
+    path: Path, name: str, stamp: Stamp, access: Access | None = None
+) -> SteadyFile:
+    """A file that was looked at before, as it was then; the caller closes it.
+
+    `path` is the file itself and no link to it. Raises `Changed` when it is gone, no
+    regular file any more, or has another stamp; `Unreadable` when the system refuses
+    it for longer than `access` allows.
+    """
+    access = access or Access()
+    descriptor, found = access.persist(lambda: access.calls.look(path), name)
+    if not _is(found, stamp):
+        os.close(descriptor)
+        raise Changed(name, "changed since the directory was checked")
+    return SteadyFile(path, name, stamp, descriptor, access)
+
+
+def check_steady(
+    path: Path, name: str, stamp: Stamp, access: Access | None = None
+) -> None:
+    """Raise what `open_steady` raises, without opening the file."""
+    access = access or Access()
+    if not _is(access.persist(lambda: access.calls.stat(path), name), stamp):
+        raise Changed(name, "changed since the directory was checked")
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """A stretch of a file; a hole takes no room on the disk and reads as zeros."""
+
+    start: int
+    stop: int
+    hole: bool
+
+
+def _extents(descriptor: int, size: int) -> Iterator[_Extent]:
+    """The file's data and holes in order; all is data where that cannot be asked."""
+    sparse = os.fstat(descriptor).st_blocks * 512 < size
+    if not sparse or not hasattr(os, "SEEK_HOLE"):
+        yield _Extent(0, size, hole=False)
+        return
+    at = 0
+    while at < size:
+        data = min(_seek(descriptor, at, os.SEEK_DATA, size), size)
+        if at < data:
+            yield _Extent(at, data, hole=True)
+        at = min(_seek(descriptor, data, os.SEEK_HOLE, size), size)
+        if data < at:
+            yield _Extent(data, at, hole=False)
+
+
+def _seek(descriptor: int, at: int, whence: int, size: int) -> int:
+    """Where the next data or hole begins: at the end if there is none."""
+    try:
+        return os.lseek(descriptor, at, whence)
+    except OSError as error:
+        # A file system that cannot tell makes all of it data.
+        return at if error.errno != errno.ENXIO and whence == os.SEEK_DATA else size
