@@ -91,7 +91,9 @@ def everything(box: Sandbox) -> object:
     """All that a bucket listing and an upload listing show."""
     objects = box.oss.objects(box.bucket)
     uploads = box.oss.uploads(box.bucket)
-    held = [(one.key, one.id, sorted(one.parts)) for one in uploads]
+    held = [
+        (one.key, one.id, box.oss.parts(box.bucket, one.key, one.id)) for one in uploads
+    ]
     return [(one.key, one.etag, one.last_modified) for one in objects], held
 
 

@@ -72,8 +72,8 @@ def _serve(args: Namespace, screen: Terminal, ready: Ready | None) -> None:
                 pid = {"PREFLIGHT_SANDBOX_PID": str(os.getpid())}
                 ready.tell("\n".join(_exports(values | pid)))
             else:
-                screen.show_lines(_exports(values))
                 screen.say(f"sandbox: bucket {args.seed_bucket}; Ctrl-C ends it")
+                screen.show_lines(_exports(values))
             while True:
                 signal.pause()
     except OSError as exc:

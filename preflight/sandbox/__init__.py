@@ -34,7 +34,8 @@ class Sandbox:
     bytes of large objects. `job_seconds`: how long an import takes. `bases`: base
     models beside the real ones. `clock`: seconds since the epoch, for both services.
     More is switched on `studio.policy`, `oss` and `faults`. One process at a time may
-    use a directory. Constructing raises ConfigurationError without the extra.
+    use a directory. Constructing raises ConfigurationError without the extra, and for
+    a directory that another sandbox uses or an earlier version wrote.
     """
 
     oss: OssState
@@ -61,20 +62,27 @@ class Sandbox:
         self._directory = directory
         self._clock = clock
         self._closed = False
+        self._open_database()
         self._open_oss(digests)
         self._open_studio(bases, job_seconds)
         self._make_endpoints(faults, oss_port, studio_port)
+
+    def _open_database(self) -> None:
+        from preflight.sandbox.database import Database
+
+        self._database = Database(self._directory)
 
     def _open_oss(self, digests: bool) -> None:
         from preflight.sandbox import seed
         from preflight.sandbox.oss.state import OssState
 
-        keys = seed.keys(self._directory)
+        keys = seed.keys(self._database)
         self.access_key_id = keys.access_key_id
         self.access_key_secret = keys.access_key_secret
         self.api_key = keys.api_key
         self.oss = OssState(
-            directory=self._directory and self._directory / "oss",
+            directory=self._directory,
+            database=self._database,
             digests=digests,
             region=self.region,
             clock=self._clock,
@@ -92,7 +100,7 @@ class Sandbox:
             bases=(*IMPORTABLE, *bases),
             policy=Policy(job_seconds=job_seconds),
             clock=self._clock,
-            path=self._directory and self._directory / "studio.json",
+            database=self._database,
         )
 
     def _make_endpoints(
@@ -129,6 +137,7 @@ class Sandbox:
         self.oss_endpoint.stop()
         self.studio_endpoint.stop()
         self.oss.close()
+        self._database.close()
 
     def __enter__(self) -> Sandbox:
         """Start, unless it runs already."""

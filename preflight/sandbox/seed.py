@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import string
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from preflight.sandbox.database import Database
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.state import OssState
 from preflight.sandbox.studio.validation import TAG
 
 _ALPHABET = string.ascii_letters + string.digits
+_SCHEMA = "CREATE TABLE IF NOT EXISTS key (name TEXT PRIMARY KEY, value TEXT)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,15 @@ def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-def keys(directory: Path | None) -> Keys:
-    """New keys, or those that the directory keeps from last time."""
-    path = directory / "keys.json" if directory else None
-    if path is not None and path.exists():
-        return Keys(**json.loads(path.read_text("utf-8")))
+def keys(database: Database) -> Keys:
+    """New keys, or those that the database keeps from last time."""
+    database.create(_SCHEMA)
+    kept = dict(database.rows("SELECT name, value FROM key"))
+    if kept:
+        return Keys(**kept)
     made = Keys(f"LTAI5t{_random(18)}", _random(30), f"sk-{secrets.token_hex(16)}")
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(made)), "utf-8")
+    with database.write():
+        database.many("INSERT INTO key VALUES (?, ?)", list(asdict(made).items()))
     return made
 
 

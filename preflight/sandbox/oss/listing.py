@@ -31,14 +31,15 @@ def list_page(
 ) -> Page:
     """The next `limit` entries and common prefixes behind `after`.
 
-    Python compares strings by code point, which is the order of their UTF-8 bytes.
+    The entries come sorted, and no more of them are taken than the page needs. Python
+    compares strings by code point, which is the order of their UTF-8 bytes.
     An `after` without an upload id stands behind all uploads of its key.
     """
     found: list[Entry] = []
     prefixes: list[str] = []
     last = ("", "")
-    for entry in sorted(item for item in entries if item[0].startswith(prefix)):
-        if _is_past(entry, after):
+    for entry in entries:
+        if not entry[0].startswith(prefix) or _is_past(entry, after):
             continue
         group = _group(entry[0], prefix, delimiter)
         if group and (group == after[0] or prefixes[-1:] == [group]):

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 from preflight.sandbox.oss import checks, listing, replies, xml
 from preflight.sandbox.oss.buckets import OWNER, bucket_nodes, encoding_type
 from preflight.sandbox.oss.errors import OssError
-from preflight.sandbox.oss.records import StoredObject
+from preflight.sandbox.oss.records import StoredObject, Upload
 from preflight.sandbox.oss.routing import Context, Route, Scope, names
 from preflight.sandbox.oss.xml import Node
 
@@ -81,10 +81,11 @@ def _from_token(token: str) -> str:
 
 
 def _page(context: Context, *, after: str, limit: int) -> listing.Page:
-    found = context.state.objects(context.bucket)
+    prefix = context.query.get("prefix", "")
+    found = context.state.walk(context.bucket, prefix, after)
     return listing.list_page(
-        [(item.key, "") for item in found],
-        prefix=context.query.get("prefix", ""),
+        ((item.key, "") for item in found),
+        prefix=prefix,
         delimiter=context.query.get("delimiter", ""),
         after=(after, ""),
         limit=limit,
@@ -95,13 +96,13 @@ def _listing(
     context: Context, head: list[Node], page: listing.Page, *, owner: bool
 ) -> Response:
     kind = encoding_type(context.query)
-    found = {item.key: item for item in context.state.objects(context.bucket)}
     nodes = list(head)
     if kind:
         nodes.append(("EncodingType", kind))
     for key, _ in page.entries:
-        if key in found:  # it may have been deleted in between
-            nodes.append(("Contents", _object_nodes(found[key], kind, owner=owner)))
+        found = context.state.find(context.bucket, key)
+        if found is not None:  # it may have been deleted in between
+            nodes.append(("Contents", _object_nodes(found, kind, owner=owner)))
     nodes += _prefixes(page, kind)
     return replies.xml("ListBucketResult", nodes)
 
@@ -132,10 +133,12 @@ def list_uploads(context: Context) -> Response:
     marker = query.get("key-marker", "")
     # "If key-marker is not specified, upload-id-marker is ignored"
     id_marker = query.get("upload-id-marker", "") if marker else ""
-    uploads = {item.id: item for item in context.state.uploads(context.bucket)}
+    prefix = query.get("prefix", "")
+    uploads = context.state.walk_uploads(context.bucket, prefix, (marker, ""))
+    seen: dict[str, Upload] = {}
     page = listing.list_page(
-        [(item.key, item.id) for item in uploads.values()],
-        prefix=query.get("prefix", ""),
+        ((item.key, seen.setdefault(item.id, item).id) for item in uploads),
+        prefix=prefix,
         delimiter=query.get("delimiter", ""),
         after=(marker, id_marker),
         limit=limit,
@@ -147,7 +150,7 @@ def list_uploads(context: Context) -> Response:
         ("NextKeyMarker", xml.encoded(page.last[0], kind)),
         ("NextUploadIdMarker", page.last[1]),
         ("Delimiter", xml.encoded(query.get("delimiter", ""), kind)),
-        ("Prefix", xml.encoded(query.get("prefix", ""), kind)),
+        ("Prefix", xml.encoded(prefix, kind)),
         ("MaxUploads", str(limit)),
         ("IsTruncated", xml.boolean(page.truncated)),
     ]
@@ -157,8 +160,8 @@ def list_uploads(context: Context) -> Response:
         upload: list[Node] = [
             ("Key", xml.encoded(key, kind)),
             ("UploadId", upload_id),
-            ("StorageClass", uploads[upload_id].attributes.storage_class),
-            ("Initiated", xml.iso_time(uploads[upload_id].initiated)),
+            ("StorageClass", seen[upload_id].attributes.storage_class),
+            ("Initiated", xml.iso_time(seen[upload_id].initiated)),
         ]
         nodes.append(("Upload", upload))
     nodes += _prefixes(page, kind)

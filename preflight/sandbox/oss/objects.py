@@ -198,9 +198,10 @@ def list_parts(context: Context) -> Response:
     limit = checks.page_size(query, "max-parts", default=1000)
     marker = query.get("part-number-marker") or "0"
     after = checks.whole_number(marker, "part-number-marker")
-    parts = context.state.parts(context.bucket, context.key, upload.id)
-    rest = [part for part in parts if part.number > after]
-    shown = rest[:limit]
+    parts = context.state.parts(
+        context.bucket, context.key, upload.id, after=after, limit=limit + 1
+    )
+    shown = parts[:limit]
     nodes: list[Node] = [
         ("Bucket", context.bucket),
         ("Key", xml.encoded(context.key, kind)),
@@ -209,7 +210,7 @@ def list_parts(context: Context) -> Response:
         ("PartNumberMarker", str(after)),
         ("NextPartNumberMarker", str(shown[-1].number if shown else after)),
         ("MaxParts", str(limit)),
-        ("IsTruncated", xml.boolean(len(rest) > limit)),
+        ("IsTruncated", xml.boolean(len(parts) > limit)),
     ]
     for part in shown:
         inner: list[Node] = [

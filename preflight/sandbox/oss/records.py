@@ -1,18 +1,28 @@
-"""What a bucket holds, as values, and how they are written to the index."""
+"""What a bucket holds, as values."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from preflight.sandbox.oss import checks
 from preflight.sandbox.oss.errors import OssError
-from preflight.sandbox.oss.index import Change
-from preflight.sandbox.oss.storage import Content, Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a part or an object; `md5` is empty for a joined one.
+
+    Where they lie is known to the state alone, under this `id`.
+    """
+
+    id: int
+    size: int
+    crc64: int
+    md5: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +79,18 @@ class Upload:
     key: str
     initiated: float
     attributes: Attributes
-    parts: dict[int, Part]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket and all that is in it; the state alone changes it."""
+    """A bucket, without what lies in it."""
 
     name: str
     region: str
     storage_class: str
     acl: str
     created: float
-    tags: dict[str, str]
-    objects: dict[str, StoredObject] = field(default_factory=dict)
-    uploads: dict[str, Upload] = field(default_factory=dict)
-
-
-class OnError:
-    """Run an action if the block raises."""
-
-    def __init__(self, action: Callable[[], None]) -> None:
-        self._action = action
-
-    def __enter__(self) -> None:
-        """Nothing to do yet."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Undo, if something was raised."""
-        if kind is not None:
-            self._action()
+    tags: Mapping[str, str]
 
 
 def joined_etag(parts: Sequence[Part]) -> str:
@@ -116,7 +103,9 @@ def joined_etag(parts: Sequence[Part]) -> str:
     return f"{whole}-{len(parts)}"
 
 
-def chosen_parts(upload: Upload, listed: Sequence[tuple[int, str]]) -> list[Part]:
+def chosen_parts(
+    upload_id: str, parts: Mapping[int, Part], listed: Sequence[tuple[int, str]]
+) -> list[Part]:
     """The parts that a completion names, checked as OSS does.
 
     OSS docs, "CompleteMultipartUpload": ascending numbers, matching ETags, every part
@@ -126,19 +115,18 @@ def chosen_parts(upload: Upload, listed: Sequence[tuple[int, str]]) -> list[Part
     if not listed or len(listed) > checks.MAX_PARTS:
         raise OssError("MalformedXML")
     if any(a >= b for a, b in pairwise(numbers)):
-        raise OssError("InvalidPartOrder", details={"UploadId": upload.id})
-    chosen = [_chosen(upload, number, etag) for number, etag in listed]
+        raise OssError("InvalidPartOrder", details={"UploadId": upload_id})
+    chosen = [_chosen(upload_id, parts.get(n), n, etag) for n, etag in listed]
     for part in chosen[:-1]:
         if part.content.size < checks.MIN_PART:
             raise _too_small(part)
     return chosen
 
 
-def _chosen(upload: Upload, number: int, etag: str) -> Part:
-    part = upload.parts.get(number)
+def _chosen(upload_id: str, part: Part | None, number: int, etag: str) -> Part:
     if part is None or part.etag != etag.strip('"').upper():
         details = {
-            "UploadId": upload.id,
+            "UploadId": upload_id,
             "PartNumber": str(number),
             "PartEtag": etag.strip('"'),
         }
@@ -154,68 +142,3 @@ def _too_small(part: Part) -> OssError:
         "ETag": part.etag,
     }
     return OssError("EntityTooSmall", details=details)
-
-
-def bucket_row(bucket: Bucket) -> Change:
-    """The bucket without its contents, as a change of the index."""
-    names = ("region", "storage_class", "acl", "created", "tags")
-    values = {name: getattr(bucket, name) for name in names}
-    return ("buckets", bucket.name, values)
-
-
-def object_row(bucket: str, made: StoredObject) -> Change:
-    """A new or replaced object."""
-    return ("objects", f"{bucket}/{made.key}", asdict(made))
-
-
-def upload_row(bucket: str, upload: Upload) -> Change:
-    """A new upload, without parts."""
-    values = asdict(upload)
-    del values["parts"]
-    return ("uploads", f"{bucket}/{upload.id}", values)
-
-
-def part_row(bucket: str, upload_id: str, part: Part) -> Change:
-    """A new or replaced part."""
-    return ("parts", f"{bucket}/{upload_id}/{part.number}", asdict(part))
-
-
-def gone(table: str, bucket: str, key: str) -> Change:
-    """The removal of a row."""
-    return (table, f"{bucket}/{key}", None)
-
-
-def upload_gone(bucket: str, upload: Upload) -> list[Change]:
-    """The removal of an upload and all its parts."""
-    parts = [gone("parts", bucket, f"{upload.id}/{number}") for number in upload.parts]
-    return [gone("uploads", bucket, upload.id), *parts]
-
-
-def load(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Bucket]:
-    """The buckets that an index describes."""
-    found = {
-        name: Bucket(name=name, **row)
-        for name, row in tables.get("buckets", {}).items()
-    }
-    for place, row in tables.get("objects", {}).items():
-        bucket, _, key = place.partition("/")
-        found[bucket].objects[key] = StoredObject(**_parsed(row))
-    for place, row in tables.get("uploads", {}).items():
-        bucket, _, upload_id = place.partition("/")
-        found[bucket].uploads[upload_id] = Upload(**_parsed(row), parts={})
-    for place, row in tables.get("parts", {}).items():
-        bucket, upload_id, number = place.split("/")
-        found[bucket].uploads[upload_id].parts[int(number)] = Part(**_parsed(row))
-    return found
-
-
-def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with its nested values made into their types again."""
-    out = dict(row)
-    if "attributes" in out:
-        out["attributes"] = Attributes(**out["attributes"])
-    if "content" in out:
-        content = dict(out["content"])
-        content["extents"] = tuple(Extent(**item) for item in content["extents"])
-        out["content"] = Content(**content)
-    return out

@@ -1,6 +1,5 @@
-"""Bytes on disk: each body is one file; an object is a row of such files.
+"""Bytes on disk: each body that arrives is one file; an object is a row of such files.
 
-Completing an upload copies nothing: the parts' files become the object's extents.
 With `digests` only the first bytes of large bodies are kept, so that an upload of any
 size can be rehearsed on a small disk, and file headers can still be read back.
 """
@@ -12,12 +11,11 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from preflight.crc import combine_all, crc64
+from preflight.crc import crc64
 from preflight.sandbox.oss.errors import ContentNotKept
 
 SMALL = 1 << 20  # bytes: with digests, bodies up to this are kept whole
@@ -26,33 +24,49 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """One file of the store; `kept` of its `size` bytes are really there."""
+class Received:
+    """A body that arrived: its file, of which `kept` bytes are there, and its sums."""
 
     name: str
     size: int
     kept: int
+    crc64: int
+    md5: str  # upper-case hex
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """The bytes of a part or an object; `md5` is empty for a joined one."""
+class Span:
+    """`length` bytes of a file, from `first` on."""
 
-    size: int
-    crc64: int
-    md5: str
-    extents: tuple[Extent, ...]
+    name: str
+    first: int
+    length: int
 
 
-def join(contents: Iterable[Content]) -> Content:
-    """One content laid end to end; no byte is read."""
-    parts = tuple(contents)
-    return Content(
-        size=sum(part.size for part in parts),
-        crc64=combine_all((part.crc64, part.size) for part in parts),
-        md5="",
-        extents=tuple(extent for part in parts for extent in part.extents),
-    )
+class Reader:
+    """Bytes in pieces of at most 1 MiB; its files stay until it is done or closed."""
+
+    def __init__(self, pieces: Iterator[bytes], release: Callable[[], None]) -> None:
+        self._pieces, self._release = pieces, release
+        self._closed = False
+
+    def __iter__(self) -> Reader:
+        """Itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """The next piece."""
+        try:
+            return next(self._pieces)
+        except BaseException:  # the end is one, too
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Read no more; once is enough."""
+        if not self._closed:
+            self._closed = True
+            self._release()
 
 
 class Storage:
@@ -68,7 +82,7 @@ class Storage:
 
     def write(
         self, pieces: Iterable[memoryview | bytes], *, offset: int, size: int | None
-    ) -> Content:
+    ) -> Received:
         """Keep a body that starts at `offset` of its object (as far as one knows).
 
         `size` is the announced length in bytes. Whatever the pieces raise leaves
@@ -78,9 +92,8 @@ class Storage:
         path = self._path(name)
         try:
             with path.open("wb", buffering=0) as file:
-                return self._fill(
-                    name, file.fileno(), pieces, self._limit(offset, size)
-                )
+                limit = self._limit(offset, size)
+                return _fill(name, file.fileno(), pieces, limit)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -91,76 +104,51 @@ class Storage:
             return None
         return max(0, HEAD - offset)
 
-    def _fill(
-        self,
-        name: str,
-        descriptor: int,
-        pieces: Iterable[memoryview | bytes],
-        limit: int | None,
-    ) -> Content:
-        size = crc = kept = 0
-        md5 = hashlib.md5(usedforsecurity=False)
-        for piece in pieces:
-            size += len(piece)
-            crc = crc64(piece, crc)
-            md5.update(piece)
-            room = len(piece) if limit is None else min(len(piece), limit - kept)
-            if room:
-                _write_all(descriptor, memoryview(piece)[:room])
-                kept += room
-        extent = Extent(name, size, kept)
-        return Content(size, crc, md5.hexdigest().upper(), (extent,))
+    def read(self, spans: Sequence[Span]) -> Reader:
+        """The bytes of the spans; files that are removed meanwhile stay until then.
 
-    def read(self, content: Content, start: int, length: int) -> Iterator[bytes]:
-        """The bytes from `start` on, in pieces of at most 1 MiB.
-
-        Raises ContentNotKept before the first piece if some of them were not kept.
+        Raises ContentNotKept if some of them were not kept.
         """
-        spans = tuple(_spans(content, start, length))
-        for extent, first, count in spans:
-            if first + count > extent.kept:
-                raise ContentNotKept(f"bytes {start} to {start + length} are not kept")
-        return self._pieces(content, spans)
-
-    def _pieces(
-        self, content: Content, spans: Iterable[tuple[Extent, int, int]]
-    ) -> Iterator[bytes]:
-        with self._held(content):
-            for extent, first, count in spans:
-                with self._path(extent.name).open("rb", buffering=0) as file:
-                    file.seek(first)
-                    left = count
-                    while left and (piece := file.read(min(_PIECE, left))):
-                        left -= len(piece)
-                        yield piece
-
-    @contextmanager
-    def _held(self, content: Content) -> Iterator[None]:
-        """Files that are removed meanwhile stay until the reader is done."""
-        names = [extent.name for extent in content.extents]
+        names = {span.name for span in spans}
         with self._lock:
             self._readers.update(names)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._readers.subtract(names)
-                gone = [n for n in names if n in self._doomed and not self._readers[n]]
-                self._doomed.difference_update(gone)
-            self._unlink(gone)
+        reader = Reader(self._pieces(spans), lambda: self._let_go(names))
+        for span in spans:
+            if span.first + span.length > self._path(span.name).stat().st_size:
+                reader.close()
+                raise ContentNotKept("bytes that were counted only are not kept")
+        return reader
 
-    def remove(self, content: Content) -> None:
-        """Forget the bytes; a reader at work still gets them."""
-        names = [extent.name for extent in content.extents]
+    def _pieces(self, spans: Iterable[Span]) -> Iterator[bytes]:
+        for span in spans:
+            with self._path(span.name).open("rb", buffering=0) as file:
+                file.seek(span.first)
+                left = span.length
+                while left and (piece := file.read(min(_PIECE, left))):
+                    left -= len(piece)
+                    yield piece
+
+    def _let_go(self, names: Iterable[str]) -> None:
         with self._lock:
-            busy = {name for name in names if self._readers[name] > 0}
-            self._doomed |= busy
-        self._unlink([name for name in names if name not in busy])
+            self._readers -= Counter(names)  # which drops those at zero
+            gone = {name for name in names if name not in self._readers} & self._doomed
+            self._doomed -= gone
+        self._unlink(gone)
 
-    def remove_all_but(self, contents: Iterable[Content]) -> None:
+    def remove(self, names: Iterable[str]) -> None:
+        """Forget the files; a reader at work still gets them."""
+        gone = set(names)
+        with self._lock:
+            busy = {name for name in gone if name in self._readers}
+            self._doomed |= busy
+        self._unlink(gone - busy)
+
+    def remove_all_but(self, is_known: Callable[[str], bool]) -> None:
         """Remove what nothing refers to, as a killed run leaves it behind."""
-        known = {extent.name for item in contents for extent in item.extents}
-        self._unlink([n for n in os.listdir(self._directory) if n not in known])  # noqa: PTH208
+        with os.scandir(self._directory) as entries:
+            for entry in entries:
+                if not is_known(entry.name):
+                    self._unlink([entry.name])
 
     def _unlink(self, names: Iterable[str]) -> None:
         for name in names:
@@ -170,16 +158,23 @@ class Storage:
         return self._directory / name
 
 
-def _spans(
-    content: Content, start: int, length: int
-) -> Iterator[tuple[Extent, int, int]]:
-    """The pieces (file, first byte in it, bytes) that make up a range."""
-    position, end = 0, start + length
-    for extent in content.extents:
-        first, last = max(start, position), min(end, position + extent.size)
-        if first < last:
-            yield extent, first - position, last - first
-        position += extent.size
+def _fill(
+    name: str,
+    descriptor: int,
+    pieces: Iterable[memoryview | bytes],
+    limit: int | None,
+) -> Received:
+    size = crc = kept = 0
+    md5 = hashlib.md5(usedforsecurity=False)
+    for piece in pieces:
+        size += len(piece)
+        crc = crc64(piece, crc)
+        md5.update(piece)
+        room = len(piece) if limit is None else min(len(piece), limit - kept)
+        if room:
+            _write_all(descriptor, memoryview(piece)[:room])
+            kept += room
+    return Received(name, size, kept, crc, md5.hexdigest().upper())
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:

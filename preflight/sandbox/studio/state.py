@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 
+from preflight.sandbox.database import Database
 from preflight.sandbox.studio.bases import IMPORTABLE, BaseModel
 from preflight.sandbox.studio.bodies import CreateRequest, ListRequest
 from preflight.sandbox.studio.errors import not_found, operation_denied
@@ -23,14 +23,21 @@ from preflight.sandbox.studio.validation import Verdict, validate
 
 _PENDING_SHARE = 0.25  # of the job's time is spent waiting for its turn
 _ALPHABET = string.ascii_lowercase + string.digits
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS job (
+    position INTEGER PRIMARY KEY, id TEXT UNIQUE, record TEXT, reason TEXT,
+    changed TEXT
+)
+"""
 
 
 class StudioState:
     """Jobs, base models and what became of the imported models.
 
     `reasons` says of each failed job why, for tests: the client only ever sees the
-    `error_code`. `invalidated` holds the jobs whose source objects changed after
-    their success. `clock` gives seconds since the epoch.
+    `error_code`. `changed_files` has the jobs whose source objects changed after
+    their success, with the names of these. `clock` gives seconds since the epoch;
+    `database` keeps everything for the next time.
     """
 
     def __init__(
@@ -41,22 +48,22 @@ class StudioState:
         bases: Iterable[BaseModel] = IMPORTABLE,
         policy: Policy | None = None,
         clock: Callable[[], float] = time.time,
-        path: Path | None = None,
+        database: Database | None = None,
     ) -> None:
         self.region = region
         self.policy = policy if policy is not None else Policy()
         self.bases = {base.name: base for base in bases}
         self.reasons: dict[str, str] = {}
-        self.invalidated: set[str] = set()
+        self.changed_files: dict[str, tuple[str, ...]] = {}
         self._store = store
         self._clock = clock
-        self._path = path
+        self._db = database or Database(None)
         self._jobs: dict[str, Job] = {}
         # The store may call back while it holds a lock of its own, so the callback
         # takes only the second lock, under which the store is never called.
         self._lock = threading.RLock()
         self._watch_lock = threading.Lock()
-        self._changed_while_read: set[str] = set()
+        self._changed_while_read: dict[str, tuple[str, ...]] = {}
         self._load()
         store.on_change(self._on_change)
 
@@ -105,10 +112,15 @@ class StudioState:
                 raise operation_denied(f"Job {job_id} is {job.status.value}.")
             with self._watch_lock:
                 del self._jobs[job_id]
-                self.invalidated.discard(job_id)
+                self.changed_files.pop(job_id, None)
             self.reasons.pop(job_id, None)
-            self._save()
+            self._db.run("DELETE FROM job WHERE id = ?", [job_id])
         return job
+
+    @property
+    def invalidated(self) -> set[str]:
+        """The jobs whose models are void, since their source objects changed."""
+        return set(self.changed_files)
 
     def jobs(self) -> tuple[Job, ...]:
         """All jobs as they are, oldest first, without counting as a look at them."""
@@ -122,7 +134,7 @@ class StudioState:
         """
         with self._lock:
             job = self._jobs[job_id]
-        return job.status is Status.SUCCEEDED and job_id not in self.invalidated
+        return job.status is Status.SUCCEEDED and job_id not in self.changed_files
 
     def _job(self, job_id: str) -> Job:
         if job_id not in self._jobs:
@@ -132,7 +144,7 @@ class StudioState:
     def _keep(self, job: Job) -> Job:
         with self._watch_lock:
             self._jobs[job.id] = job
-        self._save()
+            self._save(job)
         return job
 
     def _shown(self, job: Job) -> Job:
@@ -153,16 +165,19 @@ class StudioState:
 
     def _finished(self, job: Job) -> Job:
         with self._watch_lock:
-            self._changed_while_read.discard(job.id)
+            self._changed_while_read.pop(job.id, None)
         verdict = self._verdict(job)
         if verdict.reasons:
             self.reasons[job.id] = "; ".join(verdict.reasons)
         ended = Status.FAILED if verdict.reasons else Status.SUCCEEDED
         code = verdict.error_code
-        done = self._keep(replace(job, status=ended, error_code=code, seen=False))
+        done = replace(job, status=ended, error_code=code, seen=False)
         with self._watch_lock:
-            if ended is Status.SUCCEEDED and job.id in self._changed_while_read:
-                self.invalidated.add(job.id)
+            changed = self._changed_while_read.pop(job.id, ())
+            if changed and ended is Status.SUCCEEDED:
+                self.changed_files[job.id] = changed
+            self._jobs[job.id] = done
+            self._save(done)
         return done
 
     def _verdict(self, job: Job) -> Verdict:
@@ -181,42 +196,44 @@ class StudioState:
     def _on_change(self, bucket: str, key: str) -> None:
         """An object was put, replaced or deleted: imports made from it are void."""
         with self._watch_lock:
-            before = len(self.invalidated)
             for job in self._jobs.values():
                 if bucket != job.source.bucket or not key.startswith(job.source.prefix):
                     continue
+                name = key[len(job.source.prefix) :]
                 if job.status is Status.SUCCEEDED:
-                    self.invalidated.add(job.id)
+                    self._note(self.changed_files, job, name)
+                    self._save(job)
                 elif job.status is Status.RUNNING:
-                    self._changed_while_read.add(job.id)
-            if len(self.invalidated) != before:
-                self._write()
+                    self._note(self._changed_while_read, job, name)
 
-    def _save(self) -> None:
-        with self._watch_lock:
-            self._write()
+    @staticmethod
+    def _note(changes: dict[str, tuple[str, ...]], job: Job, name: str) -> None:
+        known = changes.get(job.id, ())
+        changes[job.id] = known if name in known else (*known, name)
 
-    def _write(self) -> None:
-        if self._path is None:
-            return
-        value = {
-            "jobs": [job.record() for job in self._jobs.values()],
-            "reasons": dict(self.reasons),
-            "invalidated": sorted(self.invalidated),
-        }
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(value, indent=1), "utf-8")
-        partial.replace(self._path)
+    def _save(self, job: Job) -> None:
+        values = [
+            job.id,
+            json.dumps(job.record()),
+            self.reasons.get(job.id, ""),
+            json.dumps(self.changed_files.get(job.id, [])),
+        ]
+        self._db.run(
+            "INSERT INTO job (id, record, reason, changed) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET record = excluded.record,"
+            " reason = excluded.reason, changed = excluded.changed",
+            values,
+        )
 
     def _load(self) -> None:
-        if self._path is None or not self._path.exists():
-            return
-        value = json.loads(self._path.read_text("utf-8"))
-        for record in value["jobs"]:
-            job = Job.from_record(record)
-            self._jobs[job.id] = job
-        self.reasons.update(value["reasons"])
-        self.invalidated.update(value["invalidated"])
+        self._db.create(_SCHEMA)
+        query = "SELECT id, record, reason, changed FROM job ORDER BY position"
+        for job_id, record, reason, changed in self._db.rows(query):
+            self._jobs[job_id] = Job.from_record(json.loads(record))
+            if reason:
+                self.reasons[job_id] = reason
+            if names := json.loads(changed):
+                self.changed_files[job_id] = tuple(names)
 
 
 def _model_name(base: str, now: float) -> str:

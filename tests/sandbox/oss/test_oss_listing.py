@@ -29,7 +29,7 @@ def all_pages(
 def test_pages_of_any_size_show_the_same(
     keys: list[str], limit: int, prefix: str, delimiter: str
 ) -> None:
-    entries = [(key, str(number)) for number, key in enumerate(keys)]
+    entries = sorted((key, str(number)) for number, key in enumerate(keys))
     found = all_pages(entries, limit, prefix, delimiter)
     expected: set[Entry] = set()
     for key, number in entries:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from preflight.crc import crc64
+from preflight.errors import ConfigurationError
+from preflight.sandbox.database import FILE, Database
 from preflight.sandbox.faults import FaultPlan
 from preflight.sandbox.oss import ContentNotKept, OssError, OssState
 from preflight.sandbox.oss.storage import HEAD, SMALL
@@ -48,8 +49,7 @@ def test_completing_copies_nothing(tmp_path: Path) -> None:
     state.close()
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_directory_can_be_opened_again(tmp_path: Path, killed: bool) -> None:
+def test_a_directory_can_be_opened_again(tmp_path: Path) -> None:
     state = OssState(directory=tmp_path)
     state.create_bucket(BUCKET, storage_class="IA", tags={"a": "b"})
     state.put(BUCKET, "gone", [b"x"])
@@ -58,8 +58,7 @@ def test_a_directory_can_be_opened_again(tmp_path: Path, killed: bool) -> None:
     upload(state, "whole", b"a" * PART, b"b")
     opened = state.initiate(BUCKET, "open")
     state.put_part(BUCKET, "open", opened.id, 7, [b"part"])
-    if not killed:
-        state.close()
+    state.close()
     (tmp_path / "bodies" / "orphan").write_bytes(b"of a killed run")
 
     again = OssState(directory=tmp_path)
@@ -69,28 +68,31 @@ def test_a_directory_can_be_opened_again(tmp_path: Path, killed: bool) -> None:
     assert sorted(found) == ["kept/ü", "whole"]
     assert found["kept/ü"].crc64 == crc64(b"hello")
     assert again.read(BUCKET, "whole", PART - 1, 9) == b"ab"
-    part = again.upload(BUCKET, "open", opened.id).parts[7]
+    (part,) = again.parts(BUCKET, "open", opened.id)
     again.complete(BUCKET, "open", opened.id, [(7, part.etag)])
     assert again.read(BUCKET, "open", 0, 9) == b"part"
     assert "orphan" not in files(tmp_path)
     again.close()
-    state.close()
 
 
-def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
-    state = OssState(directory=tmp_path)
-    state.create_bucket(BUCKET)
-    state.close()
-    index = tmp_path / "index.jsonl"
-    whole = index.read_bytes()
-    index.write_bytes(whole + b'[["buckets","torn"')
-    again = OssState(directory=tmp_path)
-    assert [bucket.name for bucket in again.buckets()] == [BUCKET]
-    again.close()
-    assert all(json.loads(line) for line in index.read_text("utf-8").splitlines())
-    index.write_bytes(b"nonsense\n" + whole)
-    with pytest.raises(ValueError, match="line 1 is damaged"):
-        OssState(directory=tmp_path)
+def test_a_directory_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -> None:
+    old, damaged, used = (tmp_path / name for name in ("old", "damaged", "used"))
+    for folder in (old / "oss", damaged):
+        folder.mkdir(parents=True)
+    (old / "oss/index.jsonl").write_text("[]\n", "utf-8")
+    (damaged / FILE).write_bytes(b"SQLite format 3\0" + b"nonsense" * 4096)
+    holder = Database(used)
+    for folder, words in (
+        (old, "holds the state of an earlier version"),
+        (damaged, "cannot be used"),
+        (used, "another sandbox uses"),
+    ):
+        with pytest.raises(ConfigurationError, match=words) as caught:
+            Database(folder)
+        assert str(folder) in caught.value.message
+        assert caught.value.hint
+    holder.close()
+    Database(used).close()
 
 
 def test_a_body_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:

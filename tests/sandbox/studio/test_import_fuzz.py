@@ -7,15 +7,12 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preflight.sandbox.oss.records import Attributes, Bucket, StoredObject
-from preflight.sandbox.oss.storage import Content
+from preflight.sandbox.oss.records import Attributes, Bucket, Content, StoredObject
 from preflight.sandbox.studio.jobs import Source, WeightType
 from preflight.sandbox.studio.policy import Policy
 from preflight.sandbox.studio.validation import validate
 from tests.sandbox.studio import models
-from tests.sandbox.studio.judge import (
-    REGION,
-)
+from tests.sandbox.studio.judge import REGION
 from tests.sandbox.studio.models import Files, tiny, to_json
 
 FIELDS = [
@@ -55,7 +52,7 @@ class MemoryStore:
         return Bucket(name, REGION, "Standard", "private", 0.0, dict(models.TAGS))
 
     def objects(self, _: str, prefix: str) -> list[StoredObject]:
-        content = {k: Content(len(v), 0, "", ()) for k, v in self._files.items()}
+        content = {k: Content(0, len(v), 0, "") for k, v in self._files.items()}
         return [
             StoredObject(key, content[key], "", 0.0, Attributes())
             for key in content

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight.sandbox.database import Database
 from preflight.sandbox.oss.state import OssState
 from preflight.sandbox.studio.bodies import ListRequest
 from preflight.sandbox.studio.errors import StudioError
@@ -39,7 +40,7 @@ def oss(tmp_path: Path) -> Iterator[OssState]:
 
 
 def studio_on(
-    oss: OssState, *, seconds: float = 0.0, path: Path | None = None
+    oss: OssState, *, seconds: float = 0.0, database: Database | None = None
 ) -> tuple[StudioState, Clock]:
     clock = Clock()
     studio = StudioState(
@@ -48,7 +49,7 @@ def studio_on(
         bases=[models.tiny()],
         policy=Policy(job_seconds=seconds),
         clock=clock,
-        path=path,
+        database=database,
     )
     return studio, clock
 
@@ -170,8 +171,8 @@ def test_a_model_that_was_never_imported_is_not_valid(oss: OssState) -> None:
 
 
 def test_everything_outlives_the_process(oss: OssState, tmp_path: Path) -> None:
-    path = tmp_path / "studio.json"
-    studio, _ = studio_on(oss, path=path)
+    database = Database(tmp_path / "kept")
+    studio, _ = studio_on(oss, database=database)
     good = models.run(studio, models.request())
     other = models.run(studio, models.request())
     bad = models.run(studio, models.request(prefix="nothing/"))
@@ -179,14 +180,17 @@ def test_everything_outlives_the_process(oss: OssState, tmp_path: Path) -> None:
     studio.delete(other.id)
     oss.put(models.BUCKET, models.PREFIX + "README.md", [b"x"])
 
-    later, _ = studio_on(oss, path=path)
+    database.close()
+    database = Database(tmp_path / "kept")
+    later, _ = studio_on(oss, database=database)
     assert later.jobs() == studio.jobs()
     assert [job.id for job in later.jobs()] == [good.id, bad.id, waiting.id]
-    assert later.invalidated == {good.id}
+    assert later.changed_files == {good.id: ("README.md",)}
     assert later.reasons == studio.reasons
     assert set(later.reasons) == {bad.id}
     seen = [later.get(waiting.id).status.value for _ in range(3)]
     assert seen == ["PENDING", "RUNNING", "SUCCESSED"]
+    database.close()
 
 
 def test_a_base_model_that_is_gone_fails_the_job(oss: OssState) -> None:
@@ -205,7 +209,7 @@ def test_an_unknown_job_is_not_found(oss: OssState) -> None:
 
 def test_many_pollers_and_writers_at_once(oss: OssState, tmp_path: Path) -> None:
     """Nobody waits for ever, no state is lost, and the last put is noticed."""
-    studio, _ = studio_on(oss, path=tmp_path / "studio.json")
+    studio, _ = studio_on(oss, database=Database(tmp_path / "kept"))
 
     def poll(_: int) -> str:
         return models.run(studio, models.request()).id
