@@ -1,135 +1,46 @@
-"""The command line: parse, call one typed function, render, return a code."""
+"""The command line: parse, dispatch, print errors. No exception escapes it."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
-from preflight.arguments import Namespace, parse
-from preflight.commands import find_command
-from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
-from preflight.record import (
-    ErrorRecord,
-    RunRecord,
-    save_record,
-    state_directory,
-    write_whole,
-)
-from preflight.report.as_json import render_json
-from preflight.report.as_text import Style, render_text
-from preflight.report.document import as_document
-from preflight.settings import load_settings
+from preflight.commands import load_command
+from preflight.errors import Interrupted, PreflightError, UsageError
+from preflight.failure import Termination, told_as_error
+from preflight.parser import BadArguments, parse
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
-_REPORTING = ("check", "push", "import", "wait")
+_ENDING = ("SIGTERM", "SIGHUP")  # before preemption, and when a terminal goes away
 
 
-class _Escaping(logging.StreamHandler[TextIO]):
+class _Escaping(logging.Handler):
     """What libraries and modules log may hold names from files, too."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        lines = super().format(record).splitlines()
-        return "\n".join(printable(line, 4000) for line in lines)
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line for each line of the message."""
+        for line in self.format(record).splitlines():
+            self._terminal.complain(printable(line, 4000))
 
 
-class _Termination(KeyboardInterrupt):
-    """SIGTERM; as with Ctrl-C, no `except Exception` on its way may swallow it."""
-
-
-def _wants_color(args: Namespace) -> bool:
-    if args.color != "auto":
-        return bool(args.color == "always")
+def _wants_color(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     return sys.stdout is not None and sys.stdout.isatty() and not plain
-
-
-def _report(args: Namespace, record: RunRecord, screen: Terminal) -> None:
-    """Write the report to where it was asked for, and the run record."""
-    to_file = args.output is not None
-    if args.format == "json":
-        text = render_json(record)
-    else:
-        style = Style(_wants_color(args) and not to_file, verbose=args.verbose > 0)
-        text = render_text(record, style)
-    if not to_file:
-        screen.show(text)
-        return
-    try:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(args.output, text)
-    except OSError as exc:
-        shown = str(args.output)
-        screen.show(text)  # better there than lost
-        raise UsageError(
-            f"cannot write {shown}: {exc.strerror}",
-            hint="another place; the report went to standard output instead",
-        ) from exc
-
-
-def _keep(record: RunRecord, screen: Terminal) -> None:
-    """Leave the record of a push or import; failing to is no failure of the run."""
-    if record.command not in ("push", "import") or record.dry_run:
-        return
-    try:
-        save_record(as_document(record), record, state_directory(os.environ))
-    except OSError as exc:
-        screen.say(f"the run record could not be kept: {exc.strerror}")
-
-
-def _complain(error: PreflightError, screen: Terminal) -> None:
-    screen.complain(f"preflight: {error.message}")
-    if error.hint:
-        screen.complain(f"  try  {error.hint}")
-    if error.request_id:
-        screen.complain(f"  request id  {error.request_id}")
-
-
-def _trace(screen: Terminal) -> None:
-    """The traceback of what went wrong; a server's words in it may echo a key."""
-    text = traceback.format_exc()
-    for secret in load_settings(dict(os.environ), home=Path.home()).secrets():
-        text = text.replace(secret, "***")
-    for line in text.splitlines():
-        screen.complain(line)
-
-
-def _again(argv: Sequence[str] | None) -> str:
-    return shlex.join(["preflight", *(sys.argv[1:] if argv is None else argv)])
-
-
-def _as_error(
-    exc: BaseException, record: RunRecord, argv: Sequence[str] | None
-) -> PreflightError:
-    """Any exception as one that can be told in a sentence."""
-    during = f" during {record.stage}" if record.stage else ""
-    if isinstance(exc, KeyboardInterrupt):
-        again = f"the same command goes on: {_again(argv)}"
-        if isinstance(exc, _Termination):
-            return Terminated(f"terminated{during}", hint=again)
-        return Interrupted(f"interrupted{during}", hint=again)
-    if isinstance(exc, PreflightError):
-        return exc
-    if isinstance(exc, MemoryError):
-        return PreflightError(f"out of memory{during}")
-    if isinstance(exc, OSError) and exc.filename is not None:
-        where = str(exc.filename)
-        return UsageError(f"{where}: {exc.strerror or type(exc).__name__}")
-    told = f"{type(exc).__name__}: {exc}"
-    return PreflightError(
-        f"a fault in preflight itself{during}: {told}",
-        hint="run it again with -vv for the details, and report them",
-    )
 
 
 @contextlib.contextmanager
@@ -138,56 +49,93 @@ def _terminable() -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         del number, frame
-        raise _Termination
+        raise Termination
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, end)
+        for name in _ENDING:
+            number = getattr(signal, name)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks
+                before[number] = signal.signal(number, end)
     except ValueError:  # not in the main thread: a program that calls main()
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _run(args: Namespace, argv: Sequence[str] | None) -> int:
-    record = RunRecord(args.command, directory=str(getattr(args, "model_dir", "")))
-    screen = Terminal(args.quiet)
+@contextlib.contextmanager
+def _logging(terminal: Terminal, verbose: int) -> Iterator[None]:
+    """What is logged during a run is told on the terminal."""
+    handler, root = _Escaping(terminal), logging.getLogger()
+    ours = logging.getLogger("preflight")
+    before = ours.level
+    ours.setLevel(logging.DEBUG if verbose > 1 else logging.WARNING)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        ours.setLevel(before)
+
+
+def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """The command; what it raises is told in a sentence, as a document if asked."""
     try:
         with _terminable():
-            find_command(args.command)(args, record, screen)
+            return load_command(arguments.command).run(arguments, terminal)
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
-        error = _as_error(exc, record, argv)
-        record.exit_code = error.exit_code
-        record.error = ErrorRecord(error.message, error.hint, error.request_id)
-        if args.verbose > 1:
-            _trace(screen)
-    if args.command in _REPORTING:
-        _keep(record, screen)
-        try:
-            _report(args, record, screen)
-        except UsageError as exc:  # it must not hide how the run itself ended
-            _complain(exc, screen)
-            record.exit_code = record.exit_code or exc.exit_code
-    if record.error is not None:
-        _complain(error, screen)
-    return record.exit_code
+        failure = told_as_error(exc)
+        if getattr(arguments, "format", "text") == "json":
+            _show_document(arguments.command, failure.error, terminal)
+        failure.tell(terminal, verbose=arguments.verbose > 1)
+        return failure.error.exit_code
+
+
+def _show_document(command: str, error: PreflightError, terminal: Terminal) -> None:
+    """The least that a program gets: every exit code comes with a document."""
+    with contextlib.suppress(UsageError):  # standard output is closed or full
+        terminal.show_document(
+            {
+                "schema": 1,
+                "command": command,
+                "exit_code": error.exit_code,
+                "verdict": "fail",
+                "error": {
+                    "message": error.message,
+                    "hint": error.hint,
+                    "request_id": error.request_id,
+                },
+            }
+        )
+
+
+def _refused(bad: BadArguments, words: Sequence[str]) -> int:
+    """A malformed command line, told as everything else."""
+    error = UsageError(bad.message, hint=f"{bad.prog} --help")
+    terminal = Terminal()
+    asked = zip(words, [*words[1:], ""], strict=True)
+    if "--format=json" in words or ("--format", "json") in asked:
+        _show_document(bad.prog.removeprefix("preflight").strip(), error, terminal)
+    terminal.tell(error)
+    return error.exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
-    args = parse(argv)
-    level = logging.DEBUG if args.verbose > 1 else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, handlers=[_Escaping(sys.stderr)])
-    logging.getLogger("preflight").setLevel(level)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _run(args, argv)
-    except PreflightError as exc:
-        _complain(exc, Terminal())
-        return exc.exit_code
+        arguments = parse(words)
+        terminal = Terminal(arguments.quiet, color=_wants_color(arguments.color))
+        with _logging(terminal, arguments.verbose):
+            return _run(arguments, terminal)
+    except BadArguments as bad:
+        return _refused(bad, words)
     except BrokenPipeError:
         # The reader went away (`| head`): nothing more can be told, to anyone.
         discard(sys.stdout)

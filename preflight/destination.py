@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from preflight.errors import UsageError
@@ -65,7 +65,7 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def key_fault(key: str) -> str:
+def key_problem(key: str) -> str:
     """What keeps a text from being an object key or its beginning, or nothing."""
     if key.startswith("/"):
         return "starts with a slash"
@@ -102,31 +102,45 @@ def parse_destination(url: str) -> Destination:
         )
     slash_added = not prefix.endswith("/")
     prefix += "/" if slash_added else ""
-    if fault := key_fault(prefix):
-        raise UsageError(f"the prefix {fault}: {url!r}", hint=_SHAPE)
+    if problem := key_problem(prefix):
+        raise UsageError(f"the prefix {problem}: {url!r}", hint=_SHAPE)
     return Destination(bucket, prefix, slash_added)
 
 
-def placeholders(url: str) -> frozenset[str]:
-    """The names in braces in a destination.
+@dataclass(frozen=True, slots=True)
+class DestinationTemplate:
+    """A destination as a person writes it, perhaps with `{name}` and the like in it.
 
-    Raises `UsageError` for one that is not known, naming those that are.
+    Make it with `parse`, which checks all that can be checked before the values are
+    known. `bucket` holds no placeholder.
     """
-    used = frozenset(_BRACES.findall(url))
-    unknown = sorted(used - set(PLACEHOLDERS))
-    if unknown:
-        names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        raise UsageError(
-            f"{{{unknown[0]}}} in {url!r} is not known", hint=f"known are {names}"
-        )
-    return used
 
+    url: str
+    bucket: str
+    placeholders: frozenset[str]
+    slash_added: bool
 
-def expand(url: str, values: Mapping[str, str]) -> str:
-    """The destination with its placeholders replaced; values are taken literally.
+    @classmethod
+    def parse(cls, url: str) -> DestinationTemplate:
+        """Raises `UsageError` for a malformed URL and for an unknown placeholder."""
+        used = frozenset(_BRACES.findall(url))
+        unknown = sorted(used - set(PLACEHOLDERS))
+        if unknown:
+            names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise UsageError(
+                f"{{{unknown[0]}}} in {url!r} is not known", hint=f"known are {names}"
+            )
+        # Braces are allowed in a prefix, and not in a bucket's name.
+        found = parse_destination(url)
+        return cls(url, found.bucket, used, found.slash_added)
 
-    Raises `UsageError` for a placeholder that is unknown or has no value here.
-    """
-    for name in sorted(placeholders(url) - set(values)):
-        raise UsageError(f"{{{name}}} in {url!r} has no value for this model")
-    return _BRACES.sub(lambda found: values[found[1]], url)
+    def settle(self, values: Mapping[str, Callable[[], str]]) -> Destination:
+        """The destination with its placeholders filled in.
+
+        Only the values that are used are asked for; they are taken literally. Raises
+        `UsageError` for one that has no value, and for a result that is none.
+        """
+        for name in sorted(self.placeholders - set(values)):
+            raise UsageError(f"{{{name}}} in {self.url!r} has no value for this model")
+        filled = {name: values[name]() for name in self.placeholders}
+        return parse_destination(_BRACES.sub(lambda found: filled[found[1]], self.url))

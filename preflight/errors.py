@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PreflightError(Exception):
-    """A fault inside preflight itself; every other class below is more specific."""
+    """preflight itself failed; every other class below is more specific."""
 
     exit_code = 3
 
@@ -84,6 +84,6 @@ class Interrupted(PreflightError):
 
 
 class Terminated(Interrupted):
-    """SIGTERM, as schedulers send before they preempt a node."""
+    """SIGTERM, as schedulers send before they preempt a node, or SIGHUP."""
 
     exit_code = 143

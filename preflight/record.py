@@ -1,4 +1,9 @@
-"""What one run did, as plain values; kept as a file that reports and never decides."""
+"""What one run did, gathered from the values of its stages.
+
+The record is a report and never an authority: what is done is asked from OSS and from
+Model Studio. It is written when a run starts, after each stage and at the end, so that
+it tells of a run that was killed, too.
+"""
 
 from __future__ import annotations
 
@@ -12,62 +17,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from preflight.findings import Report, WeightType
+from preflight.findings import Report, Unavailable, WeightType
+from preflight.pipeline.checked import Checked
+from preflight.pipeline.imported import Imported
+from preflight.pipeline.planned import Planned
+from preflight.pipeline.uploaded import Uploaded
+from preflight.progress import Progress, ProgressMode, make_progress
+from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
 
 KEPT = 200  # records kept; the oldest go first
-
-
-@dataclass(frozen=True, slots=True)
-class UploadedFile:
-    """One object of the upload: its key, size in bytes and CRC-64/XZ."""
-
-    key: str
-    size: int
-    crc64: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeftBehind:
-    """One local file that was not uploaded, and why."""
-
-    name: str
-    size: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
-    """What lies, or would lie, under the destination.
-
-    `generated`: keys of the files that no one wrote to the directory. `sent`: bytes
-    that this run sent; the rest was there before it.
-    """
-
-    destination: str
-    files: tuple[UploadedFile, ...]
-    left_behind: tuple[LeftBehind, ...] = ()
-    generated: tuple[str, ...] = ()
-    verified: bool = False
-    sent: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """The import job as it was last seen; `how` tells whether it was made or found."""
-
-    job_id: str
-    status: str
-    model_name: str = ""
-    display_name: str = ""
-    error_code: str = ""
-    request_id: str = ""
-    how: str = ""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the model is imported; one page of the service spells it right."""
-        return self.status.upper() in ("SUCCESSED", "SUCCEEDED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +40,46 @@ class ErrorRecord:
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run as it goes on; the only thing in the pipeline that changes."""
+    """One run as it goes on: the latest value of each stage, and how long it took.
+
+    `directory` is what the person named; `service` the base URL of Model Studio.
+    """
 
     command: str
     directory: str = ""
-    weight_type: WeightType | None = None
-    base_model: str = ""
-    report: Report = field(default_factory=Report)
-    plan: UploadRecord | None = None
-    upload: UploadRecord | None = None
-    job: JobRecord | None = None
+    checked: Checked | None = None
+    planned: Planned | None = None
+    request: ImportRequest | None = None  # of an import without an upload
+    uploaded: Uploaded | None = None
+    imported: Imported | None = None
     error: ErrorRecord | None = None
     stage: str = ""
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)  # seconds
     notes: list[str] = field(default_factory=list)
-    causes: list[str] = field(default_factory=list)  # likely ones, of a failed job
     dry_run: bool = False
     sandbox: bool = False
-    service: str = ""  # base URL of Model Studio
+    service: str = ""
     exit_code: int = 0
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    @property
+    def report(self) -> Report:
+        """What the rules said; empty where no directory was judged."""
+        return self.checked.report if self.checked else Report()
+
+    @property
+    def weight_type(self) -> WeightType | None:
+        """The kind of weights, where it is known."""
+        if self.checked and isinstance(self.checked.found.weight_type, WeightType):
+            return self.checked.found.weight_type
+        return self.request.weight_type if self.request else None
+
+    @property
+    def base_model(self) -> str:
+        """The base's code, where it is known."""
+        if self.checked and not isinstance(self.checked.found.base, Unavailable):
+            return self.checked.found.base.code
+        return self.request.model_name if self.request else ""
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -113,6 +92,50 @@ class RunRecord:
             self.stages[stage] = self.stages.get(stage, 0) + time.monotonic() - began
         self.stage = ""
 
+    def take(self, value: object) -> None:
+        """Keep a stage's value; a type that is no stage's is a mistake of ours."""
+        match value:
+            case Checked():
+                self.checked = value
+            case Planned():
+                self.planned = value
+            case Uploaded():
+                self.uploaded = value
+            case Imported():
+                self.imported = value
+            case ImportRequest():
+                self.request = value
+            case _:
+                raise TypeError(f"no stage ends with a {type(value).__name__}")
+
+
+class Gatherer:
+    """An observer that says nothing and gathers what the stages reached."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+
+    def say(self, text: str) -> None:
+        """Nobody listens."""
+
+    def note(self, text: str) -> None:
+        """Kept with the result."""
+        self.record.notes.append(text)
+
+    def progress(self) -> Progress:
+        """Nobody looks."""
+        return make_progress(ProgressMode.OFF)
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Timed."""
+        with self.record.timed(name):
+            yield
+
+    def reached(self, value: object) -> None:
+        """Kept as the record of that stage."""
+        self.record.take(value)
+
 
 def state_directory(environ: Mapping[str, str]) -> Path:
     """Where run records and locks are kept: `$XDG_STATE_HOME/preflight`."""
@@ -122,20 +145,24 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     return Path(home).expanduser() / "preflight"
 
 
-def save_record(document: Mapping[str, Any], record: RunRecord, state: Path) -> Path:
-    """Write the run's document below `state` in one step; returns its path.
+def record_path(record: RunRecord, state: Path) -> Path:
+    """Where the record of this run lies below the state directory."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"
+    stamp = record.started.strftime("%Y%m%dT%H%M%S%f")
+    return state / "runs" / f"{stamp}-{record.command}-{name}.json"
+
+
+def save_record(document: Mapping[str, Any], path: Path) -> None:
+    """Write the run's document in one step, and let the oldest records go.
 
     Raises `OSError` when the place cannot be written.
     """
-    runs = state / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"
-    stamp = record.started.strftime("%Y%m%dT%H%M%S%f")
-    path = runs / f"{stamp}-{record.command}-{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
     write_whole(path, json_text(document), mode=0o600)
-    for old in sorted(runs.glob("*.json"))[:-KEPT]:
-        old.unlink(missing_ok=True)
-    return path
+    if is_new:
+        for old in sorted(path.parent.glob("*.json"))[:-KEPT]:
+            old.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:

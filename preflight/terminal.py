@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
-from preflight.errors import UsageError
+from preflight.errors import PreflightError, UsageError
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.text import Line, json_text, printable, render_lines
 
@@ -23,6 +23,7 @@ class Terminal:
 
     quiet: bool = False
     mode: ProgressMode = ProgressMode.AUTO
+    color: bool = False
 
     def say(self, text: str) -> None:
         """One line on standard error, unless --quiet."""
@@ -31,8 +32,17 @@ class Terminal:
 
     def complain(self, text: str) -> None:
         """One line on standard error, in any case."""
-        sys.stderr.write(f"{printable(text, limit=4000)}\n")
-        sys.stderr.flush()
+        stream = unfailing(sys.stderr)
+        stream.write(f"{printable(text, limit=4000)}\n")
+        stream.flush()
+
+    def tell(self, error: PreflightError) -> None:
+        """What went wrong, what to do about it, and the request that it was."""
+        self.complain(f"preflight: {error.message}")
+        if error.hint:
+            self.complain(f"  try  {error.hint}")
+        if error.request_id:
+            self.complain(f"  request id  {error.request_id}")
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""
@@ -60,7 +70,39 @@ class Terminal:
 
     def progress(self) -> Progress:
         """A bar on a terminal, a line now and then elsewhere."""
-        return make_progress(ProgressMode.OFF if self.quiet else self.mode)
+        mode = ProgressMode.OFF if self.quiet else self.mode
+        return make_progress(mode, stream=unfailing(sys.stderr))
+
+
+class _Unfailing:
+    """Standard error that a run does not end for: it may be closed, full or gone."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else it has
+        return getattr(self._stream, name)
+
+
+def unfailing(stream: TextIO | None) -> TextIO:
+    """The stream, but what cannot be written is dropped: a transfer goes on."""
+    return cast("TextIO", _Unfailing(stream))
 
 
 def discard(stream: TextIO | None) -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from preflight.destination import (
     MAX_KEY_BYTES,
     PLACEHOLDERS,
     Destination,
-    expand,
+    DestinationTemplate,
     parse_destination,
-    placeholders,
 )
 from preflight.errors import UsageError
 
@@ -90,33 +91,50 @@ def test_the_prefix_is_limited_in_bytes(letter: str) -> None:
         parse_destination(f"oss://abc/{letter * (most + 1)}")
 
 
+def settled(url: str, **values: str) -> str:
+    known = {name: partial(str, value) for name, value in values.items()}
+    return DestinationTemplate.parse(url).settle(known).url
+
+
 @pytest.mark.parametrize(
     ("url", "expanded"),
     [
         ("oss://abc/models/", "oss://abc/models/"),
         ("oss://abc/{name}/", "oss://abc/my-model/"),
         ("oss://abc/{base}/{name}-{digest}/", "oss://abc/qwen3-8b/my-model-c0ffee/"),
-        ("oss://abc/{name}{name}", "oss://abc/my-modelmy-model"),
+        ("oss://abc/{name}{name}", "oss://abc/my-modelmy-model/"),
         ("oss://abc/a}b{c/", "oss://abc/a}b{c/"),
     ],
 )
 def test_placeholders_are_filled(url: str, expanded: str) -> None:
-    values = {"name": "my-model", "base": "qwen3-8b", "digest": "c0ffee"}
-    assert expand(url, values) == expanded
+    assert settled(url, name="my-model", base="qwen3-8b", digest="c0ffee") == expanded
 
 
 def test_a_value_is_not_looked_at_again() -> None:
-    assert expand("oss://abc/{name}/", {"name": "{digest}"}) == "oss://abc/{digest}/"
+    assert settled("oss://abc/{name}/", name="{digest}") == "oss://abc/{digest}/"
+
+
+def test_only_the_values_that_are_used_are_asked_for() -> None:
+    def dear() -> str:
+        raise AssertionError("all files would have been read")
+
+    template = DestinationTemplate.parse("oss://abc/{name}/")
+    assert template.settle({"name": lambda: "a", "digest": dear}).prefix == "a/"
 
 
 @pytest.mark.parametrize("name", ["step", "", "Name", "name "])
 def test_an_unknown_placeholder_names_the_known_ones(name: str) -> None:
     with pytest.raises(UsageError, match="is not known") as caught:
-        expand(f"oss://abc/{{{name}}}/", {"name": "a"})
+        DestinationTemplate.parse(f"oss://abc/{{{name}}}/")
     assert all(f"{{{known}}}" in caught.value.hint for known in PLACEHOLDERS)
 
 
 def test_a_placeholder_without_a_value() -> None:
-    assert placeholders("oss://abc/{base}-{date}/") == {"base", "date"}
     with pytest.raises(UsageError, match="has no value"):
-        expand("oss://abc/{base}/", {"name": "a"})
+        settled("oss://abc/{base}/", name="a")
+
+
+@pytest.mark.parametrize("value", ["..", "a//b", "/"])
+def test_a_value_that_makes_no_key(value: str) -> None:
+    with pytest.raises(UsageError, match="the prefix"):
+        settled("oss://abc/{name}/", name=value)

@@ -13,6 +13,7 @@ import pytest
 from preflight.record import (
     KEPT,
     RunRecord,
+    record_path,
     save_record,
     state_directory,
     write_whole,
@@ -75,7 +76,8 @@ def test_a_record_is_named_by_time_command_and_directory(
     tmp_path: Path, directory: str, name: str
 ) -> None:
     record = RunRecord("push", directory, started=MOMENT)
-    path = save_record({"é": 1}, record, tmp_path)
+    path = record_path(record, tmp_path)
+    save_record({"é": 1}, path)
     assert path == tmp_path / "runs" / f"20261102T030405000678-push-{name}.json"
     assert json.loads(path.read_text("utf-8")) == {"é": 1}
     assert path.stat().st_mode & 0o077 == 0  # no one else's business
@@ -88,7 +90,8 @@ def test_old_records_go(tmp_path: Path) -> None:
         stamp = (MOMENT - timedelta(days=1, seconds=number)).strftime("%Y%m%dT%H%M%S%f")
         (runs / f"{stamp}-push-old.json").touch()
     (runs / "notes.txt").touch()
-    newest = save_record({}, RunRecord("push", "m", started=MOMENT), tmp_path)
+    newest = record_path(RunRecord("push", "m", started=MOMENT), tmp_path)
+    save_record({}, newest)
     left = sorted(runs.glob("*.json"))
     assert len(left) == KEPT
     assert left[-1] == newest

@@ -1,38 +1,52 @@
-"""The subcommands: each turns its arguments into one typed call.
+"""The commands, one file each, and the table that names them.
 
-A command's module is imported only when it is asked for, so that `check` starts
-without the libraries that only an upload needs.
+A command's module has `add_arguments(parser)`, which adds its flags, and
+`run(arguments, terminal)`, which does the work and returns the exit code. It is
+imported only when it is asked for, so that `check` starts without the libraries that
+only an upload needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
 from importlib import import_module
+from types import MappingProxyType
+from typing import Protocol, cast
 
-from preflight.arguments import Namespace
-from preflight.record import RunRecord
 from preflight.terminal import Terminal
 
-Command = Callable[[Namespace, RunRecord, Terminal], None]
+COMMANDS = MappingProxyType(
+    {
+        "check": "check a model directory against the import's rules; no network",
+        "push": "check, upload, submit the import job, wait and report",
+        "wait": "wait for an import job that was submitted before",
+        "import": "import what already lies in a bucket",
+        "jobs": "list the import jobs, or show one",
+        "delete": "delete the platform's record of a finished import job",
+        "status": "tell how the last runs on this machine ended",
+        "clean": "list uploads that were never finished, and abort them",
+        "doctor": "check settings, keys, network, clock and bucket",
+        "sandbox": "run the fake OSS and Model Studio on this machine",
+        "explain": "show a rule's manual page, or list all rules",
+        "bases": "list the base models that can be imported onto",
+    }
+)
+"""Each command's name and what it does, in the order of the help text."""
 
-_MODULES = {
-    "check": "model",
-    "push": "model",
-    "wait": "jobs",
-    "import": "imports",
-    "jobs": "jobs",
-    "delete": "jobs",
-    "status": "status",
-    "clean": "clean",
-    "doctor": "doctor",
-    "explain": "manual",
-    "bases": "manual",
-    "sandbox": "sandbox",
-}
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    @staticmethod
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        """Add the flags and positional arguments of the command."""
+
+    @staticmethod
+    def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+        """Do it; the exit code. Raises what `cli.main` tells in a sentence."""
 
 
-def find_command(name: str) -> Command:
-    """The function `cmd_<name>` of the module that holds it."""
-    module = import_module(f"preflight.commands.{_MODULES[name]}")
-    command: Command = getattr(module, f"cmd_{name}")
-    return command
+def load_command(name: str) -> Command:
+    """The module of a command; that of `import`, a word of Python, is `import_`."""
+    file = f"{name}_" if name == "import" else name
+    return cast("Command", import_module(f"preflight.commands.{file}"))

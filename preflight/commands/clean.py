@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from preflight.arguments import Namespace
-from preflight.commands.given import read_settings
+import argparse
+
+from preflight.commands._flags import add_format
+from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
 from preflight.oss.client import BucketClient
-from preflight.pipeline import bucket_access
+from preflight.pipeline.services import bucket_access
 from preflight.progress import human_size
-from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
 
 
-def cmd_clean(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to look, and whether really."""
+    parser.add_argument(
+        "destination", metavar="oss://bucket/prefix/", help="where to look"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="abort them; without it, only list them"
+    )
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """List the unfinished uploads below a prefix and, with --yes, abort them."""
-    del record
-    destination = parse_destination(args.destination)
-    settings = read_settings(args, screen, needs=(Need.OSS,))
-    settings.require(Need.OSS)
+    destination = parse_destination(arguments.destination)
+    settings = require_settings(arguments, terminal, Need.OSS)
     rows = []
     with BucketClient(bucket_access(settings), destination.bucket) as client:
         for upload in client.list_uploads(destination.prefix):
@@ -29,16 +39,17 @@ def cmd_clean(args: Namespace, record: RunRecord, screen: Terminal) -> None:
                     "upload_id": upload.upload_id,
                     "parts": len(parts),
                     "bytes": sum(part.size for part in parts),
-                    "aborted": bool(args.yes),
+                    "aborted": bool(arguments.yes),
                 }
             )
-            if args.yes:
+            if arguments.yes:
                 client.abort(upload.key, upload.upload_id)
-    if args.format == "json":
-        screen.show_document(rows)
+    if arguments.format == "json":
+        terminal.show_document(rows)
     else:
-        screen.show_lines(map(_line, rows))
-        screen.say(_sum(len(rows), destination.url, aborted=args.yes))
+        terminal.show_lines(map(_line, rows))
+        terminal.say(_sum(len(rows), destination.url, aborted=arguments.yes))
+    return 0
 
 
 def _line(row: dict[str, object]) -> str:

@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from preflight.arguments import Namespace
-from preflight.commands.given import read_settings
+from preflight.commands._flags import add_format
+from preflight.commands._settings import read_settings
 from preflight.destination import parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
 from preflight.errors import ConfigurationError, UsageError
-from preflight.record import RunRecord
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 
 _SCHEMA = 1
 
 
-def cmd_doctor(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which bucket, and whether to mend its tag."""
+    parser.add_argument(
+        "destination",
+        metavar="oss://bucket/prefix/",
+        nargs="?",
+        help="also check this bucket, and that the prefix may be written to",
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="set the bucket's tag if it lacks it"
+    )
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Examine; a problem's exit code is the one that a push would end with."""
-    if args.fix and not args.destination:
+    if arguments.fix and not arguments.destination:
         raise UsageError(
             "--fix needs a bucket", hint="preflight doctor --fix oss://bucket/prefix/"
         )
-    destination = parse_destination(args.destination) if args.destination else None
-    settings = _settings(args, screen)
-    visit = Examination(settings, dict(os.environ), destination, fix=args.fix)
+    destination = (
+        parse_destination(arguments.destination) if arguments.destination else None
+    )
+    settings = _settings(arguments, terminal)
+    visit = Examination(settings, dict(os.environ), destination, fix=arguments.fix)
     found = [_masked(each, settings.secrets()) for each in examine(visit)]
     problems = [each for each in found if each.level is Level.FAIL]
-    record.exit_code = problems[0].exit_code if problems else 0
-    if args.format == "json":
-        screen.show_document(_document(found, record.exit_code))
+    exit_code = problems[0].exit_code if problems else 0
+    if arguments.format == "json":
+        terminal.show_document(_document(found, exit_code))
     else:
-        screen.show_lines(_lines(found))
+        terminal.show_lines(_lines(found))
+    return exit_code
 
 
-def _settings(args: Namespace, screen: Terminal) -> Settings:
+def _settings(arguments: argparse.Namespace, terminal: Terminal) -> Settings:
     try:
-        return read_settings(args, screen, needs=(Need.OSS,))
+        return read_settings(arguments, terminal, Need.OSS)
     except ConfigurationError as error:  # a role that has no keys to give
-        settings = read_settings(args, screen, needs=())
+        settings = read_settings(arguments, terminal)
         return replace(
             settings, problems={**settings.problems, "access_key_id": error.message}
         )

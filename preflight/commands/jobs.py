@@ -1,24 +1,18 @@
-"""The import jobs that the service knows: list, look at, wait for, delete."""
+"""`jobs`: list the import jobs, or look at one."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
-from functools import partial
 from itertools import islice
-from typing import Any
 
-from preflight.arguments import Namespace
 from preflight.catalog.explanations import Service, explain_code
-from preflight.commands.given import read_settings
-from preflight.destination import parse_destination
-from preflight.errors import PreflightError, UsageError
-from preflight.oss.inspector import BucketInspector
-from preflight.pipeline import bucket_access
-from preflight.pipeline.diagnosis import Evidence, diagnose
-from preflight.pipeline.importing import Waiting, conclude, studio_client, watch
-from preflight.record import RunRecord
+from preflight.commands._flags import add_format, count
+from preflight.commands._settings import require_settings
+from preflight.pipeline.services import studio_client
+from preflight.report.document import job_document
 from preflight.report.manual import table
-from preflight.settings import Need, Settings
+from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
 
@@ -27,74 +21,51 @@ _SCHEMA = 1
 _STATUSES = {"SUCCEEDED": "SUCCESSED"}
 
 
-def _settings(args: Namespace, screen: Terminal) -> Settings:
-    settings = read_settings(args, screen, needs=(Need.STUDIO,))
-    settings.require(Need.STUDIO)
-    return settings
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which jobs."""
+    parser.add_argument(
+        "job_id", metavar="JOB_ID", nargs="?", help="show this job (default: all)"
+    )
+    parser.add_argument(
+        "--status",
+        type=str.lower,
+        choices=("pending", "running", "succeeded", "successed", "failed"),
+        help="only jobs in this state",
+    )
+    parser.add_argument(
+        "--model-name",
+        metavar="NAME",
+        help="only the job of this model, by the name that the platform gave it",
+    )
+    parser.add_argument(
+        "--limit", type=count, metavar="N", help="the newest N jobs (default: all)"
+    )
+    add_format(parser)
 
 
-def cmd_wait(args: Namespace, record: RunRecord, screen: Terminal) -> None:
-    """Wait for a job that an earlier run submitted."""
-    settings = _settings(args, screen)
-    record.service = settings.base_url.value
-    waiting = Waiting(args.timeout, args.poll_interval)
-    with studio_client(settings) as client, record.timed("wait"):
-        job = watch(args.job_id, waiting, ImportApi(client), record, screen)
-    conclude(job, record, partial(_why, settings))
-
-
-def _why(settings: Settings, job: ImportJob) -> list[str]:
-    """What lies in the bucket, if the keys of OSS are there to look with."""
-    try:
-        settings.require(Need.OSS)
-        place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
-        with BucketInspector(bucket_access(settings), place.bucket) as inspector:
-            region = settings.studio_region
-            return diagnose(job, Evidence(place), inspector, service_region=region)
-    except PreflightError as error:
-        return [f"the files could not be looked at: {error.message}"]
-
-
-def cmd_jobs(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show one job, or all of them newest first."""
-    del record
-    with studio_client(_settings(args, screen)) as client:
+    settings = require_settings(arguments, terminal, Need.STUDIO)
+    with studio_client(settings) as client:
         api = ImportApi(client)
-        if args.job_id:
-            jobs = [api.get(args.job_id)]
+        if arguments.job_id:
+            jobs = [api.get(arguments.job_id)]
         else:
-            jobs = list(islice(_listed(api, args), args.limit or None))
-    if args.format == "json":
-        document = {"schema": _SCHEMA, "jobs": [_as_json(job) for job in jobs]}
-        screen.show_document(document)
-    elif args.job_id:
-        screen.show_lines(_page(jobs[0]))
+            jobs = list(islice(_listed(api, arguments), arguments.limit or None))
+    if arguments.format == "json":
+        documents = [job_document(job) for job in jobs]
+        terminal.show_document({"schema": _SCHEMA, "jobs": documents})
+    elif arguments.job_id:
+        terminal.show_lines(_page(jobs[0]))
     else:
-        screen.show_lines(_table(jobs) if jobs else ["no jobs"])
+        terminal.show_lines(_table(jobs) if jobs else ["no jobs"])
+    return 0
 
 
-def _listed(api: ImportApi, args: Namespace) -> Iterator[ImportJob]:
-    status = str(args.status or "").upper()
+def _listed(api: ImportApi, arguments: argparse.Namespace) -> Iterator[ImportJob]:
+    status = str(arguments.status or "").upper()
     status = _STATUSES.get(status, status)
-    return api.list_all(status=status, model_name=args.model_name or "")
-
-
-def _as_json(job: ImportJob) -> dict[str, Any]:
-    return {
-        "job_id": job.job_id,
-        "status": job.status,
-        "model_name": job.model_name,
-        "display_name": job.display_name,
-        "weight_type": job.weight_type.value if job.weight_type else None,
-        "source": _source(job),
-        "error_code": job.error_code,
-        "created": job.created.isoformat() if job.created else None,
-        "request_id": job.request_id,
-    }
-
-
-def _source(job: ImportJob) -> str:
-    return f"oss://{job.bucket}/{job.prefix}" if job.bucket else ""
+    return api.list_all(status=status, model_name=arguments.model_name or "")
 
 
 def _created(job: ImportJob) -> str:
@@ -110,7 +81,7 @@ def _table(jobs: list[ImportJob]) -> Iterator[str]:
             job.model_name,
             job.display_name,
             _created(job),
-            _source(job),
+            job.source,
         )
         for job in jobs
     ]
@@ -122,7 +93,7 @@ def _page(job: ImportJob) -> Iterator[str]:
     yield f"status      {job.status}"
     yield f"model       {job.model_name}"
     yield f"display     {job.display_name}"
-    yield f"from        {_source(job)}"
+    yield f"from        {job.source}"
     yield f"created     {_created(job)}"
     if job.error_code:
         yield f"error       {job.error_code}"
@@ -130,29 +101,3 @@ def _page(job: ImportJob) -> Iterator[str]:
             yield f"  why       {found.cause}"
             yield f"  fix       {found.remedy}"
     yield f"request id  {job.request_id}"
-
-
-def cmd_delete(args: Namespace, record: RunRecord, screen: Terminal) -> None:
-    """Delete the platform's record of a final job; only with --yes."""
-    del record
-    with studio_client(_settings(args, screen)) as client:
-        api = ImportApi(client)
-        job = api.get(args.job_id)
-        what = f"job {job.job_id} ({job.status}) of model {job.model_name}"
-        if not job.finished:
-            raise UsageError(
-                f"{what} cannot be deleted: only final jobs can",
-                hint=f"preflight wait {job.job_id}",
-                request_id=job.request_id,
-            )
-        stays = f"the objects under {_source(job)} stay"
-        if not args.yes:
-            raise UsageError(
-                f"would delete {what}; {stays}; nothing was deleted",
-                hint=f"preflight delete {job.job_id} --yes; after it, preflight no "
-                "longer knows that a model came from that prefix and would let an "
-                "upload change it",
-                request_id=job.request_id,
-            )
-        request_id = api.delete(job.job_id)
-    screen.show_lines([f"deleted {what}; {stays} (request id {request_id})"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
@@ -10,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preflight.arguments import Namespace
+from preflight.commands._flags import seconds
 from preflight.errors import UsageError
-from preflight.record import RunRecord
 from preflight.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -51,19 +51,21 @@ def _exports(values: Mapping[str, str]) -> list[str]:
     return [f"export {name}={shlex.quote(text)}" for name, text in values.items()]
 
 
-def _serve(args: Namespace, screen: Terminal, ready: Ready | None) -> None:
+def _serve(
+    arguments: argparse.Namespace, terminal: Terminal, ready: Ready | None
+) -> None:
     """Serve until Ctrl-C or SIGTERM, which is the ordinary end."""
     from preflight.sandbox import Sandbox
 
-    ports = (args.port, args.port + 1) if args.port else (0, 0)
+    ports = (arguments.port, arguments.port + 1) if arguments.port else (0, 0)
     box = Sandbox(
-        directory=args.state,
-        digests=args.digests,
+        directory=arguments.state,
+        digests=arguments.digests,
         oss_port=ports[0],
         studio_port=ports[1],
-        faults=_fault_plan(args.faults),
-        seed_bucket=args.seed_bucket,
-        job_seconds=args.job_seconds,
+        faults=_fault_plan(arguments.faults),
+        seed_bucket=arguments.seed_bucket,
+        job_seconds=arguments.job_seconds,
     )
     try:
         with box:
@@ -72,24 +74,72 @@ def _serve(args: Namespace, screen: Terminal, ready: Ready | None) -> None:
                 pid = {"PREFLIGHT_SANDBOX_PID": str(os.getpid())}
                 ready.tell("\n".join(_exports(values | pid)))
             else:
-                screen.say(f"sandbox: bucket {args.seed_bucket}; Ctrl-C ends it")
-                screen.show_lines(_exports(values))
+                bucket = arguments.seed_bucket
+                terminal.say(f"sandbox: bucket {bucket}; Ctrl-C ends it")
+                terminal.show_lines(_exports(values))
             while True:
                 signal.pause()
     except OSError as exc:
-        raise UsageError(f"cannot listen on port {args.port}: {exc.strerror}") from exc
+        raise UsageError(
+            f"cannot listen on port {arguments.port}: {exc.strerror}"
+        ) from exc
     except KeyboardInterrupt:  # which SIGTERM raises, too
-        screen.say("sandbox: stopped")
+        terminal.say("sandbox: stopped")
 
 
-def cmd_sandbox(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Ports, state and what goes wrong."""
+    parser.add_argument(
+        "--background",
+        action="store_true",
+        help="leave it running, and end as soon as both services answer",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port,
+        help="port of OSS; Model Studio gets the next one (default: free ones)",
+    )
+    parser.add_argument(
+        "--state", metavar="DIR", type=Path, help="keep buckets, keys and jobs there"
+    )
+    parser.add_argument(
+        "--seed-bucket",
+        metavar="NAME",
+        default="preflight-sandbox",
+        help="name of the bucket that exists from the start",
+    )
+    parser.add_argument(
+        "--faults", metavar="FILE", type=Path, help="a JSON plan of what goes wrong"
+    )
+    parser.add_argument(
+        "--digests",
+        action="store_true",
+        help="keep checksums instead of the bytes of large objects",
+    )
+    parser.add_argument(
+        "--job-seconds",
+        type=seconds,
+        default=0.0,
+        metavar="S",
+        help="how long an import job takes (default: 0)",
+    )
+
+
+def _port(text: str) -> int:
+    """For argparse; Model Studio needs the one after it, too."""
+    if not text.isdecimal() or not 0 < int(text) < 65535:
+        raise argparse.ArgumentTypeError(f"not a port: {text}")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Serve until it is told to end; with `--background` leave a process that does."""
     from preflight.sandbox.background import Child, fork
 
-    _check_bucket(args.seed_bucket)
-    ready = fork() if args.background else None
+    _check_bucket(arguments.seed_bucket)
+    ready = fork() if arguments.background else None
     if isinstance(ready, Child):
-        screen.show_lines(ready.told.splitlines())
-        record.exit_code = ready.exit_code
-        return
-    _serve(args, screen, ready)
+        terminal.show_lines(ready.told.splitlines())
+        return ready.exit_code
+    _serve(arguments, terminal, ready)
+    return 0

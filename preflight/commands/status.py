@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from preflight.arguments import Namespace
+from preflight.commands._flags import add_format
 from preflight.errors import UsageError
-from preflight.record import RunRecord, state_directory
+from preflight.record import state_directory
 from preflight.report.manual import table
 from preflight.terminal import Terminal
 
@@ -18,31 +19,43 @@ _SCHEMA = 1
 _SHOWN = 10  # runs
 
 
-def cmd_status(args: Namespace, record: RunRecord, screen: Terminal) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which runs."""
+    parser.add_argument(
+        "directory",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        help="a model directory (default: runs of all directories)",
+    )
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the newest runs of a directory, or of all; asks no service."""
-    del record
-    wanted = args.directory.resolve() if args.directory else None
+    wanted = arguments.directory.resolve() if arguments.directory else None
     runs = _runs(state_directory(os.environ) / "runs", wanted)[:_SHOWN]
     if not runs:
-        where = f" of {args.directory}" if args.directory else ""
+        where = f" of {arguments.directory}" if arguments.directory else ""
         raise UsageError(
             f"no run{where} is on record on this machine",
             hint="`preflight jobs` asks the service itself",
         )
-    if args.format == "json":
+    if arguments.format == "json":
         document = {"schema": _SCHEMA, "runs": runs}
-        screen.show_document(document)
-        return
-    screen.show_lines(_table(runs))
+        terminal.show_document(document)
+        return 0
+    terminal.show_lines(_table(runs))
     hint = ""
     if error := runs[0].get("error"):
-        screen.show_lines([f"the last one ended with: {error['message']}"])
+        terminal.show_lines([f"the last one ended with: {error['message']}"])
         if hint := error.get("hint", ""):
-            screen.show_lines([f"  try  {hint}"])
+            terminal.show_lines([f"  try  {hint}"])
     job = runs[0].get("job") or {}
     further = f"preflight wait {job.get('job_id')}"
     if job.get("status") in ("PENDING", "RUNNING") and further not in hint:
-        screen.show_lines([f"  its job may still run: {further}"])
+        terminal.show_lines([f"  its job may still run: {further}"])
+    return 0
 
 
 def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:

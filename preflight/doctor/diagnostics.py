@@ -24,9 +24,8 @@ from preflight.oss.preconditions import (
     check_bucket,
     tag_bucket,
 )
-from preflight.pipeline import bucket_access
-from preflight.pipeline.importing import studio_client
-from preflight.pipeline.live import jobs_reading
+from preflight.pipeline.guard import jobs_reading
+from preflight.pipeline.services import bucket_access, studio_client
 from preflight.settings import Need, Settings, is_loopback
 from preflight.studio.imports import ImportApi
 

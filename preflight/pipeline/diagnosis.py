@@ -18,9 +18,9 @@ from preflight.errors import PreflightError
 from preflight.findings import Severity, WeightType
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.oss.preconditions import check_bucket, is_importable_class
-from preflight.record import UploadedFile
 from preflight.studio.jobs import ImportJob
 from preflight.text import shortened
+from preflight.upload.transfer import UploadedObject
 
 _SMALL = 32 << 20  # bytes; configs and the index of a large model
 _ADAPTER_CONFIG, _INDEX = "adapter_config.json", "model.safetensors.index.json"
@@ -41,7 +41,7 @@ class Evidence:
 
     destination: Destination
     weight_type: WeightType | None = None
-    files: Sequence[UploadedFile] = ()
+    files: Sequence[UploadedObject] = ()
 
 
 def diagnose(
@@ -127,7 +127,7 @@ def _unreadable(here: Mapping[str, Stored]) -> Iterator[str]:
 
 
 def _differing(
-    files: Sequence[UploadedFile],
+    files: Sequence[UploadedObject],
     stored: Mapping[str, Stored],
     inspector: BucketInspector,
     prefix: str,

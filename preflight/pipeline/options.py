@@ -1,16 +1,18 @@
-"""What a person asked of a check or a push."""
+"""What a person asked of a check, a push or an import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preflight.destination import Destination
+from preflight.destination import Destination, DestinationTemplate
+from preflight.findings import WeightType
 from preflight.model.inspection import Request
 from preflight.oss.access import CredentialsSource
-from preflight.pipeline.importing import Waiting
 from preflight.rules.policy import Policy
 from preflight.upload.parts import TransferOptions
+
+TIMEOUT = 7200.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +20,33 @@ class CheckOptions:
     """What to check, against which base, by which rules, and whether to scan."""
 
     directory: Path
-    request: Request
+    request: Request = field(default_factory=Request)
     scan: bool = True
     policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)
-class PushOptions:
-    """What to push where; `timeout` and `poll_interval` in seconds.
+class Waiting:
+    """How long to wait for a job, and how often to look, both in seconds."""
 
-    `again`: import although a job succeeded; `replace`: write under a prefix that a
-    model was imported from; `tag_bucket`: set the tag that an import needs. The
-    destination may hold placeholders. `state`: where the lock against a second run on
-    this machine is kept; `credentials` reads the keys of OSS anew when they ended.
+    timeout: float = TIMEOUT
+    interval: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """What to push where.
+
+    `waiting` None submits and returns; `again`: import although a job succeeded;
+    `replace`: write under a prefix that a model was imported from; `tag_bucket`: set
+    the tag that an import needs. `state`: where the lock against a second run on this
+    machine is kept; `credentials` reads the keys of OSS anew when they ended.
     """
 
     check: CheckOptions
-    destination: Destination
+    destination: DestinationTemplate
     display_name: str = ""
-    wait: bool = True
-    timeout: float = 3600.0
-    poll_interval: float | None = None
+    waiting: Waiting | None = field(default_factory=Waiting)
     dry_run: bool = False
     again: bool = False
     replace: bool = False
@@ -48,7 +56,17 @@ class PushOptions:
     state: Path | None = None
     credentials: CredentialsSource | None = None
 
-    @property
-    def waiting(self) -> Waiting | None:
-        """How to wait for the job; None with --no-wait."""
-        return Waiting(self.timeout, self.poll_interval) if self.wait else None
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What already lies in a bucket and is to be imported, onto which base.
+
+    Without a `weight_type` it is told by the names of the files.
+    """
+
+    destination: Destination
+    base_model: str
+    weight_type: WeightType | None = None
+    display_name: str = ""
+    waiting: Waiting | None = field(default_factory=Waiting)
+    again: bool = False

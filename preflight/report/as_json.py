@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from preflight.record import RunRecord
+from preflight.report import Style
 from preflight.report.document import as_document
 from preflight.text import json_text
 
 
-def render_json(record: RunRecord) -> str:
+def render(record: RunRecord, _: Style) -> str:
     """The document, indented, with one newline at its end."""
     return json_text(as_document(record))

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from preflight.errors import RulesFailed
 from preflight.findings import Outcome, Problem, Result, Severity, WeightType
+from preflight.pipeline.imported import Imported
 from preflight.progress import human_time
 from preflight.record import RunRecord
+from preflight.report import Style
 from preflight.report.document import counts
 from preflight.report.next_step import as_lines
 from preflight.report.uploads import upload_lines
 from preflight.rules import RULES
+from preflight.studio.submit import How
 from preflight.text import Colored, Line, render_lines
 
 WIDTH = 80  # columns
 _MANUALS = {rule.code: rule.manual for rule in RULES}
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How to write: with colour, and with every rule or only those that failed."""
-
-    color: bool = False
-    verbose: bool = False
-
-
-_FOUND = ("already done", "found after a lost answer")
+_FOUND = (How.ALREADY_DONE, How.FOUND_AFTER_LOST_ANSWER)
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
 
 
@@ -102,7 +96,7 @@ def _sum(record: RunRecord) -> str:
 
 def _in_the_bucket(record: RunRecord) -> str:
     """What a push that came to no end left there, as far as can be told."""
-    if record.command != "push" or record.upload is not None:
+    if record.command != "push" or record.uploaded is not None:
         return ""
     if "upload" in record.stages and record.exit_code != RulesFailed.exit_code:
         return "; the upload is not complete"
@@ -119,9 +113,9 @@ def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
     if record.report.outcomes:
         yield from () if style.verbose else _skipped(record)
         yield _sum(record)
-    if record.job is not None:
-        yield from _imported(record)
-    yield from record.causes  # last, where they are read
+    if record.imported is not None:
+        yield from _imported(record, record.imported)
+        yield from record.imported.causes  # last, where they are read
 
 
 def _stages(record: RunRecord) -> Iterator[str]:
@@ -131,20 +125,17 @@ def _stages(record: RunRecord) -> Iterator[str]:
         yield f"stages: {', '.join(took)}"
 
 
-def _imported(record: RunRecord) -> Iterator[str]:
+def _imported(record: RunRecord, imported: Imported) -> Iterator[str]:
     """The job, and last of all what was imported under which name."""
-    job = record.job
-    if job is None:
-        return
+    job = imported.job
     code = f" ({job.error_code})" if job.error_code else ""
     yield from _stages(record)
     yield from as_lines(record)
-    how = f", {job.how}" if job.how in _FOUND else ""
+    how = f", {imported.how.value}" if imported.how in _FOUND else ""
     yield f"job {job.job_id}: {job.status}{code}{how}"
     if record.exit_code == 0:
-        shown = job.display_name
-        named = f', shown as "{shown}"' if shown else ""
-        verb = "imported" if job.is_done else "submitted"
+        named = f', shown as "{job.display_name}"' if job.display_name else ""
+        verb = "imported" if job.succeeded else "submitted"
         yield f"{verb} {_what(record)}as model {job.model_name}{named}"
 
 
@@ -157,7 +148,6 @@ def _what(record: RunRecord) -> str:
     return f"{record.directory}, {kind} {record.base_model},{where} "
 
 
-def render_text(record: RunRecord, style: Style | None = None) -> str:
+def render(record: RunRecord, style: Style) -> str:
     """The report as lines; empty when there is nothing to tell."""
-    chosen = style or Style()
-    return render_lines(_lines(record, chosen), color=chosen.color)
+    return render_lines(_lines(record, style), color=style.color)

@@ -7,8 +7,12 @@ from typing import Any
 
 from preflight import __version__
 from preflight.findings import Outcome, Problem, Report, Result, Verdict
-from preflight.record import JobRecord, RunRecord, UploadRecord
+from preflight.pipeline.imported import Imported
+from preflight.pipeline.uploaded import Uploaded
+from preflight.record import RunRecord
 from preflight.report.next_step import as_value
+from preflight.studio.jobs import ImportJob
+from preflight.upload.plan import UploadPlan
 
 SCHEMA = 1
 
@@ -43,17 +47,13 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _upload(upload: UploadRecord) -> dict[str, Any]:
+def _upload(upload: Uploaded) -> dict[str, Any]:
     return {
-        "destination": upload.destination,
+        **_plan(upload.plan),
         # As OSS writes them; many readers of JSON do not hold 64 bits in a number.
         "files": [
-            {"key": f.key, "size": f.size, "crc64": str(f.crc64)} for f in upload.files
-        ],
-        "generated": list(upload.generated),
-        "left_behind": [
-            {"name": f.name, "size": f.size, "reason": f.reason}
-            for f in upload.left_behind
+            {"key": each.key, "size": each.size, "crc64": str(each.crc64)}
+            for each in upload.manifest.objects
         ],
         "sent": upload.sent,
         "verified": upload.verified,
@@ -65,24 +65,36 @@ def _path(directory: str) -> str:
     return str(Path(directory).resolve()) if directory else ""
 
 
-def _plan(plan: UploadRecord) -> dict[str, Any]:
-    made = _upload(plan)
-    del made["verified"], made["sent"]
-    for file in made["files"]:
-        del file["crc64"]  # not known before the bytes are read
-    return made
+def _plan(plan: UploadPlan) -> dict[str, Any]:
+    """What would go up; no CRC-64 is known before the bytes are read."""
+    return {
+        "destination": plan.destination.url,
+        "files": [{"key": item.key, "size": item.size} for item in plan.items],
+        "generated": [i.key for i in plan.items if isinstance(i.source, bytes)],
+        "left_behind": [
+            {"name": each.name, "size": each.size, "reason": each.reason}
+            for each in plan.excluded
+        ],
+    }
 
 
-def _job(job: JobRecord) -> dict[str, Any]:
+def job_document(job: ImportJob) -> dict[str, Any]:
+    """A job as every command tells it to programs."""
     return {
         "job_id": job.job_id,
         "status": job.status,
         "model_name": job.model_name,
         "display_name": job.display_name,
+        "weight_type": job.weight_type.value if job.weight_type else None,
+        "source": job.source,
         "error_code": job.error_code,
+        "created": job.created.isoformat() if job.created else None,
         "request_id": job.request_id,
-        "how": job.how,
     }
+
+
+def _imported(imported: Imported) -> dict[str, Any]:
+    return {**job_document(imported.job), "how": imported.how.value}
 
 
 def counts(report: Report) -> dict[str, int]:
@@ -110,13 +122,14 @@ def as_document(record: RunRecord) -> dict[str, Any]:
     if record.command == "push":
         document["dry_run"] = record.dry_run
         document["sandbox"] = record.sandbox
-        document["plan"] = _plan(record.plan) if record.plan else None
-        document["upload"] = _upload(record.upload) if record.upload else None
+        document["plan"] = _plan(record.planned.plan) if record.planned else None
+        document["upload"] = _upload(record.uploaded) if record.uploaded else None
     if record.command in ("push", "import", "wait"):
-        document["job"] = _job(record.job) if record.job else None
+        document["job"] = _imported(record.imported) if record.imported else None
         document["next_step"] = as_value(record)
-    if record.notes or record.causes:
-        document["notes"] = [*record.notes, *record.causes]
+    causes = record.imported.causes if record.imported else ()
+    if record.notes or causes:
+        document["notes"] = [*record.notes, *causes]
     if record.error is not None:
         document["error"] = {
             "message": record.error.message,

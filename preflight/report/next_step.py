@@ -33,8 +33,8 @@ def _body(record: RunRecord, model_name: str) -> dict[str, Any]:
 
 def as_value(record: RunRecord) -> dict[str, Any] | None:
     """The deployment call as data; None unless a model was imported."""
-    job = record.job
-    if job is None or record.exit_code != 0 or not job.is_done or not job.model_name:
+    job = record.imported.job if record.imported else None
+    if job is None or record.exit_code != 0 or not job.succeeded or not job.model_name:
         return None
     service = "" if record.sandbox else record.service
     return {

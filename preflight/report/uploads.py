@@ -2,68 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from preflight.pipeline.uploaded import Uploaded
 from preflight.progress import human_size
-from preflight.record import RunRecord, UploadRecord
+from preflight.record import RunRecord
+from preflight.upload.plan import UploadPlan
 
 _SHOWN = 8  # files; --verbose shows all
 
 
 def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
     """The upload, or what it would be; nothing if there is neither."""
-    upload = record.upload
-    if upload is not None:
-        yield _uploaded(upload)
-    elif record.dry_run and record.plan is not None:
-        upload = record.plan
-        yield f"would upload {_counted(upload)}, to {upload.destination}"
-    if upload is not None:
-        limit = None if verbose else _SHOWN
-        yield from _files(upload, limit, verbose=verbose)
-        yield from _left_behind(upload, limit)
+    limit = None if verbose else _SHOWN
+    if (done := record.uploaded) is not None:
+        yield _uploaded(done)
+        sums = {each.key: each.crc64 for each in done.manifest.objects}
+        yield from _files(done.plan, sums if done.verified and verbose else {}, limit)
+        yield from _left_behind(done.plan, limit)
+    elif record.dry_run and record.planned is not None:
+        plan = record.planned.plan
+        yield f"would upload {_counted(plan)}, to {plan.destination.url}"
+        yield from _files(plan, {}, limit)
+        yield from _left_behind(plan, limit)
 
 
-def _total(upload: UploadRecord) -> int:
-    return sum(file.size for file in upload.files)
+def _counted(plan: UploadPlan) -> str:
+    return f"{len(plan.items)} files, {human_size(plan.total_bytes)}"
 
 
-def _counted(upload: UploadRecord) -> str:
-    return f"{len(upload.files)} files, {human_size(_total(upload))}"
-
-
-def _uploaded(upload: UploadRecord) -> str:
+def _uploaded(done: Uploaded) -> str:
     """What a run that found everything, or half of it, did is not called an upload."""
-    sent, where = upload.sent, upload.destination
-    if sent == 0:
-        return f"nothing to send: {_counted(upload)}, lay at {where} already"
-    if sent is None or sent >= _total(upload):
-        return f"uploaded {_counted(upload)}, to {where}"
+    plan, where, whole = done.plan, done.plan.destination.url, done.plan.total_bytes
+    if done.sent == 0:
+        return f"nothing to send: {_counted(plan)}, lay at {where} already"
+    if done.sent >= whole:
+        return f"uploaded {_counted(plan)}, to {where}"
     return (
-        f"uploaded {_counted(upload)}, to {where}: {human_size(sent)} were sent now, "
-        f"{human_size(_total(upload) - sent)} lay there already"
+        f"uploaded {_counted(plan)}, to {where}: {human_size(done.sent)} were sent "
+        f"now, {human_size(whole - done.sent)} lay there already"
     )
 
 
-def _files(upload: UploadRecord, limit: int | None, *, verbose: bool) -> Iterator[str]:
-    prefix = upload.destination.partition("://")[2].partition("/")[2]
-    shown = upload.files[:limit]
-    names = [file.key.removeprefix(prefix) for file in shown]
-    width = max(map(len, names), default=0)
-    for name, file in zip(names, shown, strict=True):
-        crc = f"  crc64 {file.crc64}" if upload.verified and verbose else ""
-        yield f"  {name:{width}}  {file.size:>15,} bytes{crc}"
-    yield from _more(len(upload.files) - len(shown))
+def _files(
+    plan: UploadPlan, sums: Mapping[str, int], limit: int | None
+) -> Iterator[str]:
+    shown = plan.items[:limit]
+    width = max((len(item.name) for item in shown), default=0)
+    for item in shown:
+        crc = f"  crc64 {sums[item.key]}" if item.key in sums else ""
+        yield f"  {item.name:{width}}  {item.size:>15,} bytes{crc}"
+    yield from _more(len(plan.items) - len(shown))
 
 
-def _left_behind(upload: UploadRecord, limit: int | None) -> Iterator[str]:
-    if not upload.left_behind:
+def _left_behind(plan: UploadPlan, limit: int | None) -> Iterator[str]:
+    if not plan.excluded:
         return
-    size = human_size(sum(left.size for left in upload.left_behind))
-    yield f"left behind {len(upload.left_behind)} files, {size}"
-    shown = upload.left_behind[:limit]
+    size = human_size(sum(left.size for left in plan.excluded))
+    yield f"left behind {len(plan.excluded)} files, {size}"
+    shown = plan.excluded[:limit]
     yield from (f"  {left.name}: {left.reason}" for left in shown)
-    yield from _more(len(upload.left_behind) - len(shown))
+    yield from _more(len(plan.excluded) - len(shown))
 
 
 def _more(count: int) -> Iterator[str]:

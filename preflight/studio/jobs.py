@@ -105,6 +105,11 @@ class ImportJob:
         """Whether the job waits or runs, as far as the status is known."""
         return self.status.upper() in _LIVE
 
+    @property
+    def source(self) -> str:
+        """`oss://bucket/prefix/` of its files; empty where the service did not say."""
+        return f"oss://{self.bucket}/{self.prefix}" if self.bucket else ""
+
     def is_from(self, bucket: str, prefix: str) -> bool:
         """Whether its files are those under `prefix` of `bucket`."""
         return self.bucket == bucket and self.prefix.strip("/") == prefix.strip("/")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preflight.catalog.uploadable import Role, role_of, why_excluded
-from preflight.destination import Destination, key_fault
+from preflight.destination import Destination, key_problem
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
@@ -45,6 +45,24 @@ class Excluded:
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """What goes up and what stays behind, wherever it goes; keys are bare names."""
+
+    items: tuple[UploadItem, ...]
+    excluded: tuple[Excluded, ...] = ()
+
+    def under(self, destination: Destination) -> UploadPlan:
+        """The plan for one destination.
+
+        Raises `UsageError` for keys that are too long or otherwise unfit, and for
+        names that differ by letter case only.
+        """
+        items = [replace(one, key=destination.key(one.name)) for one in self.items]
+        _check_keys(items)
+        return UploadPlan(destination, tuple(items), self.excluded)
+
+
+@dataclass(frozen=True, slots=True)
 class UploadPlan:
     """The objects in upload order: weights, the rest, the key configs last."""
 
@@ -73,35 +91,33 @@ def _obstacle(entry: FileEntry) -> str:
     return ""
 
 
-def _item(entry: FileEntry, destination: Destination, role: Role) -> UploadItem:
+def _item(entry: FileEntry, role: Role) -> UploadItem:
     # Leaving such a file out would upload a model that lacks it: better to stop.
     if obstacle := _obstacle(entry):
         raise UsageError(
             f"{entry.name!r} {obstacle}",
             hint="put a regular, readable copy in its place, or remove it",
         )
-    key = destination.key(entry.name)
-    path = entry.real_path
-    return UploadItem(key, entry.name, entry.size, path, entry.mtime_ns, role)
+    name = entry.name
+    return UploadItem(name, name, entry.size, entry.real_path, entry.mtime_ns, role)
 
 
 def _generated_items(
-    generated: Mapping[str, bytes], destination: Destination, weight_type: WeightType
+    generated: Mapping[str, bytes], weight_type: WeightType
 ) -> list[UploadItem]:
     items = []
     for name, data in generated.items():
         role = role_of(name, weight_type)
         if role is None:
             raise PreflightError(f"generated {name!r} is not on the allow-list")
-        key = destination.key(name)
-        items.append(UploadItem(key, name, len(data), data, role=role))
+        items.append(UploadItem(name, name, len(data), data, role=role))
     return items
 
 
 def _check_keys(items: Iterable[UploadItem]) -> None:
     seen: dict[str, str] = {}
     for item in items:
-        if problem := key_fault(item.key):
+        if problem := key_problem(item.key):
             raise UsageError(
                 f"the object key of {item.name!r} {problem}",
                 hint="rename the file, or choose another prefix",
@@ -123,21 +139,19 @@ def _in_order(items: list[UploadItem]) -> list[UploadItem]:
     return sorted(items, key=rank)
 
 
-def plan_upload(
+def select_files(
     found: Walk | Iterable[FileEntry],
-    destination: Destination,
     weight_type: WeightType,
     *,
     generated: Mapping[str, bytes] | None = None,
-) -> UploadPlan:
+) -> Selection:
     """Sort a directory's entries into what goes up and what stays behind.
 
     `generated` files (name to content) go up instead of local ones of the same name.
-    Raises `UsageError` for keys that are too long, names that differ by case only,
-    and files of the import that cannot be taken.
+    Raises `UsageError` for files of the import that cannot be taken.
     """
     made = generated or {}
-    items, excluded = _generated_items(made, destination, weight_type), []
+    items, excluded = _generated_items(made, weight_type), []
     for entry in found.entries if isinstance(found, Walk) else found:
         if entry.kind is FileKind.DIRECTORY and entry.target is None:
             continue  # what lies in it has entries of its own
@@ -146,10 +160,20 @@ def plan_upload(
         elif entry.name in made:
             reason = "replaced by a generated file"
         elif role := role_of(entry.name, weight_type):
-            items.append(_item(entry, destination, role))
+            items.append(_item(entry, role))
             continue
         else:
             reason = why_excluded(entry.name)
         excluded.append(Excluded(entry.name, entry.size, reason))
-    _check_keys(items)
-    return UploadPlan(destination, tuple(_in_order(items)), tuple(excluded))
+    return Selection(tuple(_in_order(items)), tuple(excluded))
+
+
+def plan_upload(
+    found: Walk | Iterable[FileEntry],
+    destination: Destination,
+    weight_type: WeightType,
+    *,
+    generated: Mapping[str, bytes] | None = None,
+) -> UploadPlan:
+    """`select_files`, under a destination that is known already."""
+    return select_files(found, weight_type, generated=generated).under(destination)

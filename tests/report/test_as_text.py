@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from preflight.findings import Outcome, Problem, Report, Result, Severity, WeightType
-from preflight.record import (
-    ErrorRecord,
-    JobRecord,
-    LeftBehind,
-    RunRecord,
-    UploadedFile,
-    UploadRecord,
-)
-from preflight.report.as_text import Style, render_text
+from preflight.findings import Outcome, Problem, Result, Severity, WeightType
+from preflight.record import ErrorRecord, RunRecord
+from preflight.report import Style, render
+from preflight.upload.plan import Excluded
+from tests.report.runs import PLACE, checked, imported, planned, uploaded
+from tests.report.runs import run as record
 
 PASSED = Outcome("X01", "all-is-well", Severity.ERROR, Result.PASSED)
 SKIPPED = Outcome(
@@ -34,21 +30,10 @@ WARNED = Outcome(
     problems=(Problem("t", "is odd"),),
     count=1_234,
 )
-PLACE = "oss://bucket/models/one/"
-FILES = (
-    UploadedFile("models/one/adapter_model.safetensors", 1_705_024, 18_446_744),
-    UploadedFile("models/one/adapter_config.json", 999, 1),
-)
 
 
-def record(*outcomes: Outcome, command: str = "check") -> RunRecord:
-    return RunRecord(
-        command,
-        "out/adapter",
-        weight_type=WeightType.LORA,
-        base_model="qwen3-8b",
-        report=Report(outcomes),
-    )
+def render_text(run: RunRecord, style: Style | None = None) -> str:
+    return render(run, "text", style)
 
 
 def test_nothing_to_tell() -> None:
@@ -121,8 +106,8 @@ def test_a_push_that_failed_says_that_nothing_was_uploaded() -> None:
 def test_a_dry_run() -> None:
     run = record(PASSED, command="push")
     run.dry_run = True
-    left = tuple(LeftBehind(f"{n}\x1b.pt", 1_000, "a pickle") for n in range(10))
-    run.plan = UploadRecord(PLACE, FILES, left)
+    left = (Excluded(f"{n}\x1b.pt", 1_000, "a pickle") for n in range(10))
+    run.planned = planned(*left)
     lines = render_text(run).splitlines()
     assert lines[:5] == [
         f"would upload 2 files, 1.7 MB, to {PLACE}",
@@ -138,9 +123,7 @@ def test_a_dry_run() -> None:
 
 def pushed(**job: str) -> RunRecord:
     run = record(PASSED, command="push")
-    run.upload = UploadRecord(PLACE, FILES, verified=True)
-    values = {"status": "SUCCESSED", "model_name": "qwen3-8b-x", **job}
-    run.job = JobRecord("job-1", **values)
+    run.uploaded, run.imported = uploaded(), imported(job=job)
     return run
 
 
@@ -158,14 +141,14 @@ def test_a_push_that_went_well() -> None:
 
 def test_what_lay_there_already_is_not_called_an_upload() -> None:
     run = pushed()
-    run.upload = UploadRecord(PLACE, FILES, verified=True, sent=0)
+    run.uploaded = uploaded(0)
     first = render_text(run).splitlines()[0]
     assert first == f"nothing to send: 2 files, 1.7 MB, lay at {PLACE} already"
 
 
 def test_a_resumed_upload_says_what_was_not_sent_again() -> None:
     run = pushed()
-    run.upload = UploadRecord(PLACE, FILES, verified=True, sent=705_024)
+    run.uploaded = uploaded(705_024)
     assert render_text(run).splitlines()[0] == (
         f"uploaded 2 files, 1.7 MB, to {PLACE}: "
         "705.0 kB were sent now, 1.0 MB lay there already"
@@ -199,9 +182,12 @@ def test_long_reports_fit_a_terminal() -> None:
 
 
 def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
-    run = pushed(status="FAILED", error_code="Unknown")
+    run = pushed()
+    run.imported = imported(
+        "likely cause: this", job={"status": "FAILED", "error_code": "Unknown"}
+    )
     run.exit_code, run.error = 6, ErrorRecord("x")
-    run.notes, run.causes = ["added config.json"], ["likely cause: this"]
+    run.notes = ["added config.json"]
     lines = render_text(run).splitlines()
     assert lines[-2:] == ["job job-1: FAILED (Unknown)", "likely cause: this"]
     assert "added config.json" in lines
@@ -209,7 +195,7 @@ def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
 
 def test_sums_of_what_was_not_verified_are_not_shown() -> None:
     run = pushed()
-    run.upload = UploadRecord(PLACE, FILES)
+    run.uploaded = uploaded(verified=False)
     assert "crc64" not in render_text(run, Style(verbose=True))
     run = pushed()
     assert "  crc64 18446744\n" in render_text(run, Style(verbose=True))
@@ -226,7 +212,7 @@ def test_a_job_that_failed_imported_nothing() -> None:
 
 def test_full_weights_and_the_sandbox() -> None:
     run = pushed()
-    run.weight_type, run.sandbox = WeightType.FULL, True
+    run.checked, run.sandbox = checked(PASSED, kind=WeightType.FULL), True
     assert render_text(run).splitlines()[-1] == (
         "imported out/adapter, weights of qwen3-8b, in the sandbox as model qwen3-8b-x"
     )

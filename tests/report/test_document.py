@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from preflight.findings import Outcome, Problem, Report, Result, Severity, WeightType
-from preflight.record import (
-    ErrorRecord,
-    JobRecord,
-    RunRecord,
-    UploadedFile,
-    UploadRecord,
-)
-from preflight.report.as_json import render_json
+from preflight.findings import Outcome, Problem, Result, Severity
+from preflight.record import ErrorRecord, RunRecord
+from preflight.report import render
 from preflight.report.document import as_document
+from tests.report.runs import SUMS, checked, imported, planned, uploaded
 from tests.running import assert_contract
 
 
@@ -28,10 +23,11 @@ def outcome(result: Result, severity: Severity = Severity.ERROR) -> Outcome:
 
 
 def document(*outcomes: Outcome, **values: Any) -> dict[str, Any]:  # noqa: ANN401
-    record = RunRecord("push", "out/模型", report=Report(outcomes), **values)
+    judged = checked(*outcomes) if outcomes else None
+    record = RunRecord("push", "out/模型", checked=judged, **values)
     made = as_document(record)
     assert_contract(made)
-    assert json.loads(render_json(record)) == made
+    assert json.loads(render(record, "json")) == made
     return made
 
 
@@ -67,31 +63,26 @@ def test_an_error_after_the_check_leaves_the_checks_verdict() -> None:
 
 
 def test_a_sum_is_text_because_it_has_64_bits() -> None:
-    file = UploadedFile("a/b", 2**53 + 1, 2**64 - 1)
-    made = document(
-        outcome(Result.PASSED), upload=UploadRecord("oss://bucket/a/", (file,))
-    )
-    (shown,) = made["upload"]["files"]
-    assert shown == {"key": "a/b", "size": 2**53 + 1, "crc64": str(2**64 - 1)}
+    made = document(outcome(Result.PASSED), uploaded=uploaded())
+    name = "adapter_model.safetensors"
+    assert made["upload"]["files"][0] == {
+        "key": f"models/one/{name}",
+        "size": 1_705_024,
+        "crc64": str(SUMS[name]),
+    }
 
 
 def test_a_plan_has_no_sums() -> None:
-    plan = UploadRecord("oss://bucket/a/", (UploadedFile("a/b", 1, 0),))
-    made = document(outcome(Result.PASSED), plan=plan, dry_run=True)
-    assert made["plan"]["files"] == [{"key": "a/b", "size": 1}]
+    made = document(outcome(Result.PASSED), planned=planned(), dry_run=True)
+    assert all(set(file) == {"key", "size"} for file in made["plan"]["files"])
     assert made["upload"] is None
 
 
 def test_a_job() -> None:
-    job = JobRecord("job-1", "SUCCESSED", "qwen3-8b-x")
-    made = document(
-        outcome(Result.PASSED),
-        job=job,
-        weight_type=WeightType.LORA,
-        base_model="qwen3-8b",
-    )
+    made = document(outcome(Result.PASSED), imported=imported())
     assert made["job"]["job_id"] == "job-1"
     assert made["job"]["model_name"] == "qwen3-8b-x"
+    assert made["job"]["how"] == "created"
     assert (made["weight_type"], made["base_model"]) == ("lora", "qwen3-8b")
 
 
@@ -101,5 +92,5 @@ def test_a_check_speaks_of_no_upload_and_no_job() -> None:
 
 
 def test_undecodable_names_survive_and_can_be_encoded() -> None:
-    made = render_json(RunRecord("check", "no\udcffutf"))
+    made = render(RunRecord("check", "no\udcffutf"), "json")
     assert json.loads(made.encode("utf-8"))["directory"] == "no\udcffutf"

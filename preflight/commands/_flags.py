@@ -1,11 +1,15 @@
-"""Flags that several commands have."""
+"""Flags that several commands have, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from preflight.findings import WeightType
+from preflight.report import FORMATS
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def seconds(text: str) -> float:
@@ -22,15 +26,16 @@ def seconds(text: str) -> float:
 def count(text: str) -> int:
     """A whole number above 0, for argparse."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"not a number of jobs: {text}")
+        raise argparse.ArgumentTypeError(f"not a number from 1 on: {text}")
     return int(text)
 
 
-def port(text: str) -> int:
-    """A port number, for argparse."""
-    if not text.isdecimal() or not 0 < int(text) < 65535:
-        raise argparse.ArgumentTypeError(f"not a port: {text}")
-    return int(text)
+def size(text: str) -> int:
+    """Bytes, with a suffix of powers of 1,024: 800K, 16M, 1.5GiB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:I?B)?", text.strip().upper())
+    if not found or float(found[1]) * _UNITS[found[2]] < 1:
+        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -44,11 +49,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="base model trained on, as `preflight bases` lists it, or its hub id "
         "(default: what the directory itself names)",
     )
-    parser.add_argument(
-        "--weight-type",
-        choices=[kind.value for kind in WeightType],
-        help="kind of weights (default: told by the files)",
-    )
+    add_weight_type(parser)
     parser.add_argument(
         "--base-dir",
         metavar="DIR",
@@ -75,13 +76,43 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_report(parser: argparse.ArgumentParser) -> None:
-    """Form and place of the report."""
+def add_weight_type(parser: argparse.ArgumentParser) -> None:
+    """Adapter or full weights."""
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="form of the report"
+        "--weight-type",
+        choices=[kind.value for kind in WeightType],
+        help="kind of weights (default: told by the files)",
+    )
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Form and place of the report of a run."""
+    parser.add_argument(
+        "--format", choices=tuple(FORMATS), default="text", help="form of the report"
     )
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write the report there, not here"
+    )
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Form of a result."""
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="form of the result"
+    )
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """What an import is called, and whether and how long it is waited for."""
+    parser.add_argument(
+        "--display-name", default="", metavar="NAME", help="name in the console"
+    )
+    parser.add_argument(
+        "--no-wait", action="store_true", help="submit the import and do not wait"
+    )
+    add_waiting(parser)
+    parser.add_argument(
+        "--again", action="store_true", help="import anew although it was done before"
     )
 
 
@@ -99,11 +130,4 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         metavar="S",
         help="seconds between two looks (default: 3, growing to 30)",
-    )
-
-
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """Form of a result."""
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="form of the result"
     )

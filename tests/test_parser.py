@@ -10,13 +10,14 @@ import pytest
 
 from fixtures.faults import FAULTS
 from preflight import __version__
-from preflight.arguments import COMMANDS, EXIT_CODES
 from preflight.catalog.bases import load_bases
+from preflight.commands import COMMANDS
 from preflight.errors import PreflightError
+from preflight.parser import EXIT_CODES
 from preflight.rules import RULES, Rule
 from tests.running import InProcess, command, environment, run, tiny_adapter
 
-NAMES = [entry[0] for entry in COMMANDS]
+NAMES = list(COMMANDS)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_every_help_shows_every_exit_code(
 
 def test_help_names_every_command(preflight: InProcess) -> None:
     out = preflight("--help").out
-    for name, text, _ in COMMANDS:
+    for name, text in COMMANDS.items():
         assert name in out
         assert text.split()[0] in out
 
@@ -80,8 +81,8 @@ def test_version_of_the_module(tmp_path: Path) -> None:
         (["push", "d", "oss://b/p/", "--timeout=nan"], "not a number of seconds: nan"),
         (["wait", "j", "--timeout=inf"], "not a number of seconds: inf"),
         (["wait"], "required: JOB_ID"),
-        (["jobs", "--limit", "x"], "not a number of jobs: x"),
-        (["jobs", "--limit", "0"], "not a number of jobs: 0"),
+        (["jobs", "--limit", "x"], "not a number from 1 on: x"),
+        (["jobs", "--limit", "0"], "not a number from 1 on: 0"),
         (["sandbox", "--port", "x"], "not a port: x"),
         (["sandbox", "--port", "65535"], "not a port: 65535"),
     ],

@@ -14,9 +14,9 @@ from preflight.findings import WeightType
 from preflight.oss.access import OssAccess
 from preflight.oss.inspector import BucketInspector
 from preflight.pipeline.diagnosis import Evidence, diagnose
-from preflight.record import UploadedFile
 from preflight.sandbox import Sandbox
 from preflight.studio.jobs import ImportJob
+from preflight.upload.transfer import UploadedObject
 
 PREFIX = "m/a/"
 CONFIG = json.dumps({"peft_type": "LORA", "r": 16}).encode()
@@ -47,7 +47,7 @@ def put(box: Sandbox, name: str, data: bytes) -> None:
 
 
 def evidence(box: Sandbox, files: dict[str, bytes], kind: WeightType) -> Evidence:
-    sent = [UploadedFile(PREFIX + n, len(d), crc64(d)) for n, d in files.items()]
+    sent = [UploadedObject(PREFIX + n, len(d), crc64(d)) for n, d in files.items()]
     return Evidence(Destination(box.bucket, PREFIX), kind, sent)
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
-from preflight.arguments import Namespace
 from preflight.settings import Need, Settings, load_settings, with_role_keys
 from preflight.terminal import Terminal
 
 
 def read_settings(
-    args: Namespace,
-    screen: Terminal,
-    *,
-    needs: Sequence[Need],
+    arguments: Namespace,
+    terminal: Terminal,
+    *needs: Need,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Load the settings; temporary keys of a machine's role are fetched if asked for.
@@ -26,9 +25,21 @@ def read_settings(
     settings = load_settings(env, home=Path.home())
     if Need.OSS in needs:
         settings = with_role_keys(settings, env, home=Path.home())
-    if args.verbose:
+    if arguments.verbose:
         for row in settings.describe():
             problem = f"; {row.problem}" if row.problem else ""
             shown = f"{row.shown} " if row.shown else ""
-            screen.complain(f"{row.name}: {shown}[{row.origin}]{problem}")
+            terminal.complain(f"{row.name}: {shown}[{row.origin}]{problem}")
+    return settings
+
+
+def require_settings(
+    arguments: Namespace, terminal: Terminal, *needs: Need
+) -> Settings:
+    """The same, with everything there that the command needs.
+
+    Raises `ConfigurationError` that names all that is missing or malformed.
+    """
+    settings = read_settings(arguments, terminal, *needs)
+    settings.require(*needs)
     return settings

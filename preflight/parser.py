@@ -1,41 +1,28 @@
-"""The command line's grammar: every command, flag and help text."""
+"""The command line's grammar, put together from what each command adds to it."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from preflight import __version__
-from preflight.arguments.local import add_explain, add_nothing, add_sandbox
-from preflight.arguments.model import add_check, add_push
-from preflight.arguments.services import (
-    add_clean,
-    add_delete,
-    add_doctor,
-    add_import,
-    add_jobs,
-    add_status,
-    add_wait,
-)
+from preflight.commands import COMMANDS, load_command
 from preflight.text import printable
-
-Namespace = argparse.Namespace
-Add = Callable[[argparse.ArgumentParser], None]
 
 EXIT_CODES = (
     (0, "done"),
     (1, "a rule failed; nothing was uploaded"),
     (2, "usage or configuration"),
-    (3, "a fault in preflight itself"),
+    (3, "preflight itself failed; a log tells why"),
     (4, "authentication or permission"),
     (5, "the transfer or its verification failed"),
     (6, "the import was refused or failed"),
     (8, "the job was still running at --timeout"),
     (130, "interrupted (Ctrl-C)"),
-    (143, "terminated (SIGTERM)"),
+    (143, "terminated (SIGTERM, SIGHUP)"),
 )
 
 ENVIRONMENT = (
@@ -55,37 +42,41 @@ _EPILOG = "exit codes:\n" + "\n".join(
     f"  {code:<4} {text}" for code, text in EXIT_CODES
 )
 
-COMMANDS: tuple[tuple[str, str, Add], ...] = (
-    (
-        "check",
-        "check a model directory against the import's rules; no network",
-        add_check,
-    ),
-    ("push", "check, upload, submit the import job, wait and report", add_push),
-    ("wait", "wait for an import job that was submitted before", add_wait),
-    ("import", "import what already lies in a bucket", add_import),
-    ("jobs", "list the import jobs, or show one", add_jobs),
-    ("delete", "delete the platform's record of a finished import job", add_delete),
-    ("status", "tell how the last runs on this machine ended", add_status),
-    ("clean", "list uploads that were never finished, and abort them", add_clean),
-    ("doctor", "check settings, keys, network, clock and bucket", add_doctor),
-    ("sandbox", "run the fake OSS and Model Studio on this machine", add_sandbox),
-    ("explain", "show a rule's manual page, or list all rules", add_explain),
-    ("bases", "list the base models that can be imported onto", add_nothing),
-)
+
+class BadArguments(Exception):
+    """The command line is malformed; `prog` is the command it was meant for."""
+
+    def __init__(self, message: str, prog: str) -> None:
+        super().__init__(message)
+        self.message, self.prog = message, prog
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells what is wrong in a sentence, not below a screenful of usage."""
+    """Raises what is wrong as a sentence; its own flags are added when it is used.
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+    So that the module of a command is loaded only when the command is asked for.
+    """
+
+    def __init__(self, *, command: str = "", **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
         self.commands: dict[str, Parser] = {}
+        self._command = command
+
+    def fill(self) -> Parser:
+        """Add what the command itself knows of its arguments, once."""
+        name, self._command = self._command, ""
+        if name:
+            load_command(name).add_arguments(self)
+        return self
+
+    def parse_known_args(self, *words: Any, **more: Any) -> Any:  # noqa: ANN401
+        """As that of argparse, which calls it of a command that was named."""
+        self.fill()
+        return super().parse_known_args(*words, **more)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 2."""
-        shown = printable(message, 1000)
-        self.exit(2, f"preflight: {shown}\n  try  {self.prog} --help\n")
+        """Raise `BadArguments`."""
+        raise BadArguments(printable(message, 1000), self.prog)
 
     def stranger(self, word: str) -> str:
         """What to say of a word that is no flag here, with the one likely meant."""
@@ -97,7 +88,7 @@ class Parser(argparse.ArgumentParser):
 def _common() -> Parser:
     common = Parser(add_help=False)
     common.add_argument(
-        "-v", "--verbose", action="count", default=0, help="tell more; -vv for faults"
+        "-v", "--verbose", action="count", default=0, help="tell more; -vv for traces"
     )
     common.add_argument(
         "-q", "--quiet", action="store_true", help="only the report and errors"
@@ -111,14 +102,14 @@ def _common() -> Parser:
     return common
 
 
-def parse(argv: Sequence[str] | None) -> Namespace:
-    """The command line as values; exits with 2 and a sentence when it is malformed.
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line as values; raises `BadArguments` when it is malformed.
 
     argparse gives an optional positional away when flags stand before it, so that
     `push MODEL_DIR --base-model ID oss://bucket/prefix/` needs this second look.
     """
     parser = build_parser()
-    found, rest = parser.parse_known_args(argv)
+    found, rest = parser.parse_known_args(list(words))
     if found.command is None:
         parser.print_help(sys.stderr)
         parser.exit(2)
@@ -128,11 +119,11 @@ def parse(argv: Sequence[str] | None) -> Namespace:
         command = parser.commands[found.command]
         meant = command.stranger(rest[0])
         command.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
-    return found
+    return cast("argparse.Namespace", found)
 
 
 def build_parser() -> Parser:
-    """The parser of the whole command line."""
+    """The parser of the whole command line; each command's own is filled when used."""
     parser = Parser(
         prog="preflight",
         description="Check, upload and import fine-tuned models into Model Studio.",
@@ -145,9 +136,10 @@ def build_parser() -> Parser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     common = _common()
-    for name, text, add in COMMANDS:
-        made = parser.commands[name] = commands.add_parser(
+    for name, text in COMMANDS.items():
+        parser.commands[name] = commands.add_parser(
             name,
+            command=name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             parents=[common],
@@ -155,5 +147,4 @@ def build_parser() -> Parser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        add(made)
     return parser

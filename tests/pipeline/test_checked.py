@@ -1,43 +1,30 @@
-"""The stages themselves, called as a program would: what the record says when."""
+"""The check as a stage, called as a program would: what is known when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from fixtures.faults import FAULTS
+from preflight.crc import crc64
 from preflight.errors import UsageError
 from preflight.findings import Result, Unavailable, Verdict, WeightType
 from preflight.model.inspection import Request
-from preflight.pipeline import CheckOptions, check
-from preflight.progress import Progress, ProgressMode, make_progress
-from preflight.record import RunRecord
+from preflight.pipeline.checked import check
+from preflight.pipeline.options import CheckOptions
+from preflight.record import Gatherer, RunRecord
 from preflight.rules import SCAN_RULES
 from tests.running import tiny_adapter
-
-
-@dataclass(slots=True)
-class Screen:
-    """Keeps what it is told."""
-
-    told: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        self.told.append(text)
-
-    def progress(self) -> Progress:
-        return make_progress(ProgressMode.OFF)
 
 
 def checked(
     directory: Path, request: Request | None = None, *, scan: bool = True
 ) -> RunRecord:
-    record = RunRecord("check", str(directory))
+    gathered = Gatherer(RunRecord("check", str(directory)))
     options = CheckOptions(directory, request or Request(), scan=scan)
-    check(options, record, Screen())
-    return record
+    assert check(options, gathered) == gathered.record.checked
+    return gathered.record
 
 
 def test_a_check_fills_the_record(tmp_path: Path) -> None:
@@ -46,7 +33,7 @@ def test_a_check_fills_the_record(tmp_path: Path) -> None:
     assert record.report.verdict is Verdict.PASS
     assert list(record.stages) == ["inspect", "rules", "scan"]
     assert record.stage == ""
-    assert (record.plan, record.upload, record.job) == (None, None, None)
+    assert (record.planned, record.uploaded, record.imported) == (None, None, None)
 
 
 def test_each_rule_has_one_outcome(tmp_path: Path) -> None:
@@ -67,7 +54,7 @@ def test_without_a_scan_its_rules_are_skipped_and_never_passed(tmp_path: Path) -
 def test_what_is_known_before_a_directory_fails_is_kept(tmp_path: Path) -> None:
     record = RunRecord("check")
     with pytest.raises(UsageError, match="no such directory"):
-        check(CheckOptions(tmp_path / "gone", Request()), record, Screen())
+        check(CheckOptions(tmp_path / "gone"), Gatherer(record))
     assert record.stage == "inspect"
     assert record.report.outcomes == ()
 
@@ -99,10 +86,14 @@ def test_what_was_asked_for_wins_over_what_the_directory_says(tmp_path: Path) ->
     assert record.weight_type is WeightType.FULL
 
 
-def test_an_inspection_is_handed_back(tmp_path: Path) -> None:
+def test_the_inspection_and_the_sums_of_what_was_read_are_handed_on(
+    tmp_path: Path,
+) -> None:
     adapter = tiny_adapter(tmp_path / "adapter")
-    options = CheckOptions(adapter, Request())
-    found = check(options, RunRecord("check"), Screen())
-    assert not isinstance(found.tensors, Unavailable)
-    assert len(found.tensors) == 8
-    assert found.directory == adapter
+    found = checked(adapter).checked
+    assert found is not None
+    assert not isinstance(found.found.tensors, Unavailable)
+    assert len(found.found.tensors) == 8
+    assert found.found.directory == adapter
+    weights = "adapter_model.safetensors"
+    assert found.sums == {weights: crc64((adapter / weights).read_bytes())}

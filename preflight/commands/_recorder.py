@@ -1,0 +1,120 @@
+"""A run that reports: followed on the terminal, recorded, told at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from preflight.errors import UsageError
+from preflight.failure import Failure, told_as_error
+from preflight.progress import Progress
+from preflight.record import (
+    ErrorRecord,
+    Gatherer,
+    RunRecord,
+    record_path,
+    save_record,
+    state_directory,
+    write_whole,
+)
+from preflight.report import Style, render
+from preflight.report.document import as_document
+from preflight.terminal import Terminal
+
+_KEPT = ("push", "import")  # what changes something is recorded
+
+
+class Recorder(Gatherer):
+    """Shows a run on the terminal and keeps its record on disk up to date."""
+
+    def __init__(self, record: RunRecord, terminal: Terminal) -> None:
+        super().__init__(record)
+        self._terminal = terminal
+        self._path: Path | None = None
+
+    def begin(self) -> None:
+        """Write the record for the first time; where that fails, none is kept."""
+        if self.record.command in _KEPT and not self.record.dry_run:
+            self._path = record_path(self.record, state_directory(os.environ))
+        self.save()
+
+    def save(self) -> None:
+        """Write the record as it is now; failing to is no failure of the run."""
+        if self._path is None:
+            return
+        try:
+            save_record(as_document(self.record), self._path)
+        except OSError as exc:
+            self._path = None
+            self.say(f"the run record could not be kept: {exc.strerror}")
+
+    def say(self, text: str) -> None:
+        """On standard error, unless --quiet."""
+        self._terminal.say(text)
+
+    def progress(self) -> Progress:
+        """As the terminal shows it."""
+        return self._terminal.progress()
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Timed, and recorded at its end."""
+        with super().stage(name):
+            yield
+        self.save()
+
+
+def reported(
+    arguments: Namespace,
+    terminal: Terminal,
+    record: RunRecord,
+    work: Callable[[Recorder], int],
+) -> int:
+    """Do `work` and report, however it ends; the exit code.
+
+    What `work` raises is told in a sentence, after a report of how far it came.
+    """
+    recorder = Recorder(record, terminal)
+    recorder.begin()
+    failure: Failure | None = None
+    try:
+        record.exit_code = work(recorder)
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
+        failure = told_as_error(exc, stage=record.stage)
+        error = failure.error
+        record.exit_code = error.exit_code
+        record.error = ErrorRecord(error.message, error.hint, error.request_id)
+    recorder.save()
+    try:
+        _show(arguments, terminal, record)
+    except UsageError as exc:  # it must not hide how the run itself ended
+        terminal.tell(exc)
+        record.exit_code = record.exit_code or exc.exit_code
+    if failure is not None:
+        failure.tell(terminal, verbose=arguments.verbose > 1)
+    return record.exit_code
+
+
+def _show(arguments: Namespace, terminal: Terminal, record: RunRecord) -> None:
+    """Write the report to where it was asked for."""
+    to_file = arguments.output is not None
+    color = terminal.color and not to_file
+    style = Style(color, verbose=arguments.verbose > 0)
+    text = render(record, arguments.format, style)
+    if not to_file:
+        terminal.show(text)
+        return
+    try:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(arguments.output, text)
+    except OSError as exc:
+        terminal.show(text)  # better there than lost
+        raise UsageError(
+            f"cannot write {arguments.output}: {exc.strerror}",
+            hint="another place; the report went to standard output instead",
+        ) from exc

@@ -1,0 +1,47 @@
+"""`delete`: the platform's record of a final job; the objects in OSS stay."""
+
+from __future__ import annotations
+
+import argparse
+
+from preflight.commands._settings import require_settings
+from preflight.errors import UsageError
+from preflight.pipeline.services import studio_client
+from preflight.settings import Need
+from preflight.studio.imports import ImportApi
+from preflight.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which job, and whether really."""
+    parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
+    parser.add_argument(
+        "--yes", action="store_true", help="delete; without it, only say what would be"
+    )
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Delete; without --yes, say what would be and raise `UsageError`."""
+    settings = require_settings(arguments, terminal, Need.STUDIO)
+    with studio_client(settings) as client:
+        api = ImportApi(client)
+        job = api.get(arguments.job_id)
+        what = f"job {job.job_id} ({job.status}) of model {job.model_name}"
+        if not job.finished:
+            raise UsageError(
+                f"{what} cannot be deleted: only final jobs can",
+                hint=f"preflight wait {job.job_id}",
+                request_id=job.request_id,
+            )
+        stays = f"the objects under {job.source} stay"
+        if not arguments.yes:
+            raise UsageError(
+                f"would delete {what}; {stays}; nothing was deleted",
+                hint=f"preflight delete {job.job_id} --yes; after it, preflight no "
+                "longer knows that a model came from that prefix and would let an "
+                "upload change it",
+                request_id=job.request_id,
+            )
+        request_id = api.delete(job.job_id)
+    terminal.show_lines([f"deleted {what}; {stays} (request id {request_id})"])
+    return 0

@@ -1,0 +1,198 @@
+"""`push`: the whole way, against the cloud or against the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from preflight.commands._flags import add_import, add_model, add_report, count, size
+from preflight.commands._options import check_options, waiting
+from preflight.commands._recorder import Recorder, reported
+from preflight.commands._settings import read_settings
+from preflight.destination import PLACEHOLDERS, DestinationTemplate
+from preflight.errors import UsageError
+from preflight.pipeline.options import PushOptions
+from preflight.pipeline.push import push
+from preflight.pipeline.services import bucket_access
+from preflight.progress import ProgressMode
+from preflight.record import RunRecord, state_directory
+from preflight.settings import Need, Settings
+from preflight.terminal import Terminal
+from preflight.upload.parts import MAX_WORKERS, TransferOptions
+
+_SANDBOX_URL = "oss://preflight-sandbox/models/{name}/"
+_SANDBOX_LOOKS = 0.2  # seconds; its jobs take no time
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The directory, the destination, the transfer, the import and the report."""
+    add_model(parser)
+    known = "; ".join(f"{{{name}}}: {text}" for name, text in PLACEHOLDERS.items())
+    parser.add_argument(
+        "destination",
+        metavar="oss://bucket/prefix/",
+        nargs="?",
+        help=f"where to upload to; may be left out with --sandbox. It may hold {known}",
+    )
+    _add_transfer(parser)
+    parser.add_argument(
+        "--no-base-config",
+        action="store_true",
+        help="do not add the base's config.json beside an adapter",
+    )
+    add_import(parser)
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="change files under a prefix that a model was imported from; that model "
+        "becomes invalid",
+    )
+    parser.add_argument(
+        "--tag-bucket",
+        action="store_true",
+        help="set the bucket's tag that an import needs; its other tags stay",
+    )
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="check and plan, touch no network"
+    )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="use a fake OSS and Model Studio on this machine; needs no account",
+    )
+    add_report(parser)
+
+
+def _workers(text: str) -> int:
+    """For argparse."""
+    if count(text) > MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"not a number from 1 to {MAX_WORKERS}: {text}"
+        )
+    return int(text)
+
+
+def _add_transfer(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("transfer")
+    group.add_argument(
+        "--workers",
+        type=_workers,
+        default=0,
+        metavar="N",
+        help="connections that send at the same time (default: 4, with many cores 8)",
+    )
+    group.add_argument(
+        "--part-size",
+        type=size,
+        default=0,
+        metavar="SIZE",
+        help="bytes a part, such as 16M (default: by the files' sizes)",
+    )
+    group.add_argument(
+        "--bandwidth-limit",
+        type=size,
+        default=0,
+        metavar="SIZE",
+        help="bytes a second over all connections, such as 20M (default: no limit)",
+    )
+    group.add_argument(
+        "--restart",
+        action="store_true",
+        help="abort what earlier runs left unfinished instead of going on with it",
+    )
+    group.add_argument(
+        "--allow-extra",
+        action="store_true",
+        help="accept other objects below the prefix",
+    )
+    group.add_argument(
+        "--progress",
+        choices=[mode.value for mode in ProgressMode],
+        default="auto",
+        help="how progress is told on standard error (default: a bar on a terminal, "
+        "a line every 30 s elsewhere)",
+    )
+
+
+def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """Push, and report."""
+    record = RunRecord(
+        "push",
+        str(arguments.model_dir),
+        dry_run=arguments.dry_run,
+        sandbox=arguments.sandbox,
+    )
+    terminal = replace(terminal, mode=ProgressMode(arguments.progress))
+
+    def work(recorder: Recorder) -> int:
+        if arguments.sandbox:
+            _push_to_sandbox(arguments, terminal, recorder)
+        elif arguments.destination is None:
+            raise UsageError(
+                "no destination was given",
+                hint="preflight push MODEL_DIR oss://bucket/prefix/, or add --sandbox",
+            )
+        else:
+            template = DestinationTemplate.parse(arguments.destination)
+            _push(arguments, terminal, recorder, template, dict(os.environ))
+        return 0
+
+    return reported(arguments, terminal, record, work)
+
+
+def _push_to_sandbox(
+    arguments: argparse.Namespace, terminal: Terminal, recorder: Recorder
+) -> None:
+    from preflight.sandbox import Sandbox
+
+    template = DestinationTemplate.parse(arguments.destination or _SANDBOX_URL)
+    with Sandbox(seed_bucket=template.bucket) as box:
+        recorder.say(f"sandbox: OSS at {box.oss_url}, Model Studio at {box.studio_url}")
+        if arguments.poll_interval is None:
+            arguments.poll_interval = _SANDBOX_LOOKS
+        _push(arguments, terminal, recorder, template, box.environment())
+
+
+def _push(
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+    recorder: Recorder,
+    template: DestinationTemplate,
+    environ: Mapping[str, str],
+) -> None:
+    if template.slash_added:
+        recorder.say(f"added the closing slash: {template.url}/")
+    needs = () if arguments.dry_run else (Need.OSS, Need.STUDIO)
+
+    def read() -> Settings:
+        return read_settings(arguments, terminal, *needs, environ=environ)
+
+    settings = read()
+    recorder.record.service = settings.base_url.value
+    options = PushOptions(
+        check_options(arguments),
+        template,
+        display_name=arguments.display_name,
+        waiting=waiting(arguments),
+        dry_run=arguments.dry_run,
+        again=arguments.again,
+        replace=arguments.replace,
+        tag_bucket=arguments.tag_bucket,
+        base_config=not arguments.no_base_config,
+        transfer=_transfer(arguments),
+        state=state_directory(os.environ),
+        credentials=lambda: bucket_access(read()).keys,
+    )
+    push(options, settings, recorder)
+
+
+def _transfer(arguments: argparse.Namespace) -> TransferOptions:
+    return TransferOptions(
+        workers=arguments.workers,
+        part_size=arguments.part_size,
+        bandwidth=arguments.bandwidth_limit,
+        restart=arguments.restart,
+        allow_extra=arguments.allow_extra,
+    )

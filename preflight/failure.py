@@ -1,0 +1,120 @@
+"""Any exception as a sentence; one that nobody foresaw leaves a log ready to paste."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from preflight import __version__
+from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
+from preflight.record import state_directory, write_whole
+from preflight.settings import load_settings
+from preflight.terminal import Terminal
+
+_PACKAGES = (
+    "oss2", "requests", "urllib3", "fastcrc", "numpy", "safetensors",
+    "huggingface_hub", "tqdm",
+)  # fmt: skip
+
+
+class Termination(KeyboardInterrupt):
+    """SIGTERM or SIGHUP; like Ctrl-C, no `except Exception` may swallow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a run ended early: the error to tell, and the trace behind it."""
+
+    error: PreflightError
+    trace: str
+
+    def tell(self, terminal: Terminal, *, verbose: bool = False) -> None:
+        """On standard error; with `verbose` the trace comes first."""
+        if verbose:
+            for line in self.trace.splitlines():
+                terminal.complain(line)
+        terminal.tell(self.error)
+
+
+def told_as_error(exc: BaseException, *, stage: str = "") -> Failure:
+    """Any exception as one that can be told in a sentence, its trace masked.
+
+    `stage` says in a word what was going on.
+    """
+    trace = _masked("".join(traceback.format_exception(exc)))
+    return Failure(_as_error(exc, f" during {stage}" if stage else "", trace), trace)
+
+
+def _as_error(exc: BaseException, during: str, trace: str) -> PreflightError:
+    if isinstance(exc, KeyboardInterrupt):
+        again = f"the same command goes on: {shlex.join(['preflight', *sys.argv[1:]])}"
+        if isinstance(exc, Termination):
+            return Terminated(f"terminated{during}", hint=again)
+        return Interrupted(f"interrupted{during}", hint=again)
+    if isinstance(exc, PreflightError):
+        return exc
+    if isinstance(exc, MemoryError):
+        return PreflightError(f"out of memory{during}")
+    if isinstance(exc, OSError) and exc.filename is not None:
+        return UsageError(f"{exc.filename}: {exc.strerror or type(exc).__name__}")
+    told = _masked(f"{type(exc).__name__}: {exc}")
+    return PreflightError(
+        f"preflight itself failed{during}: {told}", hint=_logged(trace)
+    )
+
+
+def _logged(trace: str) -> str:
+    """Write what a report of it needs; how to go on."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
+    text = "\n".join([*_facts(), "", trace])
+    for place in _places():
+        path = place / f"preflight-{stamp}.log"
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text, mode=0o600)
+        except OSError:
+            continue
+        return f"report it with {path}, which holds no secrets"
+    return "run it again with -vv for the details, and report them"
+
+
+def _places() -> Iterator[Path]:
+    with contextlib.suppress(RuntimeError):  # no home
+        yield state_directory(os.environ) / "logs"
+    with contextlib.suppress(OSError):  # no place that can be written to
+        yield Path(tempfile.gettempdir())
+
+
+def _facts() -> Iterator[str]:
+    yield f"preflight {__version__}, Python {platform.python_version()}"
+    yield f"{platform.platform()}, {os.cpu_count()} processors"
+    yield from map(_version, _PACKAGES)
+    yield _masked(f"command: {shlex.join(sys.argv)}")
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return f"{name} is not installed"
+
+
+def _masked(text: str) -> str:
+    """A server's words may echo a key, and a command line may hold one by mistake."""
+    try:
+        secrets = load_settings(dict(os.environ), home=Path.home()).secrets()
+    except RuntimeError:  # no home
+        secrets = load_settings(dict(os.environ), home=Path("/nonexistent")).secrets()
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,176 @@
+"""What is settled before the first byte goes up: the bucket, and what lives there.
+
+Never break a live import: a prefix that a model was imported from is read-only. The
+platform watches the objects a model was imported from, and when any of them changes,
+the imported model becomes invalid (Model Studio's user guide, "Model import"). So
+before the first byte goes up the jobs of the prefix are asked for, and when there is
+one that did not fail, the upload may change nothing there.
+
+What cannot be seen: an import whose job was deleted from the platform's list, one that
+was made in the console without a job, and one that begins while this upload runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from preflight.destination import Destination
+from preflight.errors import ConfigurationError, LivePrefix
+from preflight.findings import Severity
+from preflight.observer import Observer
+from preflight.oss.body import OnBlock
+from preflight.oss.inspector import BucketInspector, Stored
+from preflight.oss.preconditions import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
+from preflight.pipeline.services import Services
+from preflight.studio.jobs import ImportJob
+from preflight.studio.submit import Contents
+from preflight.upload.compare import Change, compare
+from preflight.upload.plan import UploadPlan
+
+_NAMED = 3  # how many changes a message holds
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before the upload: the objects, and the jobs that read them.
+
+    `same`: all files were read, and the objects are these very files.
+    """
+
+    stored: Mapping[str, Stored]
+    jobs: tuple[ImportJob, ...] = ()
+    same: bool = False
+
+    def contents(self, after: Mapping[str, Stored]) -> Contents:
+        """What the jobs are to be told by, now that `after` lies there."""
+        changed = after != self.stored
+        return Contents(
+            newest(after),
+            frozenset(job.job_id for job in self.jobs) if changed else frozenset(),
+        )
+
+
+def require_importable(
+    bucket: BucketInspector, observer: Observer, *, region: str, tag: bool = False
+) -> None:
+    """Raise `ConfigurationError` for a bucket that no import can read.
+
+    `region` is that of Model Studio, if known. `tag` sets the tag that an import
+    needs first; other tags stay.
+    """
+    with observer.stage("bucket"):
+        if tag and tag_bucket(bucket):
+            observer.say(f"tagged {bucket.bucket}: {TAG_KEY} = {TAG_VALUE}")
+        issues = check_bucket(bucket, service_region=region)
+    for issue in issues:
+        if issue.severity is Severity.WARNING:
+            observer.say(f"warning: {issue.message}")
+            observer.note(f"warning: {issue.message}")
+    wrong = [issue for issue in issues if issue.severity is Severity.ERROR]
+    if wrong:
+        raise ConfigurationError(
+            "; ".join(issue.message for issue in wrong),
+            hint="; ".join(issue.hint for issue in wrong if issue.hint),
+        )
+
+
+def look_before(
+    plan: UploadPlan,
+    services: Services,
+    observer: Observer,
+    *,
+    may_replace: bool,
+    on_block: OnBlock | None = None,
+) -> Before:
+    """What lies under the destination, and the jobs that read it.
+
+    When files must be read for it, `on_block` sees their bytes. Raises `LivePrefix`
+    when the upload would change files of an import, unless `may_replace`; nothing was
+    changed then.
+    """
+    jobs = jobs_reading(services.api.list_all(), plan.destination)
+    stored = services.bucket.snapshot(plan.destination.prefix)
+    before = Before(stored, jobs)
+    if not jobs:
+        return before
+    found = _changes(plan, stored, services.bucket, observer, on_block)
+    if may_replace and found:
+        observer.say(f"warning: --replace was given: {consequence(jobs)}")
+    else:
+        refuse_if_live(jobs, found, plan.destination)
+    extra = set(stored) - {item.key for item in plan.items}
+    return replace(before, same=not found and not extra)
+
+
+def _changes(
+    plan: UploadPlan,
+    stored: Mapping[str, Stored],
+    bucket: BucketInspector,
+    observer: Observer,
+    on_block: OnBlock | None,
+) -> list[Change]:
+    with observer.progress() as progress:
+        progress.start(plan.total_bytes, "comparing")
+        return list(compare(plan, stored, bucket, progress=progress, on_block=on_block))
+
+
+def newest(stored: Mapping[str, Stored]) -> datetime | None:
+    """When the newest of the objects was written."""
+    times = [each.modified for each in stored.values()]
+    return datetime.fromtimestamp(max(times), timezone.utc) if times else None
+
+
+def jobs_reading(
+    jobs: Iterable[ImportJob], destination: Destination
+) -> tuple[ImportJob, ...]:
+    """The jobs that read what lies under the destination, or above it; not failed."""
+    return tuple(
+        job
+        for job in jobs
+        if not job.failed
+        and job.bucket == destination.bucket
+        and destination.prefix.startswith(job.prefix.strip("/") + "/")
+    )
+
+
+def _fresh(destination: Destination) -> str:
+    """Another prefix beside the destination, as a template that fills itself."""
+    return f"oss://{destination.bucket}/{destination.prefix.rstrip('/')}-{{digest}}/"
+
+
+def _told(changes: Sequence[Change], prefix: str) -> str:
+    told = [f"{each.key.removeprefix(prefix)} {each.reason}" for each in changes]
+    more = len(told) - _NAMED
+    return "; ".join(told[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _named(jobs: Sequence[ImportJob]) -> str:
+    return ", ".join(
+        f"{job.model_name or 'a model'} (job {job.job_id}, {job.status})"
+        for job in jobs
+    )
+
+
+def consequence(jobs: Sequence[ImportJob]) -> str:
+    """What writing under the prefix does to the models that came from it."""
+    what = "the platform makes an imported model invalid when its files change"
+    return f"{what}: {_named(jobs)}"
+
+
+def refuse_if_live(
+    jobs: Sequence[ImportJob], changes: Sequence[Change], destination: Destination
+) -> None:
+    """Raise `LivePrefix` when the changes would touch files of an import."""
+    if not jobs or not changes:
+        return
+    what = _told(changes, destination.prefix)
+    raise LivePrefix(
+        f"{destination.url} is in use: other files there would make invalid what was "
+        f"imported from it, {_named(jobs)}; nothing was changed; this upload differs: "
+        f"{what}",
+        hint=f"upload to a fresh prefix such as {_fresh(destination)}, or give "
+        "--replace to accept that the model named above stops being valid",
+        request_id=jobs[0].request_id,
+    )

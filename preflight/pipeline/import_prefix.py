@@ -1,0 +1,108 @@
+"""The import of what already lies in a bucket, and the wait for an earlier job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from preflight.catalog.bases import find_base
+from preflight.catalog.service import LORA_REQUIRED
+from preflight.destination import Destination, parse_destination
+from preflight.errors import PreflightError, UsageError
+from preflight.findings import WeightType
+from preflight.observer import Observer
+from preflight.oss.inspector import BucketInspector, Stored
+from preflight.pipeline.diagnosis import Evidence, diagnose
+from preflight.pipeline.guard import newest, require_importable
+from preflight.pipeline.imported import (
+    Imported,
+    concluded,
+    finished,
+    submitted,
+    watched,
+)
+from preflight.pipeline.options import ImportOptions, Waiting
+from preflight.pipeline.services import bucket_access, connected, studio_client
+from preflight.settings import Need, Settings
+from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
+from preflight.studio.submit import Contents
+
+
+def import_prefix(
+    options: ImportOptions, settings: Settings, observer: Observer
+) -> Imported:
+    """Submit the import of a prefix once, and wait for it.
+
+    Raises `UsageError` for an unknown base and an empty prefix, `ImportFailed`, and
+    what the services raise.
+    """
+    base = find_base(options.base_model)
+    if base is None:
+        raise UsageError(
+            f"{options.base_model!r} is no base model known here",
+            hint="`preflight bases` lists them; PREFLIGHT_BASES adds others",
+        )
+    settings.require(Need.OSS, Need.STUDIO)
+    destination = options.destination
+    with connected(settings, destination) as services:
+        require_importable(services.bucket, observer, region=services.region)
+        stored = services.bucket.snapshot(destination.prefix)
+        request = ImportRequest(
+            model_name=base.code,
+            display_name=options.display_name,
+            weight_type=options.weight_type or _weight_type(destination, stored),
+            bucket=destination.bucket,
+            prefix=destination.prefix,
+        )
+        observer.reached(request)
+        evidence = Evidence(destination, request.weight_type)
+
+        def why(job: ImportJob) -> list[str]:
+            region = services.region
+            return diagnose(job, evidence, services.bucket, service_region=region)
+
+        contents = Contents(newest(stored))
+        seen = submitted(request, contents, services.api, observer, again=options.again)
+        seen = finished(seen, options.waiting, services.api, observer)
+        return concluded(seen, observer, why)
+
+
+def wait_for(
+    job_id: str, waiting: Waiting, settings: Settings, observer: Observer
+) -> Imported:
+    """Wait for a job that was submitted before; raises as `import_prefix` does."""
+    settings.require(Need.STUDIO)
+    with studio_client(settings) as client:
+        seen = watched(job_id, waiting, ImportApi(client), observer)
+    observer.reached(seen)
+    return concluded(seen, observer, lambda job: _why(settings, job))
+
+
+def _why(settings: Settings, job: ImportJob) -> list[str]:
+    """What lies in the bucket, if the keys of OSS are there to look with."""
+    try:
+        settings.require(Need.OSS)
+        place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
+        with BucketInspector(bucket_access(settings), place.bucket) as inspector:
+            region = settings.studio_region
+            return diagnose(job, Evidence(place), inspector, service_region=region)
+    except PreflightError as error:
+        return [f"the files could not be looked at: {error.message}"]
+
+
+def _weight_type(destination: Destination, stored: Mapping[str, Stored]) -> WeightType:
+    """The kind that the files show."""
+    names = {key.removeprefix(destination.prefix) for key in stored}
+    here = {name for name in names if "/" not in name}
+    if not here:
+        raise UsageError(
+            f"nothing lies directly under {destination.url}",
+            hint="upload first: preflight push MODEL_DIR " + destination.url,
+        )
+    if here & set(LORA_REQUIRED):
+        return WeightType.LORA
+    if any(name.endswith(".safetensors") for name in here):
+        return WeightType.FULL
+    raise UsageError(
+        f"{destination.url} holds neither an adapter nor safetensors weights",
+        hint="name the prefix of the model's own directory",
+    )

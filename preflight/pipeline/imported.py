@@ -1,0 +1,110 @@
+"""The import itself: submit once, wait to the end, say why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from preflight.clock import Clock, SystemClock
+from preflight.errors import ImportFailed
+from preflight.observer import Observer
+from preflight.pipeline.options import Waiting
+from preflight.progress import human_time
+from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
+from preflight.studio.submit import Contents, How, submit
+from preflight.studio.wait import require_success, wait
+
+HEARTBEAT = 60.0  # seconds; a job that stays in one state is told of so often
+
+Diagnose = Callable[[ImportJob], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The job as it was last seen; `how` tells whether it was made or found.
+
+    `causes`: why it likely failed.
+    """
+
+    job: ImportJob
+    how: How
+    causes: tuple[str, ...] = ()
+
+
+def submitted(
+    request: ImportRequest,
+    contents: Contents,
+    api: ImportApi,
+    observer: Observer,
+    *,
+    again: bool = False,
+) -> Imported:
+    """Create the job or find the one there is; raises what `submit` raises."""
+    with observer.stage("submit"):
+        made = submit(api, request, clock=SystemClock(), again=again, contents=contents)
+    seen = Imported(made.job, made.how)
+    observer.reached(seen)
+    observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.status}")
+    return seen
+
+
+def finished(
+    seen: Imported, waiting: Waiting | None, api: ImportApi, observer: Observer
+) -> Imported:
+    """The job at its end, or as it is where nobody wants to wait.
+
+    Raises `StillRunning` at the limit and what the API raises.
+    """
+    if waiting is None or seen.job.finished:
+        return seen
+    return watched(seen.job.job_id, waiting, api, observer, seen=seen)
+
+
+def watched(
+    job_id: str,
+    waiting: Waiting,
+    api: ImportApi,
+    observer: Observer,
+    *,
+    seen: Imported | None = None,
+) -> Imported:
+    """Look until the job is final; each state is told."""
+    clock: Clock = SystemClock()
+    began = clock.now()
+    how = seen.how if seen else How.JOINED
+    known = seen.job.status if seen else None  # it was told a moment ago
+
+    def look(job: ImportJob) -> None:
+        nonlocal known
+        observer.reached(Imported(job, how))
+        if job.status != known:
+            since = human_time(clock.now() - began)
+            observer.say(f"job {job.job_id}: {job.status} after {since}")
+        known = None
+
+    with observer.stage("wait"):
+        job = wait(
+            lambda: api.get(job_id, attempts=1),
+            limit=waiting.timeout,
+            clock=clock,
+            interval=waiting.interval,
+            on_state=look,
+            job_id=job_id,
+            heartbeat=HEARTBEAT,
+        )
+    return Imported(job, how)
+
+
+def concluded(seen: Imported, observer: Observer, diagnose: Diagnose) -> Imported:
+    """The job, unless it failed.
+
+    Raises `ImportFailed` then; the likely causes are told to the observer before.
+    """
+    if seen.job.finished:
+        try:
+            require_success(seen.job)
+        except ImportFailed:
+            causes = tuple(diagnose(seen.job))
+            observer.reached(replace(seen, causes=causes))
+            raise
+    return seen

@@ -1,0 +1,133 @@
+"""The whole way: check, plan, upload, import; each stage a value made of the last."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from preflight.findings import Verdict
+from preflight.lock import only_run
+from preflight.observer import Observer
+from preflight.pipeline.checked import (
+    Checked,
+    inspected,
+    judged,
+    require_passed,
+    scanned,
+    unscanned,
+)
+from preflight.pipeline.diagnosis import Evidence, diagnose
+from preflight.pipeline.guard import Before, look_before, require_importable
+from preflight.pipeline.imported import Imported, concluded, finished, submitted
+from preflight.pipeline.options import PushOptions
+from preflight.pipeline.planned import Planned, planned
+from preflight.pipeline.services import Services, connected
+from preflight.pipeline.uploaded import Tap, Uploaded, found_there, uploaded
+from preflight.settings import Need, Settings
+from preflight.studio.imports import ImportJob
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push came to; of a dry run there is only the plan."""
+
+    checked: Checked
+    planned: Planned
+    uploaded: Uploaded | None = None
+    imported: Imported | None = None
+
+
+def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed:
+    """Check, upload, submit, wait.
+
+    Raises `RulesFailed` before anything became visible, and what the stages raise.
+    """
+    if not options.dry_run:
+        settings.require(Need.OSS, Need.STUDIO)
+    checked = _examined(options, observer)
+    plan = planned(options, checked, observer)
+    if options.dry_run:
+        return Pushed(checked, plan)
+    with ExitStack() as stack:
+        if options.state is not None:
+            where = f"{settings.endpoint.value} {plan.plan.destination.url}"
+            stack.enter_context(only_run(options.state, where))
+        services = stack.enter_context(
+            connected(
+                settings,
+                plan.plan.destination,
+                connections=options.transfer.worker_count + 2,
+                credentials=options.credentials,
+            )
+        )
+        require_importable(
+            services.bucket, observer, region=services.region, tag=options.tag_bucket
+        )
+        there, before = _brought(options, checked, plan, services, observer)
+        job = _imported(options, plan, there, before, services, observer)
+    return Pushed(checked, plan, there, job)
+
+
+def _examined(options: PushOptions, observer: Observer) -> Checked:
+    """The check; the values wait for the transfer unless something needs them now."""
+    checked = inspected(options.check, observer)
+    if not options.check.scan:
+        checked = unscanned(checked, "not scanned, as --no-scan asks", observer)
+    elif checked.report.verdict is Verdict.FAIL and not options.dry_run:
+        checked = unscanned(checked, "not scanned, as other rules failed", observer)
+    elif options.dry_run or "digest" in options.destination.placeholders:
+        checked = scanned(checked, observer)
+    require_passed(checked)
+    return checked
+
+
+def _brought(
+    options: PushOptions,
+    checked: Checked,
+    plan: Planned,
+    services: Services,
+    observer: Observer,
+) -> tuple[Uploaded, Before]:
+    """Compare, upload and verify; what lies there, and what did before."""
+    tap = Tap(checked.found, plan.plan) if checked.due else None
+    with observer.stage("compare"):
+        before = look_before(
+            plan.plan,
+            services,
+            observer,
+            may_replace=options.replace,
+            on_block=tap.take if tap else None,
+        )
+        if before.same:
+            # All bytes were read to compare them: judge them before anything else.
+            if tap is not None:
+                require_passed(judged(checked, tap.values(), observer))
+        else:  # a push that writes nothing needs no permission to write
+            services.bucket.prove_writable(plan.plan.destination.prefix)
+    how = options.transfer
+    if before.same:
+        return found_there(plan.plan, services.bucket, how, observer), before
+    return uploaded(plan.plan, checked, services.bucket, how, observer), before
+
+
+def _imported(
+    options: PushOptions,
+    plan: Planned,
+    there: Uploaded,
+    before: Before,
+    services: Services,
+    observer: Observer,
+) -> Imported:
+    destination = plan.plan.destination
+    contents = before.contents(services.bucket.snapshot(destination.prefix))
+    seen = submitted(
+        plan.request, contents, services.api, observer, again=options.again
+    )
+    seen = finished(seen, options.waiting, services.api, observer)
+    evidence = Evidence(destination, plan.request.weight_type, there.manifest.objects)
+
+    def why(job: ImportJob) -> list[str]:
+        region = services.region
+        return diagnose(job, evidence, services.bucket, service_region=region)
+
+    return concluded(seen, observer, why)

@@ -1,0 +1,122 @@
+"""The upload: stage, judge, publish; then verify.
+
+The values are scanned in the very bytes that are sent: each byte is read once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from preflight.findings import Unavailable
+from preflight.model.inspection import Inspection
+from preflight.model.scan import TensorValues, ValueScanner, scan_file
+from preflight.observer import Observer
+from preflight.oss.body import OnBlock
+from preflight.oss.client import BucketClient
+from preflight.pipeline.checked import (
+    Checked,
+    Values,
+    judged,
+    require_passed,
+    sound_containers,
+    weights_of,
+)
+from preflight.upload.parts import TransferOptions
+from preflight.upload.plan import UploadPlan
+from preflight.upload.transfer import Manifest, Upload
+from preflight.upload.verify import stored_manifest, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What lies in the bucket now, and how many bytes this run sent for it."""
+
+    plan: UploadPlan
+    manifest: Manifest
+    sent: int = 0
+    verified: bool = False
+
+
+class Tap:
+    """Hands the bytes on their way to the scanner of their file."""
+
+    def __init__(self, found: Inspection, plan: UploadPlan) -> None:
+        self._found = found
+        self._sound = sound_containers(found)
+        sent = {item.name for item in plan.items}
+        self._scanners: dict[str, ValueScanner] = {}
+        if not isinstance(self._sound, Unavailable):
+            chosen = (c for c in self._sound if c.file in sent)
+            self._scanners = {c.file: ValueScanner(c) for c in chosen}
+
+    def take(self, name: str, offset: int, block: memoryview) -> None:
+        """A block of any file; those of weights are scanned."""
+        if scanner := self._scanners.get(name):
+            scanner.feed(offset, block)
+
+    def values(self) -> Values:
+        """What was found; a file that was not sent is read now."""
+        if isinstance(self._sound, Unavailable):
+            return self._sound
+        found: list[TensorValues] = []
+        for container in self._sound:
+            scanner = self._scanners.get(container.file)
+            if scanner is not None:
+                found += scanner.result()
+            else:
+                with weights_of(self._found, container) as file:
+                    found += scan_file(file, container)
+        return tuple(found)
+
+
+def uploaded(
+    plan: UploadPlan,
+    checked: Checked,
+    bucket: BucketClient,
+    options: TransferOptions,
+    observer: Observer,
+) -> Uploaded:
+    """Send the plan; nothing becomes visible before the last value was judged.
+
+    Raises `RulesFailed`, and what the transfer raises.
+    """
+    observer.say(f"uploading {len(plan.items)} files to {plan.destination.url}")
+    tap = Tap(checked.found, plan) if checked.due else None
+    look: OnBlock | None = tap.take if tap else None
+    with observer.stage("upload"), observer.progress() as progress:
+        progress.start(plan.total_bytes, "uploading")
+        with Upload(plan, bucket, options, progress=progress, on_block=look) as upload:
+            upload.stage()
+            if tap is not None:
+                require_passed(judged(checked, tap.values(), observer))
+            manifest = upload.publish()
+            sent = upload.sent
+    return _verified(Uploaded(plan, manifest, sent), bucket, options, observer)
+
+
+def found_there(
+    plan: UploadPlan,
+    bucket: BucketClient,
+    options: TransferOptions,
+    observer: Observer,
+) -> Uploaded:
+    """The same for files that were compared a moment ago and are all there."""
+    observer.say("all files are there already; nothing is sent")
+    with observer.stage("upload"):
+        manifest = stored_manifest(bucket, plan)
+    return _verified(Uploaded(plan, manifest), bucket, options, observer)
+
+
+def _verified(
+    there: Uploaded,
+    bucket: BucketClient,
+    options: TransferOptions,
+    observer: Observer,
+) -> Uploaded:
+    observer.reached(there)
+    with observer.stage("verify"):
+        observer.say(f"verifying {len(there.manifest.objects)} objects")
+        verify(bucket, there.manifest, allow_extra=options.allow_extra)
+    done = replace(there, verified=True)
+    observer.reached(done)
+    return done
