@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import shlex
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +14,14 @@ from importlib import metadata
 from pathlib import Path
 
 from preflight import __version__
+from preflight.directories import (
+    home_directory,
+    state_directory,
+    temporary_directory,
+)
 from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
-from preflight.record import state_directory, write_whole
+from preflight.findings import Unavailable
+from preflight.record import write_whole
 from preflight.settings import load_settings
 from preflight.terminal import Terminal
 
@@ -89,10 +93,12 @@ def _logged(trace: str) -> str:
 
 
 def _places() -> Iterator[Path]:
-    with contextlib.suppress(RuntimeError):  # no home
-        yield state_directory(os.environ) / "logs"
-    with contextlib.suppress(OSError):  # no place that can be written to
-        yield Path(tempfile.gettempdir())
+    state = state_directory()
+    if not isinstance(state, Unavailable):
+        yield state / "logs"
+    temporary = temporary_directory("preflight-")
+    if not isinstance(temporary, Unavailable):
+        yield temporary
 
 
 def _facts() -> Iterator[str]:
@@ -111,10 +117,6 @@ def _version(name: str) -> str:
 
 def _masked(text: str) -> str:
     """A server's words may echo a key, and a command line may hold one by mistake."""
-    try:
-        secrets = load_settings(dict(os.environ), home=Path.home()).secrets()
-    except RuntimeError:  # no home
-        secrets = load_settings(dict(os.environ), home=Path("/nonexistent")).secrets()
-    for secret in secrets:
+    for secret in load_settings(dict(os.environ), home=home_directory()).secrets():
         text = text.replace(secret, "***")
     return text

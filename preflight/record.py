@@ -137,14 +137,6 @@ class Gatherer:
         self.record.take(value)
 
 
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where run records and locks are kept: `$XDG_STATE_HOME/preflight`."""
-    home = environ.get("XDG_STATE_HOME") or Path(
-        environ.get("HOME", "~"), ".local/state"
-    )
-    return Path(home).expanduser() / "preflight"
-
-
 def record_path(record: RunRecord, state: Path) -> Path:
     """Where the record of this run lies below the state directory."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(record.directory).name)[:60] or "model"

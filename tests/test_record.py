@@ -15,7 +15,6 @@ from preflight.record import (
     RunRecord,
     record_path,
     save_record,
-    state_directory,
     write_whole,
 )
 
@@ -39,22 +38,6 @@ def test_a_stage_that_broke_keeps_its_name_and_its_time() -> None:
         raise KeyboardInterrupt
     assert record.stage == "upload"
     assert set(record.stages) == {"upload"}
-
-
-@pytest.mark.parametrize(
-    ("environ", "place"),
-    [
-        ({"XDG_STATE_HOME": "/state", "HOME": "/home/me"}, "/state/preflight"),
-        ({"XDG_STATE_HOME": "", "HOME": "/home/me"}, "/home/me/.local/state/preflight"),
-        ({"HOME": "/home/me"}, "/home/me/.local/state/preflight"),
-    ],
-)
-def test_where_records_are_kept(environ: dict[str, str], place: str) -> None:
-    assert state_directory(environ) == Path(place)
-
-
-def test_without_a_home_it_is_that_of_the_user() -> None:
-    assert state_directory({}) == Path("~/.local/state/preflight").expanduser()
 
 
 MOMENT = datetime(2026, 11, 2, 3, 4, 5, 678, tzinfo=timezone.utc)

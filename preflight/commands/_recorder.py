@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from preflight.directories import state_directory
 from preflight.errors import UsageError
 from preflight.failure import Failure, told_as_error
+from preflight.findings import Unavailable
 from preflight.progress import Progress
 from preflight.record import (
     ErrorRecord,
@@ -17,7 +18,6 @@ from preflight.record import (
     RunRecord,
     record_path,
     save_record,
-    state_directory,
     write_whole,
 )
 from preflight.report import Style, render
@@ -37,8 +37,13 @@ class Recorder(Gatherer):
 
     def begin(self) -> None:
         """Write the record for the first time; where that fails, none is kept."""
-        if self.record.command in _KEPT and not self.record.dry_run:
-            self._path = record_path(self.record, state_directory(os.environ))
+        state = state_directory()
+        if self.record.command not in _KEPT or self.record.dry_run:
+            return
+        if isinstance(state, Unavailable):
+            self.say(f"the run record could not be kept: {state.reason}")
+            return
+        self._path = record_path(self.record, state)
         self.save()
 
     def save(self) -> None:

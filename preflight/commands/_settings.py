@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 
+from preflight.directories import home_directory
 from preflight.settings import Need, Settings, load_settings, with_role_keys
 from preflight.terminal import Terminal
 
@@ -22,9 +22,9 @@ def read_settings(
     Raises `ConfigurationError` when such a role has no keys to give.
     """
     env = dict(os.environ) if environ is None else environ
-    settings = load_settings(env, home=Path.home())
+    settings = load_settings(env, home=home_directory())
     if Need.OSS in needs:
-        settings = with_role_keys(settings, env, home=Path.home())
+        settings = with_role_keys(settings, env, home=home_directory())
     if arguments.verbose:
         for row in settings.describe():
             problem = f"; {row.problem}" if row.problem else ""

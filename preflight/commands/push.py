@@ -12,12 +12,13 @@ from preflight.commands._options import check_options, waiting
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
+from preflight.directories import state_directory
 from preflight.errors import UsageError
 from preflight.pipeline.options import PushOptions
 from preflight.pipeline.push import push
 from preflight.pipeline.services import bucket_access
 from preflight.progress import ProgressMode
-from preflight.record import RunRecord, state_directory
+from preflight.record import RunRecord
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 from preflight.upload.parts import MAX_WORKERS, TransferOptions
@@ -182,7 +183,7 @@ def _push(
         tag_bucket=arguments.tag_bucket,
         base_config=not arguments.no_base_config,
         transfer=_transfer(arguments),
-        state=state_directory(os.environ),
+        state=state_directory(),
         credentials=lambda: bucket_access(read()).keys,
     )
     push(options, settings, recorder)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from preflight.commands._flags import add_format
+from preflight.directories import state_directory
 from preflight.errors import UsageError
-from preflight.record import state_directory
+from preflight.findings import Unavailable
 from preflight.report.manual import table
 from preflight.terminal import Terminal
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the newest runs of a directory, or of all; asks no service."""
     wanted = arguments.directory.resolve() if arguments.directory else None
-    runs = _runs(state_directory(os.environ) / "runs", wanted)[:_SHOWN]
+    runs = _recorded(wanted)[:_SHOWN]
     if not runs:
         where = f" of {arguments.directory}" if arguments.directory else ""
         raise UsageError(
@@ -56,6 +56,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if job.get("status") in ("PENDING", "RUNNING") and further not in hint:
         terminal.show_lines([f"  its job may still run: {further}"])
     return 0
+
+
+def _recorded(wanted: Path | None) -> list[dict[str, Any]]:
+    state = state_directory()
+    return [] if isinstance(state, Unavailable) else _runs(state / "runs", wanted)
 
 
 def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from preflight.destination import Destination, DestinationTemplate
-from preflight.findings import WeightType
+from preflight.findings import Unavailable, WeightType
 from preflight.model.inspection import Request
 from preflight.oss.access import CredentialsSource
 from preflight.rules.policy import Policy
@@ -53,7 +53,7 @@ class PushOptions:
     tag_bucket: bool = False
     base_config: bool = True
     transfer: TransferOptions = field(default_factory=TransferOptions)
-    state: Path | None = None
+    state: Path | Unavailable | None = None
     credentials: CredentialsSource | None = None
 
 
