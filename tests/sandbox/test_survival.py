@@ -14,7 +14,6 @@ import oss2
 import psutil
 import pytest
 import requests
-
 from tests.test_sandbox_command import bucket_of, jobs, serving
 
 LARGE = "PREFLIGHT_LARGE" in os.environ
