@@ -14,7 +14,8 @@ import oss2
 import psutil
 import pytest
 import requests
-from tests.test_sandbox_command import bucket_of, jobs, serving
+
+from tests.commands.test_sandbox import bucket_of, jobs, serving
 
 LARGE = "PREFLIGHT_LARGE" in os.environ
 CONNECTIONS = 64 if LARGE else 16
