@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
-from preflight.catalog.identity import Identity, Match, identify
 from preflight.findings import Unavailable, WeightType
 from preflight.model.configs import JsonObject
+from preflight.model.identity import Identity, Match, identify
 
 # File and field in which trainers name the base, the most telling first.
-# args.json is ms-swift's own record of a run.
+# args.json is ms-swift's own record of a run; `model` in the adapter's config is mlx's.
 _ADAPTER_FIELDS = (
     ("adapter_config.json", "base_model_name_or_path"),
+    ("adapter_config.json", "model"),
     ("args.json", "model"),
     ("args.json", "model_id_or_path"),
 )
-_FULL_FIELDS = (("config.json", "_name_or_path"), *_ADAPTER_FIELDS[1:])
+_FULL_FIELDS = (("config.json", "_name_or_path"), *_ADAPTER_FIELDS[2:])
+# Unsloth lets PEFT write the class of the base and the module that it is from.
+CLASS_FIELD = "adapter_config.json: auto_mapping.base_model_class"
+_LIBRARY = re.compile(r"transformers\.models\.(?P<type>\w+)\.")
+_STEM = re.compile(r"(?P<stem>\w+?)For(?:CausalLM|ConditionalGeneration)")
+
+
+_NOT_HERE = Unavailable("no directory of a base model is named")
 
 
 @dataclass(frozen=True, slots=True)
 class BaseClaim:
-    """What the directory says of its base; `where` names file and field."""
+    """What the directory says of its base; `where` names file and field.
+
+    `model_class` is the class of the base where that is told, `model_type` its type in
+    transformers' spelling. `config` is that of the base which lies at the path that is
+    named, if one does on this machine.
+    """
 
     where: str = ""
     identity: Identity | None = None
+    model_class: str = ""
+    model_type: str = ""
+    config: JsonObject | Unavailable = _NOT_HERE
+
+    def contradicts(self, bases: Iterable[BaseModel]) -> bool:
+        """Whether a class is told that none of `bases` is of."""
+        stems = {_squeezed(_stem(base.architecture)) for base in bases}
+        types = {_squeezed(base.model_type) for base in bases}
+        mine = _squeezed(self.model_type or _stem(self.model_class))
+        return bool(mine) and mine not in types | stems
+
+
+def _stem(name: str) -> str:
+    match = _STEM.fullmatch(name)
+    return match["stem"] if match else ""
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def read_claim(
@@ -37,32 +70,47 @@ def read_claim(
 
     The model card is not asked: trainers fill it from the same value, people by hand.
     """
-    first = BaseClaim()
+    first = _of_class(documents.get("adapter_config.json"))
     fields = _ADAPTER_FIELDS if weight_type is WeightType.LORA else _FULL_FIELDS
     for name, field in fields:
         document = documents.get(name)
         value = document.get(field) if isinstance(document, Mapping) else None
         if not isinstance(value, str) or not value.strip():
             continue
-        claim = BaseClaim(f"{name}: {field}", identify(value))
+        claim = replace(first, where=f"{name}: {field}", identity=identify(value))
         if claim.identity and claim.identity.match is not Match.CANNOT_TELL:
             return claim
         first = claim if first.identity is None else first
     return first
 
 
-_KNOWN = (Match.IMPORTABLE, Match.RELATIVE)
+def _of_class(config: JsonObject | Unavailable | None) -> BaseClaim:
+    mapping = config.get("auto_mapping") if isinstance(config, Mapping) else None
+    if not isinstance(mapping, Mapping):
+        return BaseClaim()
+    told = mapping.get("base_model_class")
+    library = _LIBRARY.match(str(mapping.get("parent_library")))
+    if not isinstance(told, str):
+        return BaseClaim()
+    return BaseClaim(model_class=told, model_type=library["type"] if library else "")
 
 
-def named_path(claim: BaseClaim) -> Path | None:
-    """The directory that the claim gives as a path on this machine, if it exists."""
-    found = claim.identity
-    if found is None or found.match in (Match.RELATIVE, Match.UNKNOWN):
+_KNOWN = (Match.IMPORTABLE, Match.RELATIVE, Match.FINE_TUNE)
+
+
+def named_path(claim: BaseClaim, model: Path | None = None) -> Path | None:
+    """The directory that the claim gives as a path on this machine, if it exists.
+
+    `model` is the directory that makes the claim; that itself is no base.
+    """
+    if claim.identity is None:
         return None
-    path = Path(found.given)
     try:
-        return path if path.is_absolute() and path.is_dir() else None
-    except (OSError, ValueError):  # a null byte, a name that is too long
+        path = Path(claim.identity.given).expanduser()
+        if not path.is_absolute() or not path.is_dir():
+            return None
+        return None if model is not None and path.samefile(model) else path
+    except (OSError, ValueError, RuntimeError):  # a null byte, too long, no such user
         return None
 
 

@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
-from preflight.catalog.identity import Match, identify
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
 from preflight.model.caches import cached_copies, is_there
-from preflight.model.config_figures import resembles, structure_differences
+from preflight.model.config_figures import resembles, unlike
+from preflight.model.configs import JsonObject, read_json_object
 from preflight.model.hub import fetch_reference
+from preflight.model.identity import Match, identify
 from preflight.model.reference import (
     CONFIG,
     Reference,
     WrongReference,
     read_reference,
 )
-from preflight.text import shortened
+from preflight.model.steady import open_regular
 
 
 def find_reference(
@@ -68,19 +69,21 @@ def _given(base_dir: Path, base: BaseModel | Unavailable) -> Reference | Unavail
     return WrongReference(f"{shown} {wrong}") if wrong else found
 
 
+def config_at(named: Path | None) -> JsonObject | Unavailable:
+    """The config.json of the base that a model's own files name by its path."""
+    if named is None or not is_there(named / CONFIG):
+        return Unavailable("no directory of a base model is named")
+    return read_json_object(open_regular(named / CONFIG), CONFIG)
+
+
 def _another(found: Reference, base: BaseModel) -> str:
     """Why what was read is not `base`; empty when it may be."""
     if isinstance(found.config, Unavailable):
         return f"cannot be used: {found.config.reason}"
     if found.config.get("quantization_config"):
         return f"is a quantised model, not {base.hub_id}"
-    kind = found.config.get("model_type")
-    if kind != base.model_type:
-        told = shortened(str(kind), 60)
-        return f"is of the type {told}, {base.code} is {base.model_type}"
-    for field, (mine, wanted) in structure_differences(found.config, base).items():
-        told = shortened(repr(mine), 60)
-        return f"is not {base.hub_id}: its {field} is {told}, not {wanted}"
+    if told := unlike(found.config, base):
+        return told
     named = identify(str(found.directory.absolute()))
     if named.match is Match.RELATIVE and not named.quantised:
         return f"is by its name {named.canonical}, not {base.hub_id}"

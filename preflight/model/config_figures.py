@@ -7,6 +7,7 @@ from typing import Any
 
 from preflight.catalog.bases import BaseModel
 from preflight.model.configs import JsonObject
+from preflight.text import shortened
 
 # What a model is built from: with another value its tensors have other shapes.
 STRUCTURE = (
@@ -70,6 +71,18 @@ def structure_differences(
     if tower is not None and base_tower is not None:
         found |= _differences(tower, base_tower, TOWER_STRUCTURE, "vision_config.")
     return found
+
+
+def unlike(config: JsonObject, base: BaseModel) -> str:
+    """The first figure of a config that is not that of `base`, in words."""
+    kind = config.get("model_type")
+    if kind is not None and kind != base.model_type:
+        told = shortened(str(kind), 60)
+        return f"is of the type {told}, {base.code} is {base.model_type}"
+    for field, (mine, wanted) in structure_differences(config, base).items():
+        told = shortened(repr(mine), 60)
+        return f"is not {base.hub_id}: its {field} is {told}, not {wanted}"
+    return ""
 
 
 def _differences(

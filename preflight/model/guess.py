@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from preflight.catalog.bases import BaseModel, load_bases
-from preflight.catalog.identity import Match
 from preflight.findings import Unavailable
 from preflight.model.base_claim import BaseClaim
 from preflight.model.config_figures import resembles
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
+from preflight.model.identity import Match
 from preflight.model.lora import LoraTensor, LoraView
 
 _ENOUGH = 0.5  # of the tensors of both sides together must be the same
@@ -32,7 +32,7 @@ def guess_bases(
     """
     if claim.identity is not None and claim.identity.match is Match.RELATIVE:
         return ()
-    bases = tuple(load_bases().values())
+    bases = tuple(b for b in load_bases().values() if not claim.contradicts([b]))
     if not isinstance(lora, Unavailable):
         bases = tuple(base for base in bases if _fits(lora, base))
         alike = [] if isinstance(config, Unavailable) else _resembling(config, bases)

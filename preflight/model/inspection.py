@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
-from preflight.catalog.identity import Identity
 from preflight.catalog.uploadable import Role, role_of
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
@@ -19,7 +18,7 @@ from preflight.model.base_claim import (
     named_path,
     read_claim,
 )
-from preflight.model.base_lookup import find_reference
+from preflight.model.base_lookup import config_at, find_reference
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, Walk
 from preflight.model.guess import guess_bases
@@ -30,6 +29,7 @@ from preflight.model.headers import (
     Unread,
     read_container,
 )
+from preflight.model.identity import Identity
 from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.reference import Reference
@@ -209,6 +209,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     containers = _containers(source, weight_files(names, weight_type))
     tensors = _all_tensors(containers)
     claim = read_claim(documents, weight_type)
+    claim = replace(claim, config=config_at(named_path(claim, directory)))
     asked = request.base_model or named_by(request.base_dir, claim)
     requested, base = choose_base(asked, claim)
     config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
@@ -218,7 +219,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     elif asked is not None:
         candidates = ()
     else:
-        figures = _figures(config, request.base_dir)
+        figures = _figures(config, request.base_dir, claim)
         candidates = guess_bases(claim, figures, tensors, lora)
     compared = candidates[0] if len(candidates) == 1 else base
     return Inspection(
@@ -248,18 +249,20 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         reference=find_reference(
             request.base_dir,
             compared,
-            named=named_path(claim),
+            named=named_path(claim, directory),
             from_hub=request.base_from_hub,
         ),
     )
 
 
 def _figures(
-    config: JsonObject | Unavailable, base_dir: Path | None
+    config: JsonObject | Unavailable, base_dir: Path | None, claim: BaseClaim
 ) -> JsonObject | Unavailable:
-    """The config to know the base by: an adapter's own, else the given base's."""
-    if base_dir is None or not isinstance(config, Unavailable):
+    """The config to know the base by: an adapter's own, the given or named base's."""
+    if not isinstance(config, Unavailable):
         return config
+    if base_dir is None:
+        return claim.config
     return read_json_object(open_regular(base_dir / "config.json"), "config.json")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.catalog.bases import BaseModel, load_bases
-from preflight.catalog.identity import Identity, Match, nearest
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
-from preflight.model.base_claim import BaseClaim
+from preflight.model.base_claim import CLASS_FIELD, BaseClaim
+from preflight.model.config_figures import unlike
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
+from preflight.model.identity import Identity, Match, nearest, with_article
 from preflight.model.lora import LoraView
 from preflight.model.reference import Reference, WrongReference
 from preflight.rules._rule import Answer, rule
@@ -108,24 +109,59 @@ def _importable(
 def _requested(
     requested: Identity, claim: BaseClaim, weight_type: WeightType
 ) -> Iterator[Problem]:
-    if requested.match is not Match.IMPORTABLE or requested.base is None:
+    base = requested.base
+    if requested.match is not Match.IMPORTABLE or base is None:
         yield Problem(_FLAG, f"is {_named(requested)}")
         return
-    yield from _importable(_FLAG, requested.base, weight_type)
-    found = claim.identity
-    if found is None or found.base is requested.base:
-        if found and found.match is Match.RELATIVE and not is_pretrained_sibling(found):
-            yield Problem(claim.where, f"is {_named(found)}")
-        return
-    told = f"is {(found.canonical or found.given)}"
-    asked = f"{_FLAG} says {requested.base.code}"
-    if found.match in (Match.IMPORTABLE, Match.RELATIVE):
-        yield Problem(claim.where, f"{told}, {asked}")
+    if requested.doubt:
+        yield Problem(_FLAG, _doubted(requested), Severity.WARNING)
+    yield from _importable(_FLAG, base, weight_type)
+    asked = f"{_FLAG} says {base.code}"
+    if claim.contradicts([base]):
+        told = f"is {claim.model_class}, {base.code} is {base.architecture}"
+        yield Problem(CLASS_FIELD, told)
+    if told := _lies_elsewhere(claim, base):
+        yield Problem(claim.where, f"{told}; {asked}")
+    elif claim.identity is not None:
+        yield from _against(claim.identity, claim.where, base)
+
+
+def _against(found: Identity, where: str, base: BaseModel) -> Iterator[Problem]:
+    """What the model's own name for its base says against the one asked for."""
+    told, asked = f"is {found.canonical or found.given}", f"{_FLAG} says {base.code}"
+    another = found.base is not base
+    if found.match is Match.RELATIVE and not another:
+        if not is_pretrained_sibling(found):  # else B06 tells
+            yield Problem(where, f"is {_named(found)}")
+    elif found.match in (Match.IMPORTABLE, Match.RELATIVE) and another:
+        yield Problem(where, f"{told}, {asked}")
+    elif found.doubt:
+        yield Problem(where, _doubted(found), Severity.WARNING)
+    elif found.match is Match.FINE_TUNE:
+        severity = Severity.ERROR if another and found.base else Severity.WARNING
+        yield Problem(where, f"{_tuned(found)}; {asked}", severity)
     elif found.foreign:
-        yield Problem(claim.where, f"{told}, another model, {asked}")
+        yield Problem(where, f"{told}, another model, {asked}")
     elif found.match is Match.UNKNOWN:
         told = f"{told}, a model that is not known here, {asked}"
-        yield Problem(claim.where, told, Severity.WARNING)
+        yield Problem(where, told, Severity.WARNING)
+
+
+def _doubted(found: Identity) -> str:
+    return f"is {found.given}; {found.doubt}"
+
+
+def _tuned(found: Identity) -> str:
+    told = f"{found.canonical} {found.note}"
+    return f"{told}, whose weights are not the base's own"
+
+
+def _lies_elsewhere(claim: BaseClaim, base: BaseModel) -> str:
+    """How the base in the directory that is named differs; empty if it does not."""
+    if isinstance(claim.config, Unavailable) or claim.identity is None:
+        return ""
+    told = unlike(claim.config, base)
+    return f"{claim.identity.given} {told}" if told else ""
 
 
 def _claimed(
@@ -134,40 +170,56 @@ def _claimed(
     fits: tuple[BaseModel, ...] | None,
     compared: BaseModel | Unavailable,
 ) -> Iterator[Answer]:
+    if claim.contradicts(load_bases().values()):
+        told = f"is {claim.model_class}, the class of no base that can be imported onto"
+        yield Problem(CLASS_FIELD, told)
+        return
     found = claim.identity
     if found is not None and found.match is Match.IMPORTABLE and found.base is not None:
+        if told := _lies_elsewhere(claim, found.base):
+            yield Problem(claim.where, told)
+        elif found.doubt:
+            yield Problem(claim.where, _doubted(found), Severity.WARNING)
         yield from _importable(claim.where, found.base, weight_type)
-        return
-    if found is not None and found.match is Match.RELATIVE:
+    elif found is not None and found.match is Match.RELATIVE:
         if not is_pretrained_sibling(found):  # B06 tells of the other case
             yield Problem(claim.where, f"is {_named(found)}")
-        return
-    if found is not None and found.foreign:
+    elif found is not None and found.foreign:
         yield Problem(claim.where, f"is {_named(found)}")
-        return
-    if weight_type is WeightType.FULL and fits and compared in fits:
+    elif weight_type is WeightType.FULL and fits and compared in fits:
         # Full weights stand by themselves: what they were made from changes nothing.
         yield from _importable(".", compared, weight_type)
         told = "no file names the base model; figures and shapes are those of "
         yield CannotTell(f"{told}{compared.code}")
-        return
-    where = claim.where or "."
-    told = "no file names the base model"
-    if found is not None:
-        named = found.match is Match.UNKNOWN
+    else:
+        yield _untold(claim, fits, compared)
+
+
+def _untold(
+    claim: BaseClaim,
+    fits: tuple[BaseModel, ...] | None,
+    compared: BaseModel | Unavailable,
+) -> Problem:
+    """The base is not told by a name: what figures and shapes make of it."""
+    found, where = claim.identity, claim.where or "."
+    named = found is not None and found.match is Match.UNKNOWN
+    told = "no file names the base model, so it cannot be told"
+    if found is not None and found.match is Match.FINE_TUNE:
+        told = _tuned(found)
+    elif found is not None:
         shown = (found.canonical if named else "") or found.given
-        told = f"is {shown}, not a known base model"
+        told = f"is {shown}, not a known base model, so it cannot be told"
+    if fits is not None and not fits:
+        if isinstance(compared, Unavailable):
+            none = "the shapes fit none that can be imported"
+            return Problem(where, f"{told}; {none}")
+    elif named and fits is None and isinstance(compared, Unavailable):
+        return Problem(where, told)
+    guessed = _fit_told(fits)
     if not fits and not isinstance(compared, Unavailable):
         # Other rules tell what is wrong with the tensors of that base.
-        told += f", so it cannot be told; the figures are those of {compared.code}"
-        yield Problem(where, f"{told}; give {_FLAG}", Severity.WARNING)
-    elif fits is not None and not fits:
-        yield Problem(where, f"{told}, and the shapes fit none that can be imported")
-    elif found is not None and found.match is Match.UNKNOWN and fits is None:
-        yield Problem(where, told)
-    else:
-        message = f"{told}, so it cannot be told; {_fit_told(fits)}; give {_FLAG}"
-        yield Problem(where, message, Severity.WARNING)
+        guessed = f"the figures are those of {compared.code}"
+    return Problem(where, f"{told}; {guessed}; give {_FLAG}", Severity.WARNING)
 
 
 @rule(
@@ -187,13 +239,21 @@ def base_not_quantised(
     """
     found = claim.identity
     if found is not None and found.quantised:
-        told = f"{found.given} is a {found.quantised} copy"
+        told = f"{found.given} is {with_article(found.quantised)} copy"
         yield Problem(claim.where, told)
+    elif found is not None and _is_quantised(claim.config):
+        yield Problem(claim.where, f"the model in {found.given} is quantised")
     if not isinstance(config, Unavailable) and config.get("quantization_config"):
         full = weight_type is WeightType.FULL
         severity = Severity.ERROR if full else Severity.WARNING
         where = "config.json: quantization_config"
         yield Problem(where, "the weights are quantised", severity)
+
+
+def _is_quantised(config: JsonObject | Unavailable) -> bool:
+    return not isinstance(config, Unavailable) and bool(
+        config.get("quantization_config")
+    )
 
 
 @rule(

@@ -455,7 +455,7 @@ def test_models_are_made_once() -> None:
 
 def test_loading_needs_no_heavy_import() -> None:
     code = (
-        "import sys; import preflight.catalog.identity as i; i.identify('qwen3-8b');"
+        "import sys; import preflight.model.identity as i; i.identify('qwen3-8b');"
         "print({'oss2', 'requests', 'numpy', 'difflib'} & {*sys.modules})"
     )
     command = [sys.executable, "-c", code]

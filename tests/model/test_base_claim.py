@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from preflight.catalog.bases import load_bases
-from preflight.catalog.identity import Match
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_claim import (
     BaseClaim,
@@ -20,6 +20,8 @@ from preflight.model.base_claim import (
 from preflight.model.configs import JsonObject
 from preflight.model.guess import guess_bases
 from preflight.model.headers import Tensor
+from preflight.model.identity import Match
+from preflight.model.inspection import Request, inspect
 from preflight.model.lora import lora_view
 
 NONE = Unavailable("it is not there")
@@ -50,6 +52,14 @@ def test_claim(name: object, args: dict[str, object], match: Match) -> None:
     assert found.match is match
 
 
+def test_mlx_names_the_base_in_a_field_of_its_own() -> None:
+    documents = {"adapter_config.json": {"model": "mlx-community/Qwen3-8B-4bit"}}
+    found = read_claim(documents, WeightType.LORA)
+    assert found.where == "adapter_config.json: model"
+    assert found.identity is not None
+    assert found.identity.quantised == "4bit"
+
+
 @pytest.mark.parametrize("name", [None, "", "  ", 8, ["Qwen/Qwen3-8B"], {}])
 def test_no_claim(name: object) -> None:
     assert _claim(name).identity is None
@@ -77,6 +87,23 @@ def test_named_path(tmp_path: Path) -> None:
     for name in (str(tmp_path / "gone"), "relative", "a\0b", "/" + "x" * 5000, ""):
         assert named_path(_claim(name)) is None
     assert named_path(BaseClaim()) is None
+    assert named_path(_claim(str(tmp_path)), tmp_path) is None
+    qwq = tmp_path / "QwQ-32B"
+    qwq.mkdir()
+    assert named_path(_claim(str(qwq))) == qwq
+
+
+def test_the_named_base_is_looked_up(tmp_path: Path) -> None:
+    named, model = tmp_path / "my-base", tmp_path / "model"
+    named.mkdir()
+    config = load_bases()["qwen3-14b"].config()
+    (named / "config.json").write_text(json.dumps(config))
+    model.mkdir()
+    (model / "adapter_config.json").write_text(json.dumps({FIELD: str(named)}))
+    found = inspect(model, Request(base_model="qwen3-8b")).claim.config
+    assert found == config
+    (named / "config.json").unlink()
+    assert isinstance(inspect(model).claim.config, Unavailable)
 
 
 def test_name_of_the_given_directory() -> None:

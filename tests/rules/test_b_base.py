@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
 from preflight.catalog.bases import load_bases
-from preflight.catalog.identity import identify
 from preflight.findings import Severity, Unavailable, WeightType
-from preflight.model.base_claim import BaseClaim
+from preflight.model.base_claim import BaseClaim, read_claim
+from preflight.model.identity import identify
 from preflight.model.reference import WrongReference
 from preflight.rules.b_base import (
     base_dir_holds_the_base,
@@ -66,6 +67,9 @@ STRANGE = {"lora": view(adapter(layers=[99]))}
         ("Qwen/Qwen3-8B-Base", {}, []),  # B06 tells of it
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", {}, ERROR),
         ("Qwen/Qwen3-0.6B", {}, ERROR),
+        ("Qwen/Qwen3-8B-Instruct", {}, WARNING),  # no such model
+        ("me/qwen3-8b-sft", {}, WARNING),
+        ("me/qwen3-8b-sft", STRANGE, ERROR),
         ("/mnt/ckpt/final", {}, WARNING),
         (None, {}, WARNING),
         ("someone/own-8b-model", {}, WARNING),
@@ -101,6 +105,14 @@ def test_nameless_base_is_told_by_its_shapes() -> None:
         ("qwen3-8b", "deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", ERROR),
         ("qwen3-8b", "google/gemma-2-9b", ERROR),
         ("qwen3-8b", "someone/own-8b-model", WARNING),
+        ("qwen3-8b", "me/qwen3-8b-sft", WARNING),
+        ("qwen3-8b", "me/eva-qwen-8b", WARNING),  # of any generation
+        ("qwen3-14b", "me/qwen3-8b-sft", ERROR),
+        ("qwen3-8b", "Qwen/Qwen3-Coder-30B-A3B-Instruct", ERROR),
+        ("qwen3-8b", "Qwen/Qwen3-8B-Instruct", WARNING),
+        ("Qwen/Qwen3-8B-Instruct", None, WARNING),
+        ("qwen3-8b", "Qwen3-8B-AWQ", []),  # told by B02
+        ("me/qwen3-8b-sft", None, ERROR),
         ("qwen3-9b", "Qwen/Qwen3-8B", ERROR),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", None, ERROR),
     ],
@@ -109,6 +121,56 @@ def test_base_that_was_asked_for(
     asked: str, name: str | None, levels: list[Severity]
 ) -> None:
     assert _levels(_lora(name, asked)) == levels
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "library", "levels"),
+    [
+        (
+            "qwen3-8b",
+            "Qwen3ForCausalLM",
+            "transformers.models.qwen3.modeling_qwen3",
+            [],
+        ),
+        ("qwen3-8b", "Qwen3ForCausalLM", None, []),
+        ("qwen2.5-vl-7b-instruct", "Qwen2_5_VLForConditionalGeneration", None, []),
+        ("qwen3-8b", "LlamaForCausalLM", None, ERROR),
+        ("qwen3-8b", "Odd", "transformers.models.qwen3_vl.modeling_qwen3_vl", ERROR),
+        ("qwen3-8b", "MyOwnModel", "my.package", []),
+        ("qwen3-8b", 7, None, []),
+        (None, "LlamaForCausalLM", None, ERROR),
+        (None, "Qwen3ForCausalLM", None, WARNING),
+    ],
+)
+def test_class_that_the_config_tells(
+    asked: str | None, kind: object, library: object, levels: list[Severity]
+) -> None:
+    mapping = {"base_model_class": kind, "parent_library": library}
+    documents = {"adapter_config.json": {"auto_mapping": mapping}}
+    facts = _lora(None, asked) | {"claim": read_claim(documents, WeightType.LORA)}
+    assert _levels(facts) == levels
+
+
+@pytest.mark.parametrize("asked", [None, "qwen3-8b"])
+def test_base_that_lies_at_the_path_that_is_named(asked: str | None) -> None:
+    own = base("qwen3-8b").config()
+    claim = _claim("/models/Qwen3-8B")
+    for config, levels, words in (
+        (own, [], ""),
+        ({}, [], ""),
+        (
+            {**own, "num_hidden_layers": 28},
+            ERROR,
+            "its num_hidden_layers is 28, not 36",
+        ),
+        ({**own, "model_type": "llama"}, ERROR, "is of the type llama"),
+    ):
+        facts = _lora(None, asked) | {"claim": replace(claim, config=config)}
+        assert _levels(facts) == levels
+        assert words in _words(facts)
+    quantised = replace(claim, config={"quantization_config": {"bits": 4}})
+    facts = {"claim": quantised, "config": NONE, "weight_type": WeightType.LORA}
+    assert severities(base_not_quantised, **facts) == WARNING
 
 
 def _full(code: str, asked: str | None = None, **more: object) -> dict[str, object]:
