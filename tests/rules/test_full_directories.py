@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fixtures.faults import FAULTS, FULL, Family, Fault, Inapplicable
-from fixtures.faults.codes import codes_of
 from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.tokenizer import Transformers
@@ -83,18 +82,6 @@ def _broken(one: Fault, folder: Path) -> tuple[Path, str]:
     return directory, TINY_TEXT
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_fault_is_named(name: str, tmp_path: Path) -> None:
-    directory, base = _broken(FAULTS[name], tmp_path)
-    report = _judge(directory, base)
-    failed = report.select(Result.FAILED)
-    assert report.verdict is FAULTS[name].expected, failed
-    wanted = codes_of(name)
-    assert not wanted or wanted & {outcome.code for outcome in failed}
-    said = [problem.message for outcome in failed for problem in outcome.problems]
-    assert not any("could not be decided" in message for message in said), said
-
-
 @pytest.mark.parametrize(
     "name",
     ["tensor-missing", "prefix-in-memory", "vocab-rows", "template-jinja", "layers"],
@@ -105,4 +92,4 @@ def test_fault_is_named_where_the_base_is_not(name: str, tmp_path: Path) -> None
     report = _judge(directory, None)
     failed = {outcome.code for outcome in report.select(Result.FAILED)}
     assert report.verdict is Verdict.FAIL
-    assert codes_of(name) & failed
+    assert FAULTS[name].codes & failed

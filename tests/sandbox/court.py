@@ -139,12 +139,13 @@ class Judgement:
 
     `uploads`: the tool would send it; `verdict` and `failed` say why or why not.
     `reasons` are the job's, empty when it succeeds and None when there is nothing
-    that could be uploaded at all.
+    that could be uploaded at all. `said`: what the failed rules say, line by line.
     """
 
     uploads: bool
     verdict: str
     failed: tuple[str, ...]
+    said: str
     reasons: tuple[str, ...] | None
 
     def __str__(self) -> str:
@@ -180,11 +181,14 @@ class Court:
         done = self._preflight(*words)
         assert done.code in (0, 1, 2), done.err  # sent, refused by a rule, unusable
         document = done.document
-        failed = [o["code"] for o in document["outcomes"] if o["result"] == "failed"]
+        failed = [o for o in document["outcomes"] if o["result"] == "failed"]
+        codes = tuple(outcome["code"] for outcome in failed)
+        said = [f"{p['where']}: {p['message']}" for o in failed for p in o["problems"]]
         found = WeightType(document["weight_type"] or kind.value)
         judged_as = self._bases[document["base_model"] or base]
         reasons = self._job(directory, found, judged_as)
-        return Judgement(done.code == 0, document["verdict"], tuple(failed), reasons)
+        uploads, verdict = done.code == 0, document["verdict"]
+        return Judgement(uploads, verdict, codes, "\n".join(said), reasons)
 
     def _job(
         self, directory: Path, kind: WeightType, base: BaseModel
