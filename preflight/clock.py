@@ -6,7 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
+
+# Seconds. Two Date headers and the time of an object are whole seconds, each.
+_COMPARED = 3.0
+_UNCOMPARED = 60.0  # more than machines differ that are set by NTP at all
 
 
 class Clock(Protocol):
@@ -51,6 +58,37 @@ class SystemClock:
             _compression.skip(seconds)
         else:
             self._hurry.wait(seconds)
+
+
+def seconds_ahead(date: str) -> float | None:
+    """Seconds that the writer of a Date header is ahead of this machine, if known."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClocks:
+    """How many seconds the clocks of both services are ahead of this machine's.
+
+    None where a service did not tell the time.
+    """
+
+    oss: float | None = None
+    studio: float | None = None
+
+    def is_written_after(self, written: datetime, created: datetime) -> bool:
+        """Whether an object was surely written after a job was created.
+
+        `written` is by the clock of OSS, `created` by that of Model Studio. Two clocks
+        that differ must not make an old job look new, or an imported model like one
+        of other bytes: what both say of the time now is compared first.
+        """
+        if self.oss is None or self.studio is None:
+            return (written - created).total_seconds() > _UNCOMPARED
+        apart = self.oss - self.studio
+        return (written - created).total_seconds() - apart > _COMPARED
 
 
 @contextmanager

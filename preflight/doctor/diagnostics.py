@@ -95,7 +95,7 @@ def _studio(visit: Examination) -> Iterator[Finding]:
             api = ImportApi(client)
             page = api.list_page(1, 1)
             yield ok(f"Model Studio accepts the key; it lists {page.total} import jobs")
-            yield from _clock(client.clock_offset)
+            yield from _clock(client.clock_ahead)
             yield from _live(visit, api)
     except PreflightError as error:
         yield _failed(visit, error, Service.STUDIO)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from preflight.clock import SystemClock
+from preflight.clock import SystemClock, seconds_ahead
 from preflight.errors import TransferError
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.body import Body
@@ -25,12 +25,16 @@ C = TypeVar("C", bound="Connection")
 _SAME_TIME = 60.0  # seconds; a clock that is off by less is not the cause
 
 
-def _check_answer(action: str, result: RequestResult) -> None:
-    """Give the connection back; raise unless OSS itself answered."""
+def _check_answer(action: str, result: RequestResult) -> float | None:
+    """Give the connection back; raise unless OSS itself answered.
+
+    Returns how many seconds its clock is ahead of ours.
+    """
     # Unread bytes would keep the connection from being used again.
     result.resp.read()
     if not result.request_id:
         raise not_oss(action, result.status)
+    return seconds_ahead(str(result.headers.get("Date", "")))
 
 
 def _check_crc(action: str, sent: int, result: PutObjectResult) -> None:
@@ -68,6 +72,7 @@ class Connection:
         silence_oss2()
         self.access = access
         self.bucket = bucket
+        self._last_ahead: float | None = None
         self.hurry = threading.Event()
         self._retry = retry or Retry(clock=SystemClock(self.hurry))
         self._ring = SigningKeys(access.keys, credentials)
@@ -92,10 +97,15 @@ class Connection:
         """Close all connections."""
         self._session.session.close()
 
+    @property
+    def clock_ahead(self) -> float | None:
+        """Seconds that the clock of OSS is ahead of ours, by its last answer."""
+        return self._ring.ahead or self._last_ahead
+
     def _once(self, action: str, call: Callable[[], T]) -> T:
         with translated(action, self.access):
             result = call()
-            _check_answer(action, result)
+            self._last_ahead = _check_answer(action, result)
         return result
 
     def _mended(self, call: Callable[[], T]) -> T:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from preflight.oss.errors import Missing, translated
 from preflight.oss.models import BucketInfo
 
 if TYPE_CHECKING:
-    from oss2.models import GetBucketInfoResult, RequestResult
+    from oss2.models import GetBucketInfoResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +33,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class BucketDetails:
-    """What GetBucketInfo says; `clock_offset`: seconds that OSS is ahead of us."""
+    """What GetBucketInfo says; `clock_ahead`: seconds that OSS is ahead of us."""
 
     info: BucketInfo
     acl: str
     versioning: str
-    clock_offset: float | None
-
-
-def clock_offset(date: str) -> float | None:
-    """Seconds that the writer of a Date header is ahead of this machine."""
-    try:
-        return parsedate_to_datetime(date).timestamp() - time.time()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+    clock_ahead: float | None
 
 
 class BucketInspector(BucketClient):
@@ -63,7 +53,7 @@ class BucketInspector(BucketClient):
             info,
             str(getattr(found.acl, "grant", "") or ""),
             str(found.versioning_status or ""),
-            self._ring.ahead or _offset(found),
+            self.clock_ahead,
         )
 
     def _info(self) -> GetBucketInfoResult:
@@ -133,7 +123,3 @@ class BucketInspector(BucketClient):
         # OSS docs, "RAM policies": oss:PutObject covers InitiateMultipartUpload.
         key = f"{prefix}{PROBE_PREFIX}{secrets.token_hex(4)}"
         self.abort(key, self.initiate(key))
-
-
-def _offset(result: RequestResult) -> float | None:
-    return clock_offset(str(result.headers.get("Date", "")))

@@ -99,7 +99,7 @@ def _info_issues(client: BucketInspector, service_region: str) -> Iterator[Bucke
             f"{info.name} keeps old versions: replaced weights stay and are billed",
             hint="a lifecycle rule can remove old versions",
         )
-    yield from _clock_issues(details.clock_offset)
+    yield from _clock_issues(details.clock_ahead)
 
 
 def _clock_issues(offset: float | None) -> Iterator[BucketIssue]:

@@ -7,15 +7,17 @@ outside is held against the objects; what differs is the likely cause.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from preflight.catalog.service import FULL_REQUIRED, LORA_RANKS, LORA_REQUIRED
+from preflight.clock import ServiceClocks
 from preflight.destination import Destination
 from preflight.errors import PreflightError
 from preflight.findings import Severity, WeightType
+from preflight.model.configs import parse_json
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.oss.preconditions import check_bucket, is_importable_class
 from preflight.studio.jobs import ImportJob
@@ -50,8 +52,12 @@ def diagnose(
     inspector: BucketInspector,
     *,
     service_region: str = "",
+    studio_ahead: float | None = None,
 ) -> list[str]:
-    """Sentences on what is likely the cause; never empty, and raises nothing."""
+    """Sentences on what is likely the cause; never empty, and raises nothing.
+
+    `studio_ahead`: seconds that the clock of Model Studio is ahead of ours, if known.
+    """
     try:
         likely = [
             issue.message
@@ -59,7 +65,8 @@ def diagnose(
             if issue.severity is Severity.ERROR or "lies in" in issue.message
         ]
         stored = inspector.snapshot(evidence.destination.prefix)
-        likely += _object_faults(job, evidence, inspector, stored)
+        clocks = ServiceClocks(inspector.clock_ahead, studio_ahead)
+        likely += _object_causes(job, evidence, inspector, stored, clocks)
     except PreflightError as error:
         return [f"the files could not be looked at again: {error.message}"]
     where = evidence.destination.url
@@ -68,11 +75,12 @@ def diagnose(
     return [f"likely cause: {shortened(each, 400)}" for each in likely]
 
 
-def _object_faults(
+def _object_causes(
     job: ImportJob,
     evidence: Evidence,
     inspector: BucketInspector,
     stored: Mapping[str, Stored],
+    clocks: ServiceClocks,
 ) -> Iterator[str]:
     prefix = evidence.destination.prefix
     if not stored:
@@ -88,11 +96,11 @@ def _object_faults(
     yield from _missing(here, kind)
     yield from _unreadable(here)
     yield from _differing(evidence.files, stored, inspector, prefix)
-    yield from _changed_since(job, here)
+    yield from _changed_since(job, here, clocks)
     if kind is WeightType.LORA:
-        yield from _adapter_faults(inspector, prefix, here)
+        yield from _adapter_causes(inspector, prefix, here)
     else:
-        yield from _index_faults(inspector, prefix, here)
+        yield from _index_causes(inspector, prefix, here)
 
 
 def _kind(here: Mapping[str, Stored]) -> WeightType:
@@ -142,12 +150,12 @@ def _differing(
             yield f"{name} is not what was sent: its CRC-64 differs"
 
 
-def _changed_since(job: ImportJob, here: Mapping[str, Stored]) -> Iterator[str]:
-    if job.created is None:
-        return
-    began = job.created.timestamp() + 2  # two services, two clocks
+def _changed_since(
+    job: ImportJob, here: Mapping[str, Stored], clocks: ServiceClocks
+) -> Iterator[str]:
     for name, found in here.items():
-        if found.modified > began:
+        written = datetime.fromtimestamp(found.modified, timezone.utc)
+        if job.created and clocks.is_written_after(written, job.created):
             yield f"{name} was written after the job began"
 
 
@@ -155,13 +163,13 @@ def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
     """A JSON object from the bucket, or what is wrong with it."""
     raw = inspector.read_small(key, _SMALL)
     try:
-        value = json.loads(raw or b"")
-    except (ValueError, RecursionError) as error:
-        return f"is not JSON: {error}"
+        value = parse_json((raw or b"").decode("utf-8"))
+    except ValueError as error:  # NotJson and UnicodeDecodeError
+        return f"cannot be read: {error}"
     return value if isinstance(value, dict) else "is not a JSON object"
 
 
-def _adapter_faults(
+def _adapter_causes(
     inspector: BucketInspector, prefix: str, here: Mapping[str, Stored]
 ) -> Iterator[str]:
     if _ADAPTER_CONFIG not in here:
@@ -174,7 +182,9 @@ def _adapter_faults(
     if config.get("r") not in LORA_RANKS:
         yield f"{_ADAPTER_CONFIG}: r is {config.get('r')!r}; accepted are {allowed}"
     pattern = config.get("rank_pattern")
-    if isinstance(pattern, dict) and set(pattern.values()) - {config.get("r")}:
+    # Any value of JSON can stand there, lists and objects that no set takes, too.
+    ranks = list(pattern.values()) if isinstance(pattern, dict) else []
+    if any(rank != config.get("r") for rank in ranks):
         yield f"{_ADAPTER_CONFIG}: rank_pattern; every layer must have the same rank"
     if config.get("modules_to_save"):
         yield (
@@ -183,7 +193,7 @@ def _adapter_faults(
         )
 
 
-def _index_faults(
+def _index_causes(
     inspector: BucketInspector, prefix: str, here: Mapping[str, Stored]
 ) -> Iterator[str]:
     if _INDEX not in here:
@@ -193,7 +203,7 @@ def _index_faults(
         yield f"{_INDEX} {index}"
         return
     weights = index.get("weight_map")
-    named = set(weights.values()) if isinstance(weights, dict) else set()
-    lacking = sorted(str(name) for name in named if name not in here)
+    named = weights.values() if isinstance(weights, dict) else ()
+    lacking = sorted({str(name) for name in named if str(name) not in here})
     if lacking:
         yield f"{_INDEX} names {len(lacking)} files that are not there: {lacking[0]}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from preflight import __version__
 from preflight.catalog.regions import region_of_base_url
-from preflight.clock import Clock, SystemClock
+from preflight.clock import Clock, SystemClock, seconds_ahead
 from preflight.errors import (
     AmbiguousAnswer,
     ConfigurationError,
@@ -28,7 +28,6 @@ from preflight.studio.models import (
     Answer,
     Reply,
     StudioUnavailable,
-    ahead,
     read_answer,
 )
 
@@ -81,7 +80,7 @@ class StudioClient:
             self._retry = replace(self._retry, clock=clock)
         self._opened: requests.Session | None = None
         # Seconds that the service's clock is ahead of ours, by its last answer.
-        self.clock_offset: float | None = None
+        self.clock_ahead: float | None = None
 
     def __repr__(self) -> str:
         return f"StudioClient({self.base_url!r})"
@@ -193,7 +192,7 @@ class StudioClient:
                     f"{asked}: the answer of {self.host} did not end"
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
-        self.clock_offset = ahead(headers.get("date", ""))
+        self.clock_ahead = seconds_ahead(headers.get("date", ""))
         region = region_of_base_url(self.base_url)
         status = response.status_code
         return Reply(asked, self.host, region, status, headers, bytes(body))

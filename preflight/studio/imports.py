@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable, UsageError
@@ -36,6 +37,16 @@ class ImportApi:
 
     def __init__(self, client: StudioClient) -> None:
         self._client = client
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """Seconds that the service's clock is ahead of ours, by its last answer."""
+        return self._client.clock_ahead
+
+    def now(self) -> datetime:
+        """What the service's clock shows, ours where it is not known."""
+        ahead = timedelta(seconds=self.clock_ahead or 0.0)
+        return datetime.now(timezone.utc) + ahead
 
     def create(self, request: ImportRequest) -> ImportJob:
         """Start an import; `submit` is the way to do it exactly once.

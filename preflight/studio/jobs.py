@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 from preflight.catalog.service import DISPLAY_NAME_LIMIT
@@ -13,10 +14,48 @@ from preflight.errors import UsageError
 from preflight.findings import WeightType
 from preflight.studio.models import clean
 
-# One page of the documentation spells it SUCCEEDED, the service SUCCESSED.
-_SUCCEEDED = ("SUCCESSED", "SUCCEEDED")
-_LIVE = ("PENDING", "RUNNING")
-_FAILED = "FAILED"
+# The documented states are PENDING, RUNNING, SUCCESSED and FAILED (Model Studio docs,
+# "Get import job details"); one page spells it SUCCEEDED. The others here are usual
+# names of the vendor's job APIs, so that a new one is not misread.
+_SUCCEEDED = "SUCCE"
+_GOING = {"PENDING", "RUNNING", "QUEUED", "CREATED", "SUBMITTED"}
+_OVER = {
+    "FAILED",
+    "ABORTED",
+    "CANCELED",
+    "CANCELLED",
+    "DELETED",
+    "EXPIRED",
+    "INVALID",
+    "STOPPED",
+    "TERMINATED",
+    "TIMEOUT",
+}
+# An import takes minutes, of the largest models maybe an hour. A state that is unknown
+# here is taken for one that goes on no longer than this, so that no prefix is blocked
+# for ever; and for so long, so that no job is made twice.
+UNKNOWN_LASTS = timedelta(hours=6)
+
+
+class State(Enum):
+    """What a job's status means; `UNKNOWN` may be anything but success."""
+
+    GOING = "going"
+    SUCCEEDED = "succeeded"
+    OVER = "over"
+    UNKNOWN = "unknown"
+
+
+def read_state(status: str) -> State:
+    """What a status means, however it is spelt."""
+    name = status.upper()
+    if name.startswith(_SUCCEEDED):
+        return State.SUCCEEDED
+    if name in _OVER:
+        return State.OVER
+    if name in _GOING or name.endswith("ING"):  # STARTING, CANCELLING
+        return State.GOING
+    return State.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +110,7 @@ class ImportJob:
     """One import job as the service told it; what it left out is empty or None.
 
     `model_name` is the system-generated one, which deploying asks for. `status` is
-    as it came; one that is unknown here counts as not finished.
+    as it came.
     """
 
     job_id: str
@@ -86,14 +125,19 @@ class ImportJob:
     request_id: str = ""
 
     @property
+    def state(self) -> State:
+        """What the status means."""
+        return read_state(self.status)
+
+    @property
     def succeeded(self) -> bool:
         """Whether the model is imported and can be deployed."""
-        return self.status.upper() in _SUCCEEDED
+        return self.state is State.SUCCEEDED
 
     @property
     def failed(self) -> bool:
         """Whether the job ended without a model."""
-        return self.status.upper() == _FAILED
+        return self.state is State.OVER
 
     @property
     def finished(self) -> bool:
@@ -103,7 +147,27 @@ class ImportJob:
     @property
     def live(self) -> bool:
         """Whether the job waits or runs, as far as the status is known."""
-        return self.status.upper() in _LIVE
+        return self.state is State.GOING
+
+    def may_go_on(self, now: datetime) -> bool:
+        """Whether the job may still make a model; `now` is by the service's clock.
+
+        One in an unknown state may for `UNKNOWN_LASTS` after it was created.
+        """
+        if self.state is not State.UNKNOWN:
+            return self.live
+        return self.created is not None and now - self.created < UNKNOWN_LASTS
+
+    def is_of(self, base: str, known: Iterable[str]) -> bool:
+        """Whether the model's system-generated name is that of a base, then a suffix.
+
+        Of all `known` codes the longest decides: `qwen3-4b` begins the names of
+        `qwen3-4b-instruct-2507`, too. A job without a name may be of any base.
+        """
+        name = self.model_name.lower()
+        codes = {code.lower() for code in (base, *known)}
+        fit = [code for code in codes if name == code or name.startswith(f"{code}-")]
+        return not name or max(fit, key=len, default="") == base.lower()
 
     @property
     def source(self) -> str:

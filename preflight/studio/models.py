@@ -22,8 +22,12 @@ from preflight.retry import Transient
 _SHOWN = 300  # characters of a server's message
 _MOMENTARY = (408, 425, 429)
 _MOMENTARY_CODES = ("Throttling", "InternalError", "SystemError", "RequestTimeOut")
-_REFUSALS = ("InvalidParameter", "NotFound", "OperationDenied", "Arrearage")
+_REFUSALS = ("InvalidParameter", "OperationDenied", "Arrearage")
 _REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "request-id")
+
+
+class NotFound(ImportFailed):
+    """There is no such job, as far as this key may see; or the base is not known."""
 
 
 class StudioUnavailable(Transient, ServiceUnavailable):
@@ -74,14 +78,6 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except (ValueError, TypeError, IndexError, OverflowError):
         return 0.0
-
-
-def ahead(date: str) -> float | None:
-    """Seconds that the writer of a Date header is ahead of this machine, if known."""
-    try:
-        return parsedate_to_datetime(date).timestamp() - time()
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def read_answer(reply: Reply) -> Answer:
@@ -143,6 +139,8 @@ def _refusal(reply: Reply, form: Mapping[str, Any], request_id: str) -> Prefligh
 
 def _kind(status: int, code: str) -> Callable[..., PreflightError]:
     """The class of a refusal; the documentation leaves some codes' status open."""
+    if code == "NotFound":
+        return NotFound
     if code in _REFUSALS:
         return ImportFailed
     if status == 501:

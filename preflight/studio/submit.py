@@ -2,7 +2,7 @@
 
 Create has no idempotency key. So the list is read before it, and again after each
 answer that was lost: a job of the same bucket and prefix that was not there before
-is the one that was asked for. No clock of this machine takes part in that.
+is the one that was asked for. No clock takes part in that.
 
 Two runs that pass the first look at the same moment, on two machines, can still
 create two jobs: the API offers nothing to prevent it. Both import the same files, and
@@ -14,10 +14,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from enum import Enum
 
-from preflight.clock import Clock
+from preflight.catalog.bases import load_bases
+from preflight.clock import Clock, ServiceClocks
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
 from preflight.retry import LONGEST_ASKED, Transient
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
@@ -28,8 +29,6 @@ _log = logging.getLogger(__name__)
 ATTEMPTS = 3  # of Create
 # Seconds before each look after a lost answer: a job may take a moment to be listed.
 _LOOKS = (2.0, 5.0, 10.0)
-# Two services, two clocks, and OSS writes whole seconds.
-_CLOCKS_DIFFER = timedelta(seconds=2)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -55,20 +54,26 @@ class Submission:
 class Contents:
     """What is known of the files under the prefix, so that old jobs can be told.
 
-    `changed_at`: when the newest object was written, by the clock of OSS. `voided`:
-    ids of jobs that were there before this run itself changed an object.
+    `changed_at`: when the newest object was written, by the clock of OSS, which is
+    `oss_ahead` seconds ahead of this machine's if that is known. `voided`: ids of jobs
+    that were there before this run itself changed an object.
     """
 
     changed_at: datetime | None = None
     voided: frozenset[str] = field(default_factory=frozenset)
+    oss_ahead: float | None = None
 
-    def outdate(self, job: ImportJob) -> bool:
-        """Whether a job that succeeded imported other bytes than lie there now."""
+    def outdate(self, job: ImportJob, studio_ahead: float | None = None) -> bool:
+        """Whether a job that succeeded imported other bytes than lie there now.
+
+        `studio_ahead`: seconds that the clock of Model Studio is ahead of ours.
+        """
         if job.job_id in self.voided:
             return True
         if self.changed_at is None or job.created is None:
             return False
-        return job.created + _CLOCKS_DIFFER < self.changed_at
+        clocks = ServiceClocks(self.oss_ahead, studio_ahead)
+        return clocks.is_written_after(self.changed_at, job.created)
 
 
 def submit(
@@ -82,30 +87,33 @@ def submit(
     """Create the job of `request`, unless there is one already.
 
     A pending or running job of the same base model, bucket and prefix is joined,
-    unless `contents` voids it; so is one in a state unknown here. A succeeded one is
-    `ALREADY_DONE` unless `contents` outdate it. `again` passes over both the succeeded
-    and the unknown. Raises `AmbiguousAnswer` when it cannot be known whether a job
-    was made: the same call later finds out.
+    unless `contents` voids it; so is one in a state unknown here, as long as it may go
+    on. A succeeded one is `ALREADY_DONE` unless `contents` outdate it. `again` passes
+    over both the succeeded and the unknown. Raises `AmbiguousAnswer` when it cannot be
+    known whether a job was made: the same call later finds out.
     """
     there = contents or Contents()
     before = _jobs_at(api, request)
-    same = [j for j in before if _same_base(j, request)]
-    if found := _choose(same, there, again=again):
+    known = load_bases()
+    same = [job for job in before if job.is_of(request.model_name, known)]
+    if found := _choose(same, there, api, again=again):
         return found
     return _create(api, request, clock, known={job.job_id for job in before})
 
 
 def _choose(
-    jobs: Sequence[ImportJob], there: Contents, *, again: bool
+    jobs: Sequence[ImportJob], there: Contents, api: ImportApi, *, again: bool
 ) -> Submission | None:
     newest_first = sorted(jobs, key=lambda job: job.created or _LONG_AGO, reverse=True)
     valid = [job for job in newest_first if job.job_id not in there.voided]
-    unfinished = (j for j in valid if j.live or not (j.finished or again))
+    now = api.now()
+    unfinished = (j for j in valid if j.live or (j.may_go_on(now) and not again))
     if job := next(unfinished, None):
         return Submission(job, How.JOINED)
     if again:
         return None
-    done = (j for j in valid if j.succeeded and not there.outdate(j))
+    ahead = api.clock_ahead
+    done = (j for j in valid if j.succeeded and not there.outdate(j, ahead))
     job = next(done, None)
     return Submission(job, How.ALREADY_DONE) if job else None
 
@@ -158,9 +166,3 @@ def _asks_for_more(error: ServiceUnavailable) -> bool:
 def _jobs_at(api: ImportApi, request: ImportRequest) -> list[ImportJob]:
     place = (request.bucket, request.prefix)
     return [job for job in api.list_all() if job.is_from(*place)]
-
-
-def _same_base(job: ImportJob, request: ImportRequest) -> bool:
-    """Whether the system-generated name is that of the base: name, then a suffix."""
-    name, base = job.model_name.lower(), request.model_name.lower()
-    return not name or name == base or name.startswith(f"{base}-")

@@ -10,7 +10,9 @@ from preflight.clock import Clock
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
 from preflight.retry import Patience, Retry
 from preflight.studio.imports import ImportJob
+from preflight.studio.models import NotFound
 
+LISTED_WITHIN = 60.0  # seconds in which a job that was just made is found everywhere
 SHORTEST, LONGEST = 3.0, 30.0  # seconds between two looks
 
 
@@ -23,16 +25,20 @@ def wait(
     on_state: Callable[[ImportJob], None] | None = None,
     job_id: str = "",
     heartbeat: float = inf,
+    listed_within: float = 0.0,
 ) -> ImportJob:
     """Look until the job is final, at most `limit` seconds; a failed job is returned.
 
     Looks come every `interval` seconds, or ever more rarely, 3 to 30 seconds apart.
     `on_state` is told of each new status, and of the same one again after `heartbeat`
     seconds; `job_id` serves the message of a job that was never seen. A look that
-    fails with `ServiceUnavailable` is followed by the next one. Raises `StillRunning`
-    at the limit, and what else `get` raises at once.
+    fails with `ServiceUnavailable` is followed by the next one; so is one that finds
+    no job, for `listed_within` seconds, as one that was just made may not be known
+    everywhere yet. Raises `StillRunning` at the limit, and what else `get` raises at
+    once.
     """
     looks = _looks(limit, clock, interval)
+    get = _patient_at_first(get, min(listed_within, limit), clock)
     seen: ImportJob | None = None
     told = clock.now()
     number = 0
@@ -53,6 +59,25 @@ def wait(
         if pause is None:
             raise _still_running(seen, job_id, limit, None)
         clock.sleep(pause)
+
+
+def _patient_at_first(
+    get: Callable[[], ImportJob], seconds: float, clock: Clock
+) -> Callable[[], ImportJob]:
+    """`get`, asked again while it finds no job; once it was seen, it must stay."""
+    if seconds <= 0:
+        return get
+    patience = Patience(seconds, clock)
+    again = Retry(attempts=None, base=1.0, patience=patience, on=NotFound, clock=clock)
+    was_seen = False
+
+    def look() -> ImportJob:
+        nonlocal was_seen
+        job = get() if was_seen else again.call(get)
+        was_seen = True
+        return job
+
+    return look
 
 
 def _looks(limit: float, clock: Clock, interval: float | None) -> Retry:

@@ -3,14 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
-from email.utils import format_datetime
 
 import pytest
 
 from preflight.errors import AccessDenied, UsageError
 from preflight.findings import Severity
 from preflight.oss.access import OssAccess
-from preflight.oss.inspector import BucketInspector, clock_offset
+from preflight.oss.inspector import BucketInspector
 from preflight.oss.preconditions import check_bucket, is_importable_class, tag_bucket
 from preflight.sandbox import Sandbox
 from preflight.sandbox.oss.credentials import Credential
@@ -175,15 +174,3 @@ def test_a_snapshot_has_all_pages_and_no_folder_marker(
     found = client.snapshot("a/")
     assert sorted(found) == [f"a/{number:04}" for number in range(1001)]
     assert abs(found["a/0000"].modified - sandbox.oss.clock()) < 60
-
-
-@pytest.mark.parametrize("date", ["", "soon", "99", "Mon, 99 Nov 2026 12:00:00 GMT"])
-def test_a_date_that_is_none(date: str) -> None:
-    assert clock_offset(date) is None
-
-
-def test_a_date_in_the_future() -> None:
-    ahead = NOW.replace(year=2090)
-    offset = clock_offset(format_datetime(ahead, usegmt=True))
-    assert offset is not None
-    assert offset > 1e9

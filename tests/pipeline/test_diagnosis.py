@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from preflight.crc import crc64
 from preflight.destination import Destination
@@ -16,6 +19,7 @@ from preflight.oss.inspector import BucketInspector
 from preflight.pipeline.diagnosis import Evidence, diagnose
 from preflight.sandbox import Sandbox
 from preflight.studio.jobs import ImportJob
+from preflight.text import json_text
 from preflight.upload.transfer import UploadedObject
 
 PREFIX = "m/a/"
@@ -27,19 +31,28 @@ FULL = {
     "model.safetensors.index.json": b'{"weight_map": {"w": "model-1.safetensors"}}',
     "model-1.safetensors": b"weights",
 }
+FIELDS = st.sampled_from(("r", "rank_pattern", "modules_to_save", "weight_map"))
 FAILED = ImportJob("j-1", status="FAILED", error_code="AvailableModelFileNotFound")
 
 
 @pytest.fixture
-def inspector(sandbox: Sandbox) -> Iterator[BucketInspector]:
-    access = OssAccess(
-        sandbox.access_key_id,
-        sandbox.access_key_secret,
-        region=sandbox.region,
-        endpoint=sandbox.oss_url,
-    )
+def inspector(sandbox: Sandbox, access: OssAccess) -> Iterator[BucketInspector]:
     with BucketInspector(access, sandbox.bucket) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Sandbox, BucketInspector]]:
+    """One sandbox for many rounds."""
+    with Sandbox() as box:
+        access = OssAccess(
+            box.access_key_id,
+            box.access_key_secret,
+            region=box.region,
+            endpoint=box.oss_url,
+        )
+        with BucketInspector(access, box.bucket) as made:
+            yield box, made
 
 
 def put(box: Sandbox, name: str, data: bytes) -> None:
@@ -162,6 +175,64 @@ def test_files_written_after_the_job_began(
     job = ImportJob("j-1", status="FAILED", created=long_ago)
     text = told(sandbox, inspector, LORA, job=job)
     assert "adapter_config.json was written after the job began" in text
+
+
+def test_two_clocks_that_differ_write_nothing_after_the_job(
+    sandbox: Sandbox, inspector: BucketInspector
+) -> None:
+    for name, data in LORA.items():
+        put(sandbox, name, data)
+    made = datetime.now(timezone.utc) - timedelta(seconds=40)
+    job = ImportJob("j-1", status="FAILED", created=made)
+    files = evidence(sandbox, LORA, WeightType.LORA)
+    behind = diagnose(job, files, inspector, studio_ahead=-45)
+    assert behind == diagnose(FAILED, files, inspector)
+    right = diagnose(job, files, inspector, studio_ahead=0)
+    assert "was written after the job began" in "\n".join(right)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=10**4300, max_value=10**4301)
+    | st.floats()
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | FIELDS, inner),
+)
+DEEP = st.integers(1, 3000).map(lambda depth: b"[" * depth + b"]" * depth)
+FILES = ("adapter_config.json", "model.safetensors.index.json", "config.json")
+
+
+def as_bytes(value: object) -> bytes:
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.dumps(value).encode("utf-8", "surrogatepass")
+    finally:
+        sys.set_int_max_str_digits(4300)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(
+    name=st.sampled_from(FILES),
+    data=JSON.map(as_bytes)
+    | st.dictionaries(FIELDS, JSON).map(as_bytes)
+    | DEEP
+    | st.binary(),
+    kind=st.sampled_from(WeightType),
+)
+def test_any_bytes_in_place_of_a_config_end_in_sentences(
+    shared: tuple[Sandbox, BucketInspector], name: str, data: bytes, kind: WeightType
+) -> None:
+    box, inspector = shared
+    files = LORA if kind is WeightType.LORA else FULL
+    for other, content in files.items():
+        put(box, other, content)
+    put(box, name, data)
+    lines = diagnose(FAILED, evidence(box, {}, kind), inspector)
+    assert lines
+    for line in lines:
+        json_text(line).encode("utf-8")
 
 
 def test_nothing_there(sandbox: Sandbox, inspector: BucketInspector) -> None:

@@ -167,7 +167,8 @@ def test_filters_are_sent(httpserver: HTTPServer, api: ImportApi) -> None:
         ("SUCCEEDED", True, True),
         ("successed", True, True),
         ("FAILED", True, False),
-        ("EXPIRED", False, False),
+        ("EXPIRED", True, False),
+        ("VALIDATED", False, False),
         ("", False, False),
     ],
 )

@@ -29,7 +29,9 @@ from preflight.studio import (
     StudioClient,
     submit,
 )
+from preflight.studio.jobs import UNKNOWN_LASTS
 from tests.manual_clock import ManualClock
+from tests.raw_server import OK, http, raw_server
 
 PATH = "/api/v1/custom_models/import"
 LOST: list[dict[str, Any]] = [
@@ -238,14 +240,17 @@ def entry(
 
 
 def run(
-    httpserver: HTTPServer, journal: Journal, *, again: bool = False
+    httpserver: HTTPServer,
+    journal: Journal,
+    *,
+    again: bool = False,
+    base: str = "qwen3-8b",
 ) -> tuple[How, str]:
     httpserver.expect_request(PATH).respond_with_handler(journal)
     clock = ManualClock()
     with StudioClient(httpserver.url_for("/api/v1"), "sk-x", clock=clock) as client:
-        done = submit(
-            ImportApi(client), request_for("bucket"), clock=clock, again=again
-        )
+        request = replace(request_for("bucket"), model_name=base)
+        done = submit(ImportApi(client), request, clock=clock, again=again)
     return done.how, done.job.job_id
 
 
@@ -273,13 +278,68 @@ def test_a_running_job_comes_before_a_succeeded_one(httpserver: HTTPServer) -> N
     assert run(httpserver, journal) == (How.JOINED, "run")
 
 
-@pytest.mark.parametrize(("again", "created"), [(False, 0), (True, 1)])
-def test_a_job_in_an_unknown_state_is_joined_unless_told_otherwise(
-    httpserver: HTTPServer, *, again: bool, created: int
+@pytest.mark.parametrize(
+    ("status", "age", "again", "created"),
+    [
+        ("PENDING", timedelta(days=9), False, 0),
+        ("CANCELLING", timedelta(days=9), True, 0),
+        ("VALIDATED", timedelta(minutes=5), False, 0),
+        ("VALIDATED", timedelta(minutes=5), True, 1),
+        ("VALIDATED", UNKNOWN_LASTS + timedelta(minutes=5), False, 1),
+        ("", UNKNOWN_LASTS + timedelta(minutes=5), False, 1),
+        ("CANCELED", timedelta(0), False, 1),
+        ("STOPPED", timedelta(0), False, 1),
+        ("expired", timedelta(0), False, 1),
+    ],
+)
+def test_only_a_job_that_may_go_on_stands_in_the_way(
+    httpserver: HTTPServer, *, status: str, age: timedelta, again: bool, created: int
 ) -> None:
-    journal = Journal(entry("odd", "EXPIRED"))
+    made = (datetime.now(timezone.utc) - age).isoformat()
+    journal = Journal({**entry("odd", status), "gmt_create": made})
     run(httpserver, journal, again=again)
     assert journal.created == created
+
+
+@pytest.mark.parametrize(
+    ("date", "how"),
+    [
+        ("Tue, 01 Jan 2030 00:10:00 GMT", How.JOINED),
+        ("Wed, 02 Jan 2030 00:10:00 GMT", How.CREATED),
+    ],
+)
+def test_the_service_s_clock_tells_how_old_a_job_is(date: str, how: How) -> None:
+    """This machine's own may be hours off."""
+    job = {**entry("odd", "VALIDATED"), "gmt_create": "2030-01-01T00:00:00"}
+    form = {"output": {"total": 1, "page_size": 100, "list": [job]}}
+    listed = http(json.dumps(form).encode())
+    dated = listed.replace(b"\r\n\r\n", f"\r\nDate: {date}\r\n\r\n".encode(), 1)
+    with (
+        raw_server([dated, http(OK)]) as server,
+        StudioClient(server.url, "sk-x") as client,
+    ):
+        found = submit(ImportApi(client), request_for("bucket"), clock=ManualClock())
+    assert found.how is how
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "joined"),
+    [
+        ("qwen3-4b", "qwen3-4b-instruct-2507-offline-20260101-abcd", False),
+        ("qwen3-4b", "qwen3-4b-offline-20260101-abcd", True),
+        ("qwen3-4b-instruct-2507", "qwen3-4b-instruct-2507-offline-2-a", True),
+        ("qwen3-4b-instruct-2507", "Qwen3-4B-Instruct-2507", True),
+        ("qwen3-4b-instruct-2507", "qwen3-4b-offline-20260101-abcd", False),
+        ("qwen3-4b", "qwen3-4bx-offline-20260101-abcd", False),
+        ("qwen3-4b", "", True),
+    ],
+)
+def test_the_longest_known_code_decides_whose_job_it_is(
+    httpserver: HTTPServer, *, base: str, name: str, joined: bool
+) -> None:
+    journal = Journal(entry("old", "SUCCESSED", name=name))
+    how, _ = run(httpserver, journal, base=base)
+    assert how is (How.ALREADY_DONE if joined else How.FOUND_AFTER_LOST_ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -312,14 +372,27 @@ CREATED = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "outdated"), [(-3600.0, False), (0.0, False), (1.9, False), (2.1, True)]
+    ("written", "oss", "studio", "outdated"),
+    [
+        (-3600, 0.0, 0.0, False),
+        (2, 0.0, 0.0, False),
+        (4, 0.0, 0.0, True),
+        (3600, 3600.0, 0.0, False),
+        (3604, 3600.0, 0.0, True),
+        (-3596, 0.0, 3600.0, True),
+        (30, 30.0, 0.5, False),
+        (50, None, 0.0, False),
+        (70, 0.0, None, True),
+    ],
 )
 def test_a_job_older_than_the_objects_imported_others(
-    *, seconds: float, outdated: bool
+    *, written: float, oss: float | None, studio: float | None, outdated: bool
 ) -> None:
+    """Each time is by its own service's clock; both are compared first."""
     job = ImportJob("j-1", status="SUCCESSED", created=CREATED)
-    contents = Contents(changed_at=CREATED + timedelta(seconds=seconds))
-    assert contents.outdate(job) is outdated
+    changed_at = CREATED + timedelta(seconds=written)
+    contents = Contents(changed_at, oss_ahead=oss)
+    assert contents.outdate(job, studio) is outdated
 
 
 def test_what_is_not_known_outdates_nothing() -> None:

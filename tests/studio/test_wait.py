@@ -28,7 +28,7 @@ from preflight.studio import (
     require_success,
     wait,
 )
-from preflight.studio.models import StudioUnavailable
+from preflight.studio.models import NotFound, StudioUnavailable
 from tests.manual_clock import ManualClock
 
 TROUBLE: list[dict[str, object]] = [
@@ -107,8 +107,27 @@ def test_no_limit_left_means_one_look() -> None:
 
 
 def test_an_unknown_state_is_no_success() -> None:
-    with pytest.raises(StillRunning, match="EXPIRED"):
-        wait(Script("EXPIRED"), limit=60, clock=ManualClock())
+    with pytest.raises(StillRunning, match="VALIDATED"):
+        wait(Script("VALIDATED"), limit=60, clock=ManualClock())
+    for status in ("CANCELED", "STOPPED", "EXPIRED"):
+        assert wait(Script(status), limit=60, clock=ManualClock()).failed
+
+
+def test_a_job_that_was_just_made_may_be_unknown_for_a_while() -> None:
+    missing = [NotFound("no such job")] * 3
+    clock = ManualClock()
+    script = Script(*missing, ServiceUnavailable("down"), "RUNNING", "SUCCESSED")
+    job = wait(script, limit=900, clock=clock, listed_within=60)
+    assert job.succeeded
+    for steps, within in ((missing, 0), ([NotFound("no such job")], 60)):
+        clock, script = ManualClock(), Script(*steps)
+        with pytest.raises(NotFound):
+            wait(script, limit=900, clock=clock, listed_within=within)
+        assert sum(clock.slept) == pytest.approx(within)
+    gone = Script("RUNNING", NotFound("deleted meanwhile"))
+    with pytest.raises(NotFound):
+        wait(gone, limit=900, clock=ManualClock(), listed_within=60)
+    assert gone.looks == 2
 
 
 def test_many_failed_looks_do_not_end_the_wait() -> None:
