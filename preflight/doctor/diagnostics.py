@@ -117,7 +117,7 @@ def _clock(offset: float | None) -> Iterator[Finding]:
 def _live(visit: Examination, api: ImportApi) -> Iterator[Finding]:
     if visit.destination is None:
         return
-    for job in jobs_reading(api.list_all(), visit.destination):
+    for job in jobs_reading(api, visit.destination):
         yield note(
             f"{visit.destination.url} is in use: {job.model_name} came from "
             f"it (job {job.job_id}, {job.status}); an upload may change "

@@ -4,7 +4,7 @@ Never break a live import: a prefix that a model was imported from is read-only.
 platform watches the objects a model was imported from, and when any of them changes,
 the imported model becomes invalid (Model Studio's user guide, "Model import"). So
 before the first byte goes up the jobs of the prefix are asked for, and when there is
-one that did not fail, the upload may change nothing there.
+one that may have made a model, the upload may change nothing there.
 
 What cannot be seen: an import whose job was deleted from the platform's list, one that
 was made in the console without a job, and one that begins while this upload runs.
@@ -12,7 +12,7 @@ was made in the console without a job, and one that begins while this upload run
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -24,6 +24,7 @@ from preflight.oss.body import OnBlock
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.oss.preconditions import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.pipeline.services import Services
+from preflight.studio.imports import ImportApi
 from preflight.studio.jobs import ImportJob
 from preflight.studio.submit import Contents
 from preflight.upload.compare import Change, compare
@@ -43,12 +44,18 @@ class Before:
     jobs: tuple[ImportJob, ...] = ()
     same: bool = False
 
-    def contents(self, after: Mapping[str, Stored]) -> Contents:
-        """What the jobs are to be told by, now that `after` lies there."""
+    def contents(
+        self, after: Mapping[str, Stored], oss_ahead: float | None
+    ) -> Contents:
+        """What the jobs are to be told by, now that `after` lies there.
+
+        `oss_ahead`: seconds that the clock of OSS is ahead of ours, if known.
+        """
         changed = after != self.stored
         return Contents(
             newest(after),
             frozenset(job.job_id for job in self.jobs) if changed else frozenset(),
+            oss_ahead,
         )
 
 
@@ -90,7 +97,7 @@ def look_before(
     when the upload would change files of an import, unless `may_replace`; nothing was
     changed then.
     """
-    jobs = jobs_reading(services.api.list_all(), plan.destination)
+    jobs = jobs_reading(services.api, plan.destination)
     stored = services.bucket.snapshot(plan.destination.prefix)
     before = Before(stored, jobs)
     if not jobs:
@@ -122,17 +129,19 @@ def newest(stored: Mapping[str, Stored]) -> datetime | None:
     return datetime.fromtimestamp(max(times), timezone.utc) if times else None
 
 
-def jobs_reading(
-    jobs: Iterable[ImportJob], destination: Destination
-) -> tuple[ImportJob, ...]:
-    """The jobs that read what lies under the destination, or above it; not failed."""
-    return tuple(
+def jobs_reading(api: ImportApi, destination: Destination) -> tuple[ImportJob, ...]:
+    """The jobs that read what lies under the destination, or above it.
+
+    Not those that ended without a model: nothing can be broken there any more.
+    """
+    found = [
         job
-        for job in jobs
-        if not job.failed
-        and job.bucket == destination.bucket
+        for job in api.list_all()
+        if job.bucket == destination.bucket
         and destination.prefix.startswith(job.prefix.strip("/") + "/")
-    )
+    ]
+    now = api.now()
+    return tuple(job for job in found if job.succeeded or job.may_go_on(now))
 
 
 def _fresh(destination: Destination) -> str:

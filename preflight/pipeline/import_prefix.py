@@ -57,10 +57,15 @@ def import_prefix(
         evidence = Evidence(destination, request.weight_type)
 
         def why(job: ImportJob) -> list[str]:
-            region = services.region
-            return diagnose(job, evidence, services.bucket, service_region=region)
+            return diagnose(
+                job,
+                evidence,
+                services.bucket,
+                service_region=services.region,
+                studio_ahead=services.api.clock_ahead,
+            )
 
-        contents = Contents(newest(stored))
+        contents = Contents(newest(stored), oss_ahead=services.bucket.clock_ahead)
         seen = submitted(request, contents, services.api, observer, again=options.again)
         seen = finished(seen, options.waiting, services.api, observer)
         return concluded(seen, observer, why)
@@ -74,17 +79,23 @@ def wait_for(
     with studio_client(settings) as client:
         seen = watched(job_id, waiting, ImportApi(client), observer)
     observer.reached(seen)
-    return concluded(seen, observer, lambda job: _why(settings, job))
+    ahead = client.clock_ahead
+    return concluded(seen, observer, lambda job: _why(settings, job, ahead))
 
 
-def _why(settings: Settings, job: ImportJob) -> list[str]:
+def _why(settings: Settings, job: ImportJob, studio_ahead: float | None) -> list[str]:
     """What lies in the bucket, if the keys of OSS are there to look with."""
     try:
         settings.require(Need.OSS)
         place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
         with BucketInspector(bucket_access(settings), place.bucket) as inspector:
-            region = settings.studio_region
-            return diagnose(job, Evidence(place), inspector, service_region=region)
+            return diagnose(
+                job,
+                Evidence(place),
+                inspector,
+                service_region=settings.studio_region,
+                studio_ahead=studio_ahead,
+            )
     except PreflightError as error:
         return [f"the files could not be looked at: {error.message}"]
 

@@ -12,7 +12,7 @@ from preflight.pipeline.options import Waiting
 from preflight.progress import human_time
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.submit import Contents, How, submit
-from preflight.studio.wait import require_success, wait
+from preflight.studio.wait import LISTED_WITHIN, require_success, wait
 
 HEARTBEAT = 60.0  # seconds; a job that stays in one state is told of so often
 
@@ -91,6 +91,7 @@ def watched(
             on_state=look,
             job_id=job_id,
             heartbeat=HEARTBEAT,
+            listed_within=LISTED_WITHIN if seen else 0.0,
         )
     return Imported(job, how)
 

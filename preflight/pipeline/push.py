@@ -119,7 +119,8 @@ def _imported(
     observer: Observer,
 ) -> Imported:
     destination = plan.plan.destination
-    contents = before.contents(services.bucket.snapshot(destination.prefix))
+    after = services.bucket.snapshot(destination.prefix)
+    contents = before.contents(after, services.bucket.clock_ahead)
     seen = submitted(
         plan.request, contents, services.api, observer, again=options.again
     )
@@ -127,7 +128,12 @@ def _imported(
     evidence = Evidence(destination, plan.request.weight_type, there.manifest.objects)
 
     def why(job: ImportJob) -> list[str]:
-        region = services.region
-        return diagnose(job, evidence, services.bucket, service_region=region)
+        return diagnose(
+            job,
+            evidence,
+            services.bucket,
+            service_region=services.region,
+            studio_ahead=services.api.clock_ahead,
+        )
 
     return concluded(seen, observer, why)

@@ -113,11 +113,19 @@ class Sandbox:
 
         self.faults = faults if faults is not None else FaultPlan()
         self.oss_endpoint: Endpoint = Endpoint(
-            "oss", OssRoutes(self.oss), faults=self.faults, port=oss_port
+            "oss",
+            OssRoutes(self.oss),
+            faults=self.faults,
+            port=oss_port,
+            clock=lambda: self.oss.clock(),  # noqa: PLW0108 - it can be replaced
         )
         studio_routes = StudioRoutes(self.studio, api_key=self.api_key)
         self.studio_endpoint: Endpoint = Endpoint(
-            "studio", studio_routes, faults=self.faults, port=studio_port
+            "studio",
+            studio_routes,
+            faults=self.faults,
+            port=studio_port,
+            clock=lambda: self.studio.clock(),  # noqa: PLW0108
         )
 
     def start(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 
 from werkzeug.wrappers import Request, Response
 
@@ -43,8 +45,9 @@ class Endpoint:
     """One service on 127.0.0.1, from `start()` to `stop()`.
 
     `patience`: so many seconds without a byte from the client end its connection.
-    `tls`: speak https with it. `handler_errors` collects exceptions of the handler
-    (answered as 500), and `check()` raises them; `log_calls` counts the calls.
+    `tls`: speak https with it. `clock` dates the answers. `handler_errors` collects
+    exceptions of the handler (answered as 500), and `check()` raises them;
+    `log_calls` counts the calls.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Endpoint:
         port: int = 0,
         patience: float = _PATIENCE,
         tls: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.service = service
         self.faults = faults
@@ -63,6 +67,7 @@ class Endpoint:
         self.log_calls = RequestLog()
         self.handler_errors: list[Exception] = []
         self._handler = handler
+        self._clock = clock
         self._shared = Service(service, faults, self.log_calls, patience, tls)
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -123,6 +128,7 @@ class Endpoint:
     def application(self, request: Request) -> Response:
         """Answer one request; applies the faults that come after the call."""
         answer = self.dispatch(request)
+        answer.headers.setdefault("Date", formatdate(self._clock(), usegmt=True))
         call = call_of(request)
         cut = call.fault(Action.CUT)
         if cut is not None and cut.at == "after":

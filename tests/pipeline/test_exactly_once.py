@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,9 @@ FAULTS = {
     "500 while polling": fault(GET, action="status", status=500, code="Oops", times=2),
     "429 while polling": fault(GET, action="status", status=429, code="Throttling"),
     "cut while polling": fault(GET, action="cut", at="after", times=2),
+    "not found right after create": fault(
+        GET, action="status", status=404, code="NotFound", times=2
+    ),
     "a login page while polling": fault(GET, action="captive_portal"),
 }
 
@@ -107,6 +111,19 @@ def test_a_fault_costs_no_job_and_makes_none_twice(
     assert pusher.jobs() == [Status.SUCCEEDED]
     (job,) = pusher.box.studio.jobs()
     assert pusher.box.studio.model_is_valid(job.id)
+
+
+@pytest.mark.parametrize("ahead", [-90, 90, 7200])
+def test_two_services_whose_clocks_differ_make_no_second_job(
+    pusher: Pusher, push: Callable[[], Run], ahead: int
+) -> None:
+    """By their times alone the objects would be newer than the job, or the job gone."""
+    pusher.box.studio.clock = lambda: time.time() + ahead
+    for _ in range(2):
+        done = push()
+        assert done.code == 0, done.err
+    assert "already done" in done.out
+    assert pusher.jobs() == [Status.SUCCEEDED]
 
 
 def test_500_after_create_is_found_in_the_list(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from preflight.destination import Destination
+from preflight.pipeline.guard import jobs_reading
 from preflight.sandbox import Sandbox
 from preflight.sandbox.studio.jobs import Job
+from preflight.studio import ImportApi, StudioClient
+from tests.raw_server import http, raw_server
 from tests.running import InProcess, Run, tiny_adapter
 
 QUICK = ("--poll-interval", "0.05")
@@ -158,7 +164,7 @@ def test_replace_that_was_cut_short_still_imports_anew(
 ) -> None:
     """The bytes changed in a run that died; the next one finds nothing to send."""
     later = sandbox.oss.clock() + 60
-    sandbox.oss.clock = lambda: later
+    sandbox.oss.clock = sandbox.studio.clock = lambda: later
     data = (adapter / "README.md").read_bytes()[::-1]
     (adapter / "README.md").write_bytes(data)
     sandbox.oss.put(sandbox.bucket, "models/one/README.md", [data], size=len(data))
@@ -223,3 +229,32 @@ def test_doctor_leaves_a_live_prefix_alone(
     assert done.code == 0
     assert f"is in use: {imported.model_name}" in done.out
     assert sandbox.studio.model_is_valid(imported.id)
+
+
+@pytest.mark.parametrize(
+    ("status", "reads"),
+    [
+        ("SUCCESSED", True),
+        ("RUNNING", True),
+        ("VALIDATED", True),
+        ("FAILED", False),
+        ("CANCELED", False),
+        ("STOPPED", False),
+    ],
+)
+def test_only_a_job_that_may_have_made_a_model_guards_its_prefix(
+    *, status: str, reads: bool
+) -> None:
+    job = {
+        "job_id": "j-1",
+        "status": status,
+        "storage_info": {"bucket_name": "bucket", "object_key": "m/"},
+        "gmt_create": datetime.now(timezone.utc).isoformat(),
+    }
+    form = {"output": {"total": 1, "page_size": 100, "list": [job]}}
+    with (
+        raw_server([http(json.dumps(form).encode())]) as server,
+        StudioClient(server.url, "sk-x") as client,
+    ):
+        found = jobs_reading(ImportApi(client), Destination("bucket", "m/a/"))
+    assert bool(found) == reads

@@ -56,7 +56,7 @@ class StudioState:
         self.reasons: dict[str, str] = {}
         self.changed_files: dict[str, tuple[str, ...]] = {}
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._db = database or Database(None)
         self._jobs: dict[str, Job] = {}
         # The store may call back while it holds a lock of its own, so the callback
@@ -71,7 +71,7 @@ class StudioState:
         """A new job; raises `StudioError` NotFound for a base that has no import."""
         if request.model_name not in self.bases:
             raise not_found(f"Model {request.model_name} does not support import.")
-        now = self._clock()
+        now = self.clock()
         job = Job(
             id=str(uuid.uuid4()),
             base=request.model_name,
@@ -157,7 +157,7 @@ class StudioState:
             return job
         waiting = job.status is Status.PENDING
         share = _PENDING_SHARE if waiting else 1.0
-        if self._clock() < job.created + share * self.policy.job_seconds:
+        if self.clock() < job.created + share * self.policy.job_seconds:
             return job
         if waiting:
             return self._keep(replace(job, status=Status.RUNNING, seen=False))
