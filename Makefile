@@ -92,11 +92,16 @@ test-live: $(READY) ## the contract against the real OSS and Model Studio (see R
 	PREFLIGHT_LIVE=1 $(BIN)/python -m pytest -rs tests/contract
 
 .PHONY: test-large
-test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox (two minutes)
-	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py
+test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox, 16 GB pushed (4 minutes)
+	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py \
+	  tests/commands/test_push_memory.py
 
 .PHONY: test
 test: lint types unit ## all checks and tests
+
+.PHONY: bench-test
+bench-test: $(READY) $(V2_READY) ## tests of the benchmarks, which `make unit` leaves out
+	$(V2_PYTHON) $(BIN)/python -m pytest tests/benchmarks
 
 .PHONY: bench
 bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minutes

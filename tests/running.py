@@ -116,14 +116,14 @@ def unprivileged(words: list[str]) -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
 
 
-def run(words: list[str], env: Mapping[str, str]) -> Run:
+def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
     """Run a process to its end; its output as text, undecodable bytes kept."""
     done = subprocess.run(
         words,
         env=dict(env),
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=90,
+        timeout=within,
         check=False,
     )
     out, err = (os.fsdecode(stream) for stream in (done.stdout, done.stderr))

@@ -15,7 +15,6 @@ from preflight.errors import (
     SourceChanged,
     Terminated,
     TransferError,
-    UsageError,
     VerificationFailed,
 )
 from preflight.findings import WeightType
@@ -25,29 +24,25 @@ from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.upload.plan import UploadPlan, plan_upload
 from preflight.upload.transfer import (
-    MAX_PART,
     MULTIPART_FROM,
-    PART,
     Manifest,
     TransferOptions,
     Upload,
     UploadedObject,
-    part_size,
 )
-from tests.upload.small_model import Told, upload
+from tests.upload.small_model import Told, empty, fault, upload
 
-GIB = 1 << 30
-USUAL, ALONE = TransferOptions(), TransferOptions(workers=1, part_size=4 << 20)
-PART_OF_33_MIB = 4 << 20  # bytes
+PART = 4 << 20
+USUAL, ALONE = TransferOptions(), TransferOptions(workers=1, part_size=PART)
 WEIGHTS = "adapter_model.safetensors"
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A directory with a file of three parts, small ones and an empty one."""
+    """A directory with a file of five parts, small ones and an empty one."""
     root = tmp_path / "model"
     root.mkdir()
-    (root / WEIGHTS).write_bytes(os.urandom(1 << 20) * 33 + b"end")
+    (root / WEIGHTS).write_bytes(os.urandom(1 << 20) * 17 + b"end")
     (root / "adapter_config.json").write_bytes(b"{}")
     (root / "vocab.json").write_bytes(os.urandom(300_000))
     (root / "merges.txt").write_bytes(b"")
@@ -80,7 +75,7 @@ def test_every_byte_arrives_and_is_accounted_for(
         assert sent == UploadedObject(f"models/a/{item.name}", len(data), crc64(data))
         assert sandbox.oss.read(sandbox.bucket, sent.key, 0, len(data)) == data
     assert len(sandbox.oss.objects(sandbox.bucket)) == 4
-    assert written(sandbox, client) == 9 + 3  # parts of 4 MiB, and three small files
+    assert written(sandbox, client) == 5 + 3  # parts of 4 MiB, and three small files
 
 
 def test_generated_files_go_up_from_memory(
@@ -174,8 +169,8 @@ def test_a_rough_network_changes_nothing_in_the_result(
         {"operation": "PutObject", "action": "cut", "at": "after", "times": 2},
         {"operation": "HeadObject", "action": "status", "status": 503},
     ]
-    for fault in faults:
-        sandbox.faults.add(Fault.from_json({"service": "oss", **fault}))
+    for one in faults:
+        sandbox.faults.add(Fault.from_json({"service": "oss", **one}))
     plan = plan_for(model, sandbox)
     told = Told()
     manifest = upload(plan, client, options=USUAL, progress=told)
@@ -187,46 +182,50 @@ def test_a_rough_network_changes_nothing_in_the_result(
     assert len(sandbox.faults.fired) == 8
 
 
-def oss_fault(operation: str, action: str, **more: object) -> Fault:
-    values = {"service": "oss", "operation": operation, "action": action, **more}
-    return Fault.from_json({"times": "always", **values})
+def always(operation: str, action: str, **more: object) -> Fault:
+    return fault(operation, action, times="always", **more)
 
 
-REFUSALS: dict[str, tuple[int, str]] = {
-    "permission": (403, "AccessDenied"),
-    "encryption key": (403, "KmsServiceNotEnabled"),
-    "frozen account": (403, "UserDisable"),
-    "ended token": (403, "SecurityTokenExpired"),
-    "quota": (400, "QuotaExceeded"),
-    "argument": (400, "InvalidArgument"),
-    "outage": (503, "ServiceUnavailable"),
-}
+REFUSALS = (
+    (403, "AccessDenied"),
+    (403, "KmsServiceNotEnabled"),
+    (403, "UserDisable"),
+    (403, "SecurityTokenExpired"),
+    (400, "QuotaExceeded"),
+    (400, "InvalidArgument"),
+    (503, "ServiceUnavailable"),
+)
 
 
-@pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_keeps_the_parts(
-    model: Path, sandbox: Sandbox, client: BucketClient, name: str
+    model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    status, code = REFUSALS[name]
-    refusal = oss_fault("UploadPart", "status", status=status, code=code, nth=4)
-    sandbox.faults.add(refusal)
     plan = plan_for(model, sandbox)
-    with pytest.raises(PreflightError, match=code) as caught:
-        upload(plan, client, options=ALONE)
-    assert "finished parts are kept: the same command goes on" in caught.value.hint
-    assert_three_parts_wait(sandbox)
-    sandbox.faults.clear()
-    with Upload(plan, client, ALONE) as again:
-        again.stage()
-        again.publish()
-    assert again.sent == plan.total_bytes - 3 * PART_OF_33_MIB
+    for status, code in REFUSALS:
+        sandbox.faults.add(
+            always("UploadPart", "status", status=status, code=code, nth=4)
+        )
+        with pytest.raises(PreflightError, match=code) as caught:
+            upload(plan, client, options=ALONE)
+        assert "finished parts are kept: the same command goes on" in caught.value.hint
+        assert_three_parts_wait(sandbox)
+        sandbox.faults.clear()
+        with Upload(plan, client, ALONE) as again:
+            again.stage()
+            again.publish()
+        assert again.sent == plan.total_bytes - 3 * PART
+        empty(sandbox)
 
 
 def assert_three_parts_wait(box: Sandbox) -> None:
     assert box.oss.objects(box.bucket) == []
+    assert held_parts(box) == [1, 2, 3]
+
+
+def held_parts(box: Sandbox) -> list[int]:
+    """The parts of the one upload that is not finished."""
     (left,) = box.oss.uploads(box.bucket)
-    parts = box.oss.parts(box.bucket, left.key, left.id)
-    assert [part.number for part in parts] == [1, 2, 3]
+    return [part.number for part in box.oss.parts(box.bucket, left.key, left.id)]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +243,7 @@ def assert_three_parts_wait(box: Sandbox) -> None:
 def test_local_trouble_keeps_the_parts(
     model: Path, sandbox: Sandbox, client: BucketClient, error: BaseException
 ) -> None:
-    parts = []
+    parts: list[int] = []
 
     def trouble() -> None:
         parts.append(1)
@@ -259,7 +258,7 @@ def test_local_trouble_keeps_the_parts(
 def test_a_link_that_breaks_keeps_the_parts(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    sandbox.faults.add(oss_fault("UploadPart", "cut", at="body", nth=4))
+    sandbox.faults.add(always("UploadPart", "cut", at="body", nth=4))
     with pytest.raises(TransferError) as caught:
         upload(plan_for(model, sandbox), client, options=ALONE)
     assert "the same command goes on" in caught.value.hint
@@ -269,7 +268,7 @@ def test_a_link_that_breaks_keeps_the_parts(
 def test_bytes_that_are_always_damaged_are_taken_back(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    sandbox.faults.add(oss_fault("UploadPart", "wrong_crc", nth=4))
+    sandbox.faults.add(always("UploadPart", "wrong_crc", nth=4))
     with pytest.raises(VerificationFailed, match="damaged"):
         upload(plan_for(model, sandbox), client, options=ALONE)
     assert sandbox.oss.uploads(sandbox.bucket) == []
@@ -281,10 +280,29 @@ def test_an_object_that_is_not_its_parts_takes_back_the_others(
 ) -> None:
     (model / "tokenizer.json").write_bytes(bytes(2 << 20))
     for operation in ("CompleteMultipartUpload", "HeadObject"):
-        sandbox.faults.add(oss_fault(operation, "wrong_crc", key=f"*{WEIGHTS}"))
+        sandbox.faults.add(always(operation, "wrong_crc", key=f"*{WEIGHTS}"))
     with pytest.raises(VerificationFailed, match="not the sum of its parts") as caught:
         upload(plan_for(model, sandbox), client, options=ALONE)
     assert "kept" not in caught.value.hint
+    assert sandbox.oss.uploads(sandbox.bucket) == []
+
+
+def test_a_rule_that_fails_takes_everything_back(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    key = "models/a/adapter_config.json"
+    sandbox.oss.put(sandbox.bucket, key, [b"old"])
+
+    def judge() -> None:
+        (held,) = sandbox.oss.objects(sandbox.bucket)
+        assert held.key == key
+        assert held_parts(sandbox) == [1, 2, 3, 4, 5]  # all of them
+        raise RulesFailed("a NaN")
+
+    with pytest.raises(RulesFailed) as caught:
+        upload(plan_for(model, sandbox), client, options=USUAL, judge=judge)
+    assert caught.value.hint == ""
+    assert sandbox.oss.read(sandbox.bucket, key, 0, 9) == b"old"
     assert sandbox.oss.uploads(sandbox.bucket) == []
 
 
@@ -295,7 +313,7 @@ def test_the_first_error_survives_an_abort_that_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     denied = {"status": 403, "code": "AccessDenied"}
-    sandbox.faults.add(oss_fault("AbortMultipartUpload", "status", **denied))
+    sandbox.faults.add(always("AbortMultipartUpload", "status", **denied))
 
     def judge() -> None:
         raise RulesFailed("a NaN")
@@ -305,23 +323,15 @@ def test_the_first_error_survives_an_abort_that_fails(
     assert "stays in the bucket" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("size", "part"),
-    [
-        (MULTIPART_FROM, PART),
-        (1000 * PART, PART),
-        (1000 * PART + 1, 2 * PART),
-        (145 * GIB, 16 * PART),
-        (4000 * GIB, 4 * GIB),
-        (40_000 * GIB, 4 * GIB),
-    ],
-)
-def test_parts_grow_with_the_file(size: int, part: int) -> None:
-    assert part_size(size) == part
-    assert part_size(size) <= MAX_PART
-    assert -(-size // part) <= 10_000
-
-
-def test_a_file_that_oss_cannot_hold() -> None:
-    with pytest.raises(UsageError, match="larger than OSS allows"):
-        part_size(40_000 * GIB + 1)
+def test_uploads_of_other_keys_are_told_and_left_alone(
+    model: Path,
+    sandbox: Sandbox,
+    client: BucketClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = sandbox.oss.initiate(sandbox.bucket, "models/a/optimizer.pt")
+    probe = sandbox.oss.initiate(sandbox.bucket, "models/a/.preflight-probe-1")
+    upload(plan_for(model, sandbox), client, options=USUAL)
+    assert [one.id for one in sandbox.oss.uploads(sandbox.bucket)] == [other.id]
+    assert "optimizer.pt" in caplog.text
+    assert probe.key not in caplog.text

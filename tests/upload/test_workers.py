@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from functools import partial
 
 import pytest
 
 from preflight.errors import TransferError
 from preflight.oss.body import BLOCK
-from preflight.upload.throttle import Throttle
 from preflight.upload.workers import Stopped, Workers
 
 
@@ -56,44 +53,16 @@ def test_the_first_error_ends_all_and_no_job_begins_after_it() -> None:
 
 
 def test_after_ctrl_c_nobody_waits_for_what_hangs() -> None:
-    release = threading.Event()
+    release, released = threading.Event(), threading.Event()
 
     def hang(_: memoryview) -> None:
-        release.wait(30)
+        release.wait(60)
+        released.set()
 
     def interrupt(_: memoryview) -> None:
         raise KeyboardInterrupt
 
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         Workers(2, threading.Event()).run([hang, interrupt])
-    assert time.monotonic() - began < 2
+    assert not released.is_set()
     release.set()
-
-
-class ManualTime:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def read(self) -> float:
-        return self.now
-
-
-def test_a_throttle_keeps_the_rate_over_all_its_users() -> None:
-    time_of = ManualTime()
-    throttle = Throttle(1000, time_of.sleep, time_of.read)
-    for take in [partial(throttle.take, 100)] * 50:
-        take()
-    assert time_of.now == pytest.approx(4.9)  # the last slot still runs
-    assert throttle.block(BLOCK) == 125
-
-
-def test_no_limit_means_no_wait() -> None:
-    throttle = Throttle(0, lambda _: pytest.fail("it slept"))
-    throttle.take(1 << 40)
-    assert throttle.block(BLOCK) == BLOCK
