@@ -19,7 +19,7 @@ from preflight.cli import entry
 def _is_scanning() -> bool:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_code.co_filename.endswith("model/scan.py"):
+        if frame.f_code.co_name == "weights_of":
             return True
         frame = frame.f_back
     return False

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from preflight.sandbox import Sandbox
+from preflight.sandbox.database import FILE
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential
 from tests.running import Run, command, environment, run, state_files, tiny_adapter
@@ -24,10 +26,12 @@ WRONG = "recognisable-but-wrong-0123456"
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Sandbox]:
-    keys = {"access_key_id": "LTAIbox", "access_key_secret": "x", "api_key": API_KEY}
-    (tmp_path / "sandbox").mkdir()
-    (tmp_path / "sandbox" / "keys.json").write_text(json.dumps(keys))
-    with Sandbox(directory=tmp_path / "sandbox") as made:
+    kept = tmp_path / "sandbox"
+    with Sandbox(directory=kept):
+        pass  # it makes the keys that it keeps
+    with contextlib.closing(sqlite3.connect(kept / FILE)) as database, database:
+        database.execute("UPDATE key SET value = ? WHERE name = 'api_key'", [API_KEY])
+    with Sandbox(directory=kept) as made:
         made.oss.add_credential(Credential(KEY_ID, SECRET, token=TOKEN))
         yield made
 
