@@ -28,13 +28,13 @@ class NameWords(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Lower-case words by what they tell of a model; `makers` are organisations.
 
     `pointed_versions` and `pointed_sizes` are numbers that lose their point in file
-    names (`qwen25`, `qwen2-5-0-5b`). `lines` are the lines of Qwen models, `kinds`
+    names (`qwen25`, `qwen2-5-0-5b`). `lines` are the lines of Qwen models. `kinds`
     tell which of a line's models it is, with a word on what they are for; they stand
-    between line and size, those `in_front` and `behind` also there. `stages` and
-    `editions` are parts of the makers' own names. `wrappings` change nothing, `tuned`
-    tell that the weights were changed, `tunes` are well-known fine-tunes whose names
-    do not tell of what. `families` are others' lines. A folder in `folders` is no
-    organisation, one in `transparent` is looked through.
+    between line and size, some of them in front or behind, too. `stages` and `editions`
+    are parts of the makers' own names. `wrappings` change nothing, `tuned` tell that
+    the weights were changed, `tunes` are well-known fine-tunes whose names do not tell
+    of what. `families` are others' lines. A folder in `folders` is no organisation,
+    one in `transparent` is looked through.
     """
 
     date: Text

@@ -225,7 +225,7 @@ def _of_no_line(taken: ModelName) -> Identity:
     if telling and any(word in words.tunes for word in taken.rest):
         return _of(Match.FINE_TUNE, taken, "is a fine-tune of some model")
     several = len(taken.rest) > 1 or telling
-    others = any(_is_family(word) for word in taken.rest) and several
+    others = any(_is_others(word) for word in taken.rest) and several
     if others or taken.org.lower() in words.makers:
         note = f"{taken.shown} is no model that can be imported onto"
         return replace(_of(Match.UNKNOWN, taken, note), foreign=True)
@@ -234,9 +234,11 @@ def _of_no_line(taken: ModelName) -> Identity:
     return _of(Match.CANNOT_TELL, taken, _no_model(taken))
 
 
-def _is_family(word: str) -> bool:
-    families = load_words().families
-    return word in families or word.rstrip("0123456789.") in families
+def _is_others(word: str) -> bool:
+    """Whether it is another maker's line, or a kind of which no base is."""
+    words = load_words()
+    lines = {word, word.rstrip("0123456789.")}
+    return bool(lines & words.families) or word in words.kinds_in_front
 
 
 def _hub_like(taken: ModelName) -> bool:

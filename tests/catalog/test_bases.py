@@ -77,7 +77,7 @@ def base(code: str) -> BaseModel:
 
 def entry(**changes: object) -> dict[str, object]:
     small = {
-        "code": "qwen3-1.7b", "hub_id": "Qwen/Qwen3-1.7B", "hidden_size": 2048,
+        "code": "own-1.7b", "hub_id": "me/Own-1.7B", "hidden_size": 2048,
         "intermediate_size": 6144, "layers": 28, "heads": 16, "kv_heads": 8,
         "tied_embeddings": True, "source": "its hub page",
     }  # fmt: skip
@@ -289,7 +289,7 @@ def test_find_base(name: str, code: str | None) -> None:
 def test_a_user_adds_a_model_with_one_entry(user_file: Write) -> None:
     before = len(load_bases())
     user_file(document(entry(parameters=1_720_574_976)))
-    added = base("qwen3-1.7b")
+    added = base("own-1.7b")
     assert added.parameters == 1_720_574_976
     assert added.linears["mlp.down_proj"].shape == (2048, 6144)
     assert added.template_sha256 == base("qwen3-8b").template_sha256
@@ -341,8 +341,8 @@ def test_the_configuration_directory_and_then_the_variable(
     first = document(entry(source="one"), entry(code="extra", hub_id="me/extra"))
     (directory / "a.json").write_text(json.dumps(first))
     (directory / "note.txt").write_text("not read")
-    user_file(document({"code": "qwen3-1.7b", "source": "two"}))
-    assert base("qwen3-1.7b").source == "two"
+    user_file(document({"code": "own-1.7b", "source": "two"}))
+    assert base("own-1.7b").source == "two"
     assert base("extra").hub_id == "me/extra"
 
 
@@ -354,7 +354,7 @@ def test_the_variable_may_name_a_directory(
         load_bases()
     text = "\ufeff" + json.dumps(document(entry()))  # as Windows editors write
     (tmp_path / "b.json").write_text(text, "utf-8")
-    assert base("qwen3-1.7b").layers == 28
+    assert base("own-1.7b").layers == 28
 
 
 @pytest.mark.parametrize(

@@ -81,5 +81,5 @@ def test_no_reason_is_stale() -> None:
 
 
 @pytest.mark.usefixtures("court")
-def test_both_know_the_same_bases() -> None:
-    assert set(load_bases()) == {TINY_TEXT, TINY_VL, *REAL}
+def test_the_tool_knows_the_bases_of_the_fake() -> None:
+    assert set(load_bases()) >= {TINY_TEXT, TINY_VL, *REAL}
