@@ -1,7 +1,7 @@
 """Bounded reading of JSON and text files that anybody may have written.
 
 Nothing here raises for what a file holds or for what the disk answers: what cannot be
-had is an `Unavailable` whose reason names the file, the fault and its place.
+had is an `Unavailable` whose reason names the file, the problem and its place.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class NotJson(ValueError):
     """Text that a strict JSON reader refuses.
 
     `what` continues a sentence that begins with the file; `position` is a character
-    offset, None where the fault is spread over the text.
+    offset, None where it is spread over the text.
     """
 
     def __init__(self, what: str, position: int | None = None) -> None:
@@ -51,12 +51,14 @@ class NotJson(ValueError):
         self.position = position
 
 
-def count_values(text: str) -> int:
+def count_values(text: str | bytes) -> int:
     """At least as many values as the JSON `text` holds, one more or less; cheap.
 
     Marks inside strings are counted too.
     """
-    return text.count(",") + text.count("[") + text.count("{")
+    if isinstance(text, bytes):
+        return sum(text.count(mark) for mark in b",[{")
+    return sum(text.count(mark) for mark in ",[{")
 
 
 @contextmanager
@@ -210,23 +212,29 @@ def read_json_object(
     """The JSON object in a file of at most `limit` bytes, which is closed then.
 
     `name` is what the reason calls the file. A key given twice with different values
-    at the top level is a fault, since readers differ in which they take.
+    at the top level is a problem, since readers differ in which they take.
     """
-    text = _read(file, name, limit, json_expected=True)
+    data = read_bytes(file, name, limit)
+    return data if isinstance(data, Unavailable) else json_object(data, name)
+
+
+def json_object(data: bytes, name: str) -> JsonObject | Unavailable:
+    """The JSON object in `data`, or what is wrong with the file called `name`."""
+    text = _decoded(data, name)
     if isinstance(text, Unavailable):
         return text
-    shown, objects = name, _Objects()
-    if count_values(text) > MAX_VALUES:
-        return Unavailable(f"{shown} holds more than {MAX_VALUES:,} values")
+    objects = _Objects()
+    if count_values(data) > MAX_VALUES:
+        return Unavailable(f"{name} holds more than {MAX_VALUES:,} values")
     try:
         value = parse_json(text, objects)
-    except NotJson as fault:
-        return Unavailable(f"{shown} {fault.what}{place(text, fault.position)}")
+    except NotJson as refusal:
+        return Unavailable(f"{name} {refusal.what}{place(text, refusal.position)}")
     if not isinstance(value, dict):
-        return Unavailable(f"{shown} is {_called(value)}, not an object")
+        return Unavailable(f"{name} is {_called(value)}, not an object")
     if objects.contradictions:
         key = objects.contradictions[0]
-        return Unavailable(f'{shown} gives "{key}" twice, with different values')
+        return Unavailable(f'{name} gives "{key}" twice, with different values')
     return value
 
 
@@ -255,18 +263,26 @@ def read_text(
 
     Line ends stay as they are.
     """
-    return _read(file, name, limit, json_expected=False)
+    data = _read(file, name, limit, json_expected=False)
+    return data if isinstance(data, Unavailable) else _decoded(data, name)
+
+
+def read_bytes(
+    file: OpenFile | Unavailable, name: str, limit: int = MAX_BYTES
+) -> bytes | Unavailable:
+    """The bytes of a file that should be JSON and may be; the file is closed then."""
+    return _read(file, name, limit, json_expected=True)
 
 
 def _read(
     file: OpenFile | Unavailable, name: str, limit: int, *, json_expected: bool
-) -> str | Unavailable:
+) -> bytes | Unavailable:
     data = file if isinstance(file, Unavailable) else _all_bytes(file, limit)
     if isinstance(data, Unavailable):
         return Unavailable(f"{name} {data.reason}")
     if problem := _not_text(data, json_expected):
         return Unavailable(f"{name}{problem}")
-    return _decoded(data, name)
+    return data
 
 
 def _all_bytes(file: OpenFile, limit: int) -> bytes | Unavailable:

@@ -37,14 +37,19 @@ from preflight.model.scan import TensorValues
 from preflight.model.source import LocalDirectory, ModelSource
 from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
+from preflight.model.tokenizer import ENTRIES, TOKENIZER, VOCABULARY
 from preflight.model.vision_tower import VisionTowerComparison
+from preflight.model.vocabulary import (
+    Vocabulary,
+    read_tokenizer,
+    read_vocabulary,
+)
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
 FULL_WEIGHTS = re.compile(r"^model(-\d+-of-\d+)?\.safetensors$")
 
-_LIMITS = {"tokenizer.json": 64 << 20, "vocab.json": 64 << 20}
 _ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
 _FULL_LIKE = re.compile(
     r"^(pytorch_)?model.*\.(safetensors|bin)$|^model\.safetensors\."
@@ -67,7 +72,8 @@ class Request:
 class Inspection:
     """Everything the rules read; what cannot be had is `Unavailable(reason)`.
 
-    `documents` holds the JSON files at the top of the directory by name, `containers`
+    `documents` holds the JSON files at the top of the directory by name, without the
+    plain `vocabularies` of the tokenizer, which stand apart by file, `containers`
     the weight files that would be uploaded, `pointers` the files that git-lfs left
     without their content, `tensors` all tensors of them when every
     one is intact. `base` is the base that was asked for or named; where there is none,
@@ -83,7 +89,7 @@ class Inspection:
     adapter_config: JsonObject | Unavailable
     config: JsonObject | Unavailable
     generation_config: JsonObject | Unavailable
-    tokenizer: JsonObject | Unavailable
+    vocabularies: Mapping[str, Vocabulary]
     tokenizer_config: JsonObject | Unavailable
     index: JsonObject | Unavailable
     pointers: tuple[str, ...]
@@ -147,16 +153,35 @@ def _open_directory(directory: Path) -> None:
         )
 
 
-def _read_documents(
-    source: ModelSource, names: Mapping[str, FileEntry]
-) -> dict[str, JsonObject | Unavailable]:
-    return {
-        name: read_json_object(
-            source.open(entry), name, limit=_LIMITS.get(name, 16 << 20)
-        )
-        for name, entry in names.items()
-        if name.endswith(".json") and entry.is_file and _is_read(name)
-    }
+@dataclass(slots=True)
+class _Read:
+    """The JSON files at the top, and the vocabularies in them."""
+
+    documents: dict[str, JsonObject | Unavailable]
+    vocabularies: dict[str, Vocabulary]
+
+
+def _read_documents(source: ModelSource, names: Mapping[str, FileEntry]) -> _Read:
+    found = _Read({}, {})
+    for name, entry in names.items():
+        if not (name.endswith(".json") and entry.is_file and _is_read(name)):
+            continue
+        if name == TOKENIZER:
+            tokenizer = read_tokenizer(source.open(entry), name)
+            found.documents[name] = tokenizer.document
+            if tokenizer.vocabulary is not None:
+                found.vocabularies[ENTRIES] = tokenizer.vocabulary
+        elif name == VOCABULARY:
+            vocabulary = read_vocabulary(source.open(entry), name)
+            if isinstance(vocabulary, Unavailable):
+                found.documents[name] = vocabulary
+                continue
+            found.documents[name] = {}
+            if vocabulary != found.vocabularies.get(ENTRIES):
+                found.vocabularies[name] = vocabulary
+        else:
+            found.documents[name] = read_json_object(source.open(entry), name)
+    return found
 
 
 def _is_read(name: str) -> bool:
@@ -205,7 +230,8 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     found = source.walk()
     names = {e.name: e for e in found.entries if e.at_top}
     weight_type = request.weight_type or decide_weight_type(names)
-    documents = _read_documents(source, names)
+    read = _read_documents(source, names)
+    documents = read.documents
     containers = _containers(source, weight_files(names, weight_type))
     tensors = _all_tensors(containers)
     claim = read_claim(documents, weight_type)
@@ -231,7 +257,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         adapter_config=_document(documents, ADAPTER_CONFIG),
         config=config,
         generation_config=_document(documents, "generation_config.json"),
-        tokenizer=_document(documents, "tokenizer.json"),
+        vocabularies=read.vocabularies,
         tokenizer_config=_document(documents, "tokenizer_config.json"),
         index=_document(documents, INDEX),
         pointers=find_lfs_pointers(source, names.values(), weight_type),

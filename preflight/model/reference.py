@@ -14,6 +14,7 @@ from preflight.model.files import FileEntry, FileKind
 from preflight.model.headers import Broken, Container, Unread, read_container
 from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
+from preflight.model.vocabulary import Tokenizer, read_tokenizer
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
@@ -44,12 +45,13 @@ class Reference:
     containers: tuple[Container, ...] | Unavailable
 
     @cached_property
-    def tokenizer(self) -> JsonObject | Unavailable:
+    def tokenizer(self) -> Tokenizer:
         """`tokenizer.json`; read when it is asked for, since that takes long."""
         path = self.directory / TOKENIZER
         if not is_there(path):
-            return Unavailable(f"the base in {self.origin} has no {TOKENIZER}")
-        return read_json_object(open_regular(path), TOKENIZER, limit=64 << 20)
+            words = f"the base in {self.origin} has no {TOKENIZER}"
+            return Tokenizer(Unavailable(words))
+        return read_tokenizer(open_regular(path), TOKENIZER)
 
 
 def read_reference(

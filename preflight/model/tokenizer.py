@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -130,35 +128,3 @@ def read_tokens(documents: Documents) -> Iterator[Token | Problem]:
     yield from _of_added(found(ADDED_TOKENS))
     yield from _of_roles(SPECIAL_TOKENS, found(SPECIAL_TOKENS))
     yield from _of_roles(TOKENIZER_CONFIG, found(TOKENIZER_CONFIG))
-
-
-def plain_vocabularies(documents: Documents) -> dict[str, Mapping[str, object]]:
-    """File and field → the plain vocabulary in it, token to id.
-
-    vocab.json is left out where it says the same as tokenizer.json.
-    """
-    found: dict[str, Mapping[str, object]] = {}
-    tokenizer = documents.get(TOKENIZER)
-    if isinstance(tokenizer, Mapping) and isinstance(tokenizer.get("model"), Mapping):
-        vocabulary = tokenizer["model"].get("vocab")
-        if isinstance(vocabulary, Mapping):
-            found[ENTRIES] = vocabulary
-    plain = documents.get(VOCABULARY)
-    if isinstance(plain, Mapping) and plain != found.get(ENTRIES):
-        found[VOCABULARY] = plain
-    return found
-
-
-def vocabulary_digests(vocabulary: Mapping[str, object]) -> Iterator[str]:
-    """SHA-256 of vocab.json as the ways to save it write this vocabulary, by id.
-
-    The first is how the published models and the tokenizers library write it, the
-    other how json.dump of Python does.
-    """
-    ordered = vocabulary
-    if list(vocabulary.values()) != list(range(len(vocabulary))):
-        numbered = [(n, text) for text, n in vocabulary.items() if isinstance(n, int)]
-        ordered = {text: number for number, text in sorted(numbered)}
-    for separators, end in (((",", ":"), ""), ((", ", ": "), "\n")):
-        text = json.dumps(ordered, ensure_ascii=False, separators=separators) + end
-        yield hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

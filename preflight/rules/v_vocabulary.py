@@ -16,12 +16,13 @@ from preflight.model.tokenizer import (
     TOKENIZER_FILES,
     Documents,
     Token,
-    plain_vocabularies,
     read_tokens,
     shown_token,
-    vocabulary_digests,
 )
+from preflight.model.vocabulary import Vocabulary
 from preflight.rules._rule import Answer, rule
+
+Vocabularies = Mapping[str, Vocabulary]
 
 _ROWS = ("embed_tokens.weight", "lm_head.weight")
 
@@ -114,6 +115,7 @@ def _size_told(
 )
 def no_token_added(
     documents: Documents,
+    vocabularies: Vocabularies,
     candidates: tuple[BaseModel, ...],
     reference: Reference | Unavailable,
 ) -> Iterator[Answer]:
@@ -133,31 +135,31 @@ def no_token_added(
             yield found
         else:
             tokens.append(found)
-    entries = plain_vocabularies(documents)
-    if not tokens and not entries:
+    if not tokens and not vocabularies:
         return
     if not candidates:
         yield CannotTell("the base model is not known; give --base-model")
         return
-    yield from _judged(tokens, entries, candidates)
-    yield from _grown(entries, candidates)
+    yield from _judged(tokens, vocabularies, candidates)
+    yield from _grown(vocabularies, candidates)
     if isinstance(documents.get(TOKENIZER), Mapping):
         yield from _missing(tokens, candidates)
-        yield from _compared(entries, reference)
-    if _reference_entries(reference) is None:
-        yield from _by_digest(entries, candidates)
+        yield from _compared(vocabularies, reference)
+    if _reference_vocabulary(reference) is None:
+        yield from _by_digest(vocabularies, candidates)
 
 
 def _judged(
     tokens: list[Token],
-    entries: Mapping[str, Mapping[str, object]],
+    vocabularies: Vocabularies,
     candidates: tuple[BaseModel, ...],
 ) -> Iterator[Problem]:
     """One problem for each token that is none of the base's, wherever it stands."""
     # Bases of one kind share their tokens; of two kinds the longer list counts.
     base = max(candidates, key=lambda one: len(one.added_tokens))
     names = {number: text for text, number in base.added_tokens.items()}
-    plain = set().union(*entries.values())
+    texts = {token.text for token in tokens}
+    plain = {t for found in vocabularies.values() for t in found if t in texts}
     told: dict[tuple[str, str], list[str]] = {}
     for token in tokens:
         cause = _cause(token, base, names, plain)
@@ -196,15 +198,11 @@ def _cause(
 
 
 def _grown(
-    entries: Mapping[str, Mapping[str, object]], candidates: tuple[BaseModel, ...]
+    vocabularies: Vocabularies, candidates: tuple[BaseModel, ...]
 ) -> Iterator[Problem]:
     limit = max(base.vocab_entries for base in candidates)
-    for where, vocabulary in entries.items():
-        beyond = [
-            text
-            for text, number in vocabulary.items()
-            if not isinstance(number, int) or number >= limit
-        ]
+    for where, vocabulary in vocabularies.items():
+        beyond = [t for t, number in vocabulary.items() if not 0 <= number < limit]
         if len(vocabulary) > limit:
             told = f"has {len(vocabulary):,} entries, the base has {limit:,}"
             yield Problem(where, told)
@@ -227,12 +225,13 @@ def _missing(
 
 
 def _compared(
-    entries: Mapping[str, Mapping[str, object]], reference: Reference | Unavailable
+    vocabularies: Vocabularies, reference: Reference | Unavailable
 ) -> Iterator[Problem]:
     """The plain vocabulary against that of the base, entry by entry."""
-    mine, wanted = entries.get(ENTRIES), _reference_entries(reference)
-    if mine is None or wanted is None or mine == wanted:
+    found, own = vocabularies.get(ENTRIES), _reference_vocabulary(reference)
+    if found is None or own is None or found == own:
         return
+    mine, wanted = dict(found.items()), dict(own.items())
     origin = "the base" if isinstance(reference, Unavailable) else reference.origin
     lost = [text for text in wanted if mine.get(text) != wanted[text]]
     new = [text for text in mine if text not in wanted]
@@ -241,31 +240,23 @@ def _compared(
     yield Problem(ENTRIES, told)
 
 
-def _reference_entries(
-    reference: Reference | Unavailable,
-) -> Mapping[str, object] | None:
-    if isinstance(reference, Unavailable) or isinstance(
-        reference.tokenizer, Unavailable
-    ):
+def _reference_vocabulary(reference: Reference | Unavailable) -> Vocabulary | None:
+    if isinstance(reference, Unavailable):
         return None
-    return plain_vocabularies({TOKENIZER: reference.tokenizer}).get(ENTRIES)
+    return reference.tokenizer.vocabulary
 
 
 def _by_digest(
-    entries: Mapping[str, Mapping[str, object]], candidates: tuple[BaseModel, ...]
+    vocabularies: Vocabularies, candidates: tuple[BaseModel, ...]
 ) -> Iterator[Answer]:
     """The plain vocabulary against the digest that the catalog has of the base's."""
-    for where, vocabulary in entries.items():
+    for where, vocabulary in vocabularies.items():
         alike = [b for b in candidates if b.vocab_entries == len(vocabulary)]
         if not alike:
             most = max(base.vocab_entries for base in candidates)
             told = f"{where} has {len(vocabulary):,} of the base's {most:,} entries"
             yield CannotTell(f"{told}; give --base-dir to compare them")
-        elif not _has_one_of({b.vocab_sha256 for b in alike}, vocabulary):
+        elif not {b.vocab_sha256 for b in alike} & set(vocabulary.digests):
             told = f"is not the vocabulary of {alike[0].code}: as many entries, with "
             yield Problem(where, f"{told}other texts or ids")
         break  # tokenizer.json counts before vocab.json
-
-
-def _has_one_of(wanted: set[str], vocabulary: Mapping[str, object]) -> bool:
-    return any(digest in wanted for digest in vocabulary_digests(vocabulary))

@@ -60,8 +60,9 @@ def test_base_dir_is_read(tiny: BaseModel, tmp_path: Path) -> None:
     assert isinstance(found.shapes, dict)
     assert set(found.shapes) == {spec.name for spec in tiny.checkpoint_tensors()}
     assert [t.text for t in found.templates] == [TINY_TEMPLATE]
-    assert not isinstance(found.tokenizer, Unavailable)
-    assert len(found.tokenizer["added_tokens"]) == 26
+    document = found.tokenizer.document
+    assert not isinstance(document, Unavailable)
+    assert len(document["added_tokens"]) == 26
 
 
 def test_base_dir_without_config(tiny: BaseModel, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from fixtures.tokenizer import tokenizer_json
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, Severity, Unavailable
+from preflight.model.tokenizer import ENTRIES
+from preflight.model.vocabulary import Vocabulary
 from preflight.rules.v_special_tokens import special_tokens_unchanged
 from preflight.rules.v_vocabulary import no_token_added, vocabulary_size_unchanged
 from tests.rules.inputs import base, problems, severities, tensor, told
@@ -70,6 +72,20 @@ def test_nothing_tells_the_size() -> None:
     assert [type(answer) for answer in answers] == [CannotTell]
 
 
+def _read(documents: dict[str, Any]) -> dict[str, Any]:
+    """The documents and the vocabularies in them, as an inspection has them."""
+    found: dict[str, Vocabulary] = {}
+    tokenizer = documents.get("tokenizer.json")
+    model = tokenizer.get("model") if isinstance(tokenizer, dict) else None
+    if model and "vocab" in model:
+        found[ENTRIES] = Vocabulary.of(model["vocab"])
+    if "vocab.json" in documents:
+        plain = Vocabulary.of(documents["vocab.json"])
+        if plain != found.get(ENTRIES):
+            found["vocab.json"] = plain
+    return {"documents": documents, "vocabularies": found}
+
+
 def _good(model: BaseModel = QWEN3) -> dict[str, Any]:
     return tokenizer_json(model.added_tokens)
 
@@ -93,7 +109,7 @@ def _tokens(
     candidates: tuple[BaseModel, ...] = (QWEN3,),
     of: object = NONE,
 ) -> str:
-    facts = {"documents": documents, "candidates": candidates, "reference": of}
+    facts = {**_read(documents), "candidates": candidates, "reference": of}
     return told(no_token_added, **facts)
 
 
@@ -162,14 +178,14 @@ def test_tokens_of_qwen3_are_too_many_for_qwen25() -> None:
 def test_lacking_tokens_are_a_warning() -> None:
     facts = {"candidates": (QWEN3,), "reference": NONE}
     documents = {"tokenizer.json": _good(QWEN25)}
-    found = severities(no_token_added, documents=documents, **facts)
+    found = severities(no_token_added, **_read(documents), **facts)
     assert found == [Severity.WARNING]
 
 
 def test_tokens_without_a_base_are_not_judged() -> None:
     documents = {"added_tokens.json": {TOKEN: 151669}}
     facts: dict[str, object] = {"candidates": (), "reference": NONE}
-    answers = list(no_token_added.check(documents=documents, **facts))
+    answers = list(no_token_added.check(**_read(documents), **facts))
     assert [type(answer) for answer in answers] == [CannotTell]
 
 
@@ -214,7 +230,7 @@ def test_vocabulary_is_known_by_its_digest(
 
 def test_vocabulary_cut_short_is_not_proven() -> None:
     facts: dict[str, object] = {"candidates": (QWEN3,), "reference": NONE}
-    answers = list(no_token_added.check(documents={"tokenizer.json": _good()}, **facts))
+    answers = list(no_token_added.check(**_read({"tokenizer.json": _good()}), **facts))
     assert [type(answer) for answer in answers] == [CannotTell]
     assert isinstance(answers[0], CannotTell)
     assert "256 of the base's 151,643 entries" in answers[0].reason
