@@ -101,9 +101,7 @@ class LocalFile:
     def blocks(self, number: int, buffer: memoryview) -> Iterator[memoryview]:
         """A part's bytes, block by block in `buffer`, to compare and not to send."""
         offset, length = self.span(number)
-        body = SliceBody(
-            self._opened(), offset, length, buffer=buffer, on_block=self._seen
-        )
+        body = SliceBody(self, offset, length, buffer=buffer, on_block=self._seen)
         while block := body.read(BLOCK):
             yield block
         self._sums[number] = body.crc
@@ -112,13 +110,16 @@ class LocalFile:
         """A part to send, at the rate that is allowed."""
         offset, length = self.span(number)
         piece = buffer[: self._context.throttle.block(len(buffer))]
-        return SliceBody(
-            self._opened(), offset, length, buffer=piece, on_block=self._going
-        )
+        return SliceBody(self, offset, length, buffer=piece, on_block=self._going)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        """Fill `view` from `offset`; how many bytes came, never 0."""
+        # Every block passes here: a run that is ending ends within one, and a thread
+        # that hung in the network until now does not touch what is closed meanwhile.
+        self._context.workers.check()
+        return self._opened().read_into(view, offset)
 
     def _seen(self, at: int, block: memoryview) -> None:
-        # Every block passes here, so that a run that is ending ends within a block.
-        self._context.workers.check()
         if self._context.on_block is not None:
             self._context.on_block(self.item.name, at, block)
 

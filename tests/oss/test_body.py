@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from preflight.crc import crc64
 from preflight.model.steady import Stamp, SteadyFile, open_steady
 from preflight.oss.body import (
@@ -27,13 +25,13 @@ def opened(path: Path, data: bytes) -> SteadyFile:
     return open_steady(path, path.name, Stamp.of(path.stat()))
 
 
-@pytest.mark.parametrize("size", [1, 7, BLOCK, -1])
-def test_a_slice_reads_its_stretch_and_sums_it(tmp_path: Path, size: int) -> None:
+def test_a_slice_reads_its_stretch_and_sums_it(tmp_path: Path) -> None:
     path, data = tmp_path / "f", bytes(range(256)) * 8
     with opened(path, data) as source:
-        body = SliceBody(source, 100, 999)
-        assert drain(body, size) == data[100:1099]
-        assert (body.len, body.crc) == (999, crc64(data[100:1099]))
+        for size in (1, 7, BLOCK, -1):
+            body = SliceBody(source, 100, 999)
+            assert drain(body, size) == data[100:1099]
+            assert (body.len, body.crc) == (999, crc64(data[100:1099]))
 
 
 def test_a_slice_longer_than_a_block(tmp_path: Path) -> None:
@@ -43,8 +41,8 @@ def test_a_slice_longer_than_a_block(tmp_path: Path) -> None:
         assert drain(body, BLOCK * 4) == data[5:]
 
 
-@pytest.mark.parametrize("size", [3, -1])
-def test_bytes_in_memory_are_a_body_too(size: int) -> None:
-    body = BytesBody(b"1234567890")
-    assert drain(body, size) == b"1234567890"
-    assert (body.len, body.crc) == (10, crc64(b"1234567890"))
+def test_bytes_in_memory_are_a_body_too() -> None:
+    for size in (3, -1):
+        body = BytesBody(b"1234567890")
+        assert drain(body, size) == b"1234567890"
+        assert (body.len, body.crc) == (10, crc64(b"1234567890"))

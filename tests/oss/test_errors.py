@@ -72,34 +72,33 @@ def failure(client: BucketClient) -> PreflightError:
     return caught.value
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "kind"),
-    [
-        (403, "InvalidAccessKeyId", KeysExpired),
-        (403, "SignatureDoesNotMatch", AccessDenied),
-        (403, "SecurityTokenExpired", KeysExpired),
-        (403, "RequestTimeTooSkewed", Skewed),
-        (403, "UserDisable", AccessDenied),
-        (403, "AccessDenied", PermissionMissing),
-        (404, "NoSuchBucket", UsageError),
-        (400, "InvalidArgument", Refused),
-        (400, "RequestTimeout", OssUnavailable),
-        (409, "FileAlreadyExists", Occupied),
-        (429, "TooManyRequests", OssUnavailable),
-        (500, "InternalError", OssUnavailable),
-        (503, "ServiceUnavailable", OssUnavailable),
-    ],
+KINDS: tuple[tuple[int, str, type], ...] = (
+    (403, "InvalidAccessKeyId", KeysExpired),
+    (403, "SignatureDoesNotMatch", AccessDenied),
+    (403, "SecurityTokenExpired", KeysExpired),
+    (403, "RequestTimeTooSkewed", Skewed),
+    (403, "UserDisable", AccessDenied),
+    (403, "AccessDenied", PermissionMissing),
+    (404, "NoSuchBucket", UsageError),
+    (400, "InvalidArgument", Refused),
+    (400, "RequestTimeout", OssUnavailable),
+    (409, "FileAlreadyExists", Occupied),
+    (429, "TooManyRequests", OssUnavailable),
+    (500, "InternalError", OssUnavailable),
+    (503, "ServiceUnavailable", OssUnavailable),
 )
-def test_each_code_has_its_error(
-    client: BucketClient, httpserver: HTTPServer, status: int, code: str, kind: type
-) -> None:
-    answer(httpserver, status, error_xml(code, EC="0002-00000042"))
-    error = failure(client)
-    assert type(error) is kind
-    assert error.message == (
-        f"put k: HTTP {status} {code} words of OSS (EC 0002-00000042)"
-    )
-    assert error.request_id == REQUEST_ID
+
+
+def test_each_code_has_its_error(client: BucketClient, httpserver: HTTPServer) -> None:
+    for status, code, kind in KINDS:
+        answer(httpserver, status, error_xml(code, EC="0002-00000042"))
+        error = failure(client)
+        assert type(error) is kind, code
+        assert error.message == (
+            f"put k: HTTP {status} {code} words of OSS (EC 0002-00000042)"
+        )
+        assert error.request_id == REQUEST_ID
+        httpserver.clear_all_handlers()
 
 
 def test_a_wrong_endpoint_is_told_the_right_one(
@@ -177,25 +176,23 @@ def test_what_stands_in_between_is_not_taken_for_oss(
             ask()
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
+def test_a_garbled_listing_is_an_error_not_an_empty_listing(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    for body in (
         "",
         "{}",
         "<ListBucketResult/>",
         "<ListBucketResult><IsTruncated>perhaps</IsTruncated></ListBucketResult>",
         "<ListBucketResult><IsTruncated>false</Is",
         "<ListBucketResult><IsTruncated>false</IsTruncated><Contents/></ListBucketResult>",
-    ],
-)
-def test_a_garbled_listing_is_an_error_not_an_empty_listing(
-    client: BucketClient, httpserver: HTTPServer, body: str
-) -> None:
-    answer(httpserver, 200, body)
-    with pytest.raises(TransferError, match="not from OSS"):
-        list(client.list_objects("p/"))
-    with pytest.raises(TransferError, match="not from OSS"):
-        list(client.list_parts("k", "id"))
+    ):
+        answer(httpserver, 200, body)
+        with pytest.raises(TransferError, match="not from OSS"):
+            list(client.list_objects("p/"))
+        with pytest.raises(TransferError, match="not from OSS"):
+            list(client.list_parts("k", "id"))
+        httpserver.clear_all_handlers()
 
 
 def page(kind: str, inner: str) -> str:
@@ -214,18 +211,19 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("what", ENDLESS)
 def test_a_listing_that_goes_round_in_circles_ends(
-    client: BucketClient, httpserver: HTTPServer, what: str
+    client: BucketClient, httpserver: HTTPServer
 ) -> None:
-    answer(httpserver, 200, ENDLESS[what])
-    listing: Iterator[object] = {
+    listings: dict[str, Iterator[object]] = {
         "objects": client.list_objects("p/"),
         "uploads": client.list_uploads("p/"),
         "parts": client.list_parts("k", "id"),
-    }[what]
-    with pytest.raises(TransferError, match="where it goes on"):
-        list(listing)
+    }
+    for what, listing in listings.items():
+        answer(httpserver, 200, ENDLESS[what])
+        with pytest.raises(TransferError, match="where it goes on"):
+            list(listing)
+        httpserver.clear_all_handlers()
 
 
 def test_an_answer_without_crc_proves_nothing(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from preflight.oss.models import Part
 from preflight.upload.resume import grid_of
 
@@ -14,26 +12,24 @@ def parts(*sizes: tuple[int, int]) -> list[Part]:
     return [Part(number, "etag", size, 0) for number, size in sizes]
 
 
-@pytest.mark.parametrize(
-    ("held", "size", "step"),
-    [
-        ([], 900 * K, USUAL),
-        ([(1, 400 * K)], 900 * K, USUAL),
-        ([(2, 200 * K)], 900 * K, 200 * K),
-        ([(1, 200 * K), (4, 200 * K), (5, 100 * K)], 900 * K, 200 * K),
-        ([(5, 50 * K)], 850 * K, 200 * K),  # the last part alone
-        ([(1, 70 * K)], 70 * K, USUAL),  # a small file in one part
-        ([(1, 200 * K), (2, 300 * K)], 900 * K, 0),
-        ([(1, 200 * K), (2, 200 * K)], 300 * K, 0),  # of a longer file
-        ([(1, 50 * K)], 900 * K, 0),  # less than OSS takes
-        ([(9, 200 * K)], 900 * K, 0),  # beyond the end
-        ([(1, 0)], 900 * K, 0),
-    ],
+GRIDS: tuple[tuple[list[tuple[int, int]], int, int], ...] = (
+    ([], 900 * K, USUAL),
+    ([(1, 400 * K)], 900 * K, USUAL),
+    ([(2, 200 * K)], 900 * K, 200 * K),
+    ([(1, 200 * K), (4, 200 * K), (5, 100 * K)], 900 * K, 200 * K),
+    ([(5, 50 * K)], 850 * K, 200 * K),  # the last part alone
+    ([(1, 70 * K)], 70 * K, USUAL),  # a small file in one part
+    ([(1, 200 * K), (2, 300 * K)], 900 * K, 0),
+    ([(1, 200 * K), (2, 200 * K)], 300 * K, 0),  # of a longer file
+    ([(1, 50 * K)], 900 * K, 0),  # less than OSS takes
+    ([(9, 200 * K)], 900 * K, 0),  # beyond the end
+    ([(1, 0)], 900 * K, 0),
 )
-def test_the_grid_is_derived_from_the_parts(
-    held: list[tuple[int, int]], size: int, step: int
-) -> None:
-    assert grid_of(parts(*held), size, USUAL) == step
+
+
+def test_the_grid_is_derived_from_the_parts() -> None:
+    for held, size, step in GRIDS:
+        assert grid_of(parts(*held), size, USUAL) == step, held
 
 
 def test_no_grid_of_more_than_ten_thousand_parts() -> None:
