@@ -13,6 +13,7 @@ import pytest
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.sandbox.oss.credentials import Credential
+from preflight.sandbox.oss.policy import READ_ONLY
 from tests.running import InProcess, tiny_adapter
 
 TAG = {"bailian-datahub-access": "read"}
@@ -106,7 +107,7 @@ def archive(patient: Patient) -> str:
 
 
 def no_write_permission(patient: Patient) -> str:
-    patient.box.oss.add_credential(Credential("LTAIr", "s" * 30, read_only=True))
+    patient.box.oss.add_credential(Credential("LTAIr", "s" * 30, policy=READ_ONLY))
     return patient.set(OSS_ACCESS_KEY_ID="LTAIr", OSS_ACCESS_KEY_SECRET="s" * 30)
 
 

@@ -7,7 +7,8 @@ import json
 import os
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,20 @@ from preflight.errors import UsageError
 from preflight.terminal import Terminal
 
 if TYPE_CHECKING:
+    from preflight.sandbox import Sandbox
     from preflight.sandbox.background import Ready
     from preflight.sandbox.faults import FaultPlan
+
+
+@contextmanager
+def _reading(path: Path, what: str) -> Iterator[None]:
+    """Tell in a sentence what is wrong with a file that the block reads."""
+    try:
+        yield
+    except OSError as exc:
+        raise UsageError(f"cannot read {path}: {exc.strerror}") from exc
+    except (ValueError, TypeError) as exc:
+        raise UsageError(f"not a {what}: {path}: {exc}") from exc
 
 
 def _fault_plan(path: Path | None) -> FaultPlan | None:
@@ -25,13 +38,15 @@ def _fault_plan(path: Path | None) -> FaultPlan | None:
         return None
     from preflight.sandbox.faults import FaultPlan
 
-    shown = str(path)
-    try:
+    with _reading(path, "fault plan"):
         return FaultPlan.from_json(json.loads(path.read_text("utf-8")))
-    except OSError as exc:
-        raise UsageError(f"cannot read {shown}: {exc.strerror}") from exc
-    except (ValueError, TypeError) as exc:
-        raise UsageError(f"not a fault plan: {shown}: {exc}") from exc
+
+
+def _restrict(box: Sandbox, path: Path | None) -> None:
+    if path is None:
+        return
+    with _reading(path, "policy"):
+        box.restrict(json.loads(path.read_text("utf-8")))
 
 
 def _check_bucket(name: str) -> None:
@@ -67,6 +82,7 @@ def _serve(
         seed_bucket=arguments.seed_bucket,
         job_seconds=arguments.job_seconds,
     )
+    _restrict(box, arguments.policy)
     try:
         with box:
             values = box.environment()
@@ -110,6 +126,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--faults", metavar="FILE", type=Path, help="a JSON plan of what goes wrong"
+    )
+    parser.add_argument(
+        "--policy",
+        metavar="FILE",
+        type=Path,
+        help="a RAM policy for the key, or with Principal one of the bucket",
     )
     parser.add_argument(
         "--digests",

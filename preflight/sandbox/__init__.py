@@ -9,7 +9,7 @@ Nothing here is imported by preflight itself; it needs the extra `sandbox`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -182,6 +182,21 @@ class Sandbox:
             "DASHSCOPE_API_KEY": self.api_key,
             "DASHSCOPE_HTTP_BASE_URL": self.studio_url,
         }
+
+    def restrict(self, document: Mapping[str, object] | None) -> None:
+        """Let a policy decide: what the key may do, or who may do what to the bucket.
+
+        A document whose statements have a Principal becomes the bucket's policy, any
+        other the RAM policy of the sandbox's own key, as if a RAM user had it; None
+        takes both away. Raises ValueError for what is no policy.
+        """
+        from preflight.sandbox.oss.policy import Policy
+
+        policy = Policy.from_json(document) if document is not None else None
+        if policy is None or not policy.is_of_a_bucket:
+            self.oss.restrict(self.access_key_id, policy)
+        if policy is None or policy.is_of_a_bucket:
+            self.oss.set_policy(self.bucket, policy)
 
     def check(self) -> None:
         """Raise what went wrong inside the sandbox while it answered, if anything."""

@@ -17,6 +17,7 @@ from typing import Any
 from preflight.errors import ConfigurationError
 
 FILE = "sandbox.sqlite"
+_VERSION = 1  # of the tables; another one is not read
 # What earlier versions wrote into a directory, before there was a database.
 _JOURNALS = ("index.jsonl", "oss/index.jsonl", "studio.json", "keys.json")
 
@@ -43,6 +44,7 @@ class Database:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("BEGIN EXCLUSIVE")  # now, or never
+            self._check_version(directory)
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as exc:
             if "locked" not in str(exc):
@@ -53,6 +55,16 @@ class Database:
             ) from exc
         except sqlite3.DatabaseError as exc:
             raise _unusable(directory, exc) from exc
+
+    def _check_version(self, directory: Path) -> None:
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute(
+            "SELECT count(*) FROM sqlite_master"
+        ).fetchone()
+        if tables and found != _VERSION:
+            self._connection.close()
+            raise _of_another_version(directory, FILE)
+        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def create(self, schema: str) -> None:
         """Make the tables of a part of the sandbox, unless they are there."""
@@ -130,7 +142,11 @@ def _unusable(directory: Path, cause: sqlite3.Error) -> ConfigurationError:
 def _refuse_journals(directory: Path) -> None:
     for name in _JOURNALS:
         if (directory / name).exists() and not (directory / FILE).exists():
-            raise ConfigurationError(
-                f"{directory} holds the state of an earlier version ({name})",
-                hint="give another directory, or remove it: a sandbox begins anew",
-            )
+            raise _of_another_version(directory, name)
+
+
+def _of_another_version(directory: Path, name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{directory} holds the state of another version of the sandbox ({name})",
+        hint="give another directory, or remove this one and begin anew",
+    )

@@ -15,6 +15,7 @@ from preflight.crc import crc64
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential
+from preflight.sandbox.oss.policy import READ_ONLY
 from tests.running import (
     InProcess,
     assert_contract,
@@ -334,7 +335,7 @@ def test_a_wrong_api_key(preflight: InProcess, sandbox: Sandbox, adapter: Path) 
 def test_a_key_that_may_not_write(
     preflight: InProcess, sandbox: Sandbox, adapter: Path
 ) -> None:
-    sandbox.oss.add_credential(Credential("LTAIreader", "s" * 30, read_only=True))
+    sandbox.oss.add_credential(Credential("LTAIreader", "s" * 30, policy=READ_ONLY))
     keys = {"OSS_ACCESS_KEY_ID": "LTAIreader", "OSS_ACCESS_KEY_SECRET": "s" * 30}
     done = preflight.use(sandbox, **keys)("push", adapter, DESTINATION)
     assert done.code == 4

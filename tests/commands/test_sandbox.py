@@ -219,35 +219,48 @@ def test_a_fault_plan(tmp_path: Path) -> None:
         assert stop(process) == 0
 
 
+NO_PLANS = [
+    (None, "cannot read {path}: No such file or directory"),
+    ("[", "not a fault plan: {path}: Expecting value"),
+    ("{}", "not a fault plan: {path}: a fault plan is a JSON list of objects"),
+    ('[{"action": "boom"}]', "not a fault plan: {path}: fault action 'boom' is"),
+    ("\ufeff" + "[" * 100_000, "not a fault plan: {path}: "),
+]
+NO_POLICIES = [
+    (None, "cannot read {path}: No such file or directory"),
+    ("[", "not a policy: {path}: Expecting value"),
+    ("[]", "not a policy: {path}: a policy is a JSON object with"),
+]
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("flag", "text", "words"),
     [
-        (None, "cannot read {path}: No such file or directory"),
-        ("[", "not a fault plan: {path}: Expecting value"),
-        ("{}", "not a fault plan: {path}: a fault plan is a JSON list of objects"),
-        ("[3]", "not a fault plan: {path}: a fault is a JSON object, not 3"),
-        ('[{"action": "boom"}]', "not a fault plan: {path}: fault action 'boom' is"),
-        (
-            '[{"service": "oss", "operation": "*", "action": "latency"}]',
-            "not a fault plan: {path}: a fault with action 'latency' needs 'seconds'",
-        ),
-        (
-            '[{"service": "s3", "operation": "*", "action": "truncate"}]',
-            "not a fault plan: {path}: fault on s3:*: service must be 'oss' or",
-        ),
-        ("\ufeff" + "[" * 100_000, "not a fault plan: {path}: "),
+        *(("--faults", *case) for case in NO_PLANS),
+        *(("--policy", *case) for case in NO_POLICIES),
     ],
 )
-def test_a_fault_plan_that_is_none(
-    tmp_path: Path, text: str | None, words: str
+def test_a_file_that_is_none(
+    tmp_path: Path, flag: str, text: str | None, words: str
 ) -> None:
-    plan = tmp_path / "faults.json"
+    file = tmp_path / "file.json"
     if text is not None:
-        plan.write_text(text, "utf-8")
-    flags = ("--faults", plan)
-    done = run(command("sandbox", *flags), environment(tmp_path / "home"))
+        file.write_text(text, "utf-8")
+    done = run(command("sandbox", flag, file), environment(tmp_path / "home"))
     assert (done.code, done.out) == (2, "")
-    assert done.told()[0].startswith(f"preflight: {words.format(path=plan)}")
+    assert done.told()[0].startswith(f"preflight: {words.format(path=file)}")
+
+
+def test_a_policy(tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    statement = {"Effect": "Allow", "Action": "oss:Get*", "Resource": "*"}
+    file.write_text(json.dumps({"Version": "1", "Statement": [statement]}), "utf-8")
+    with serving(tmp_path / "home", "--policy", file) as (process, values):
+        bucket = bucket_of(values)
+        assert bucket.get_bucket_info().name == "preflight-sandbox"
+        with pytest.raises(oss2.exceptions.AccessDenied):
+            bucket.put_object("k", b"x")
+        assert stop(process) == 0
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from preflight.retry import Retry, Transient
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential
+from preflight.sandbox.oss.policy import READ_ONLY
 
 KB = 1024
 
@@ -233,7 +234,7 @@ def test_temporary_keys_carry_their_token_until_they_expire(
 def test_a_lacking_permission_is_not_a_wrong_key(
     sandbox: Sandbox, access: OssAccess
 ) -> None:
-    sandbox.oss.add_credential(Credential("LTAIreader", "secret", read_only=True))
+    sandbox.oss.add_credential(Credential("LTAIreader", "secret", policy=READ_ONLY))
     keys = {"access_key_id": "LTAIreader", "access_key_secret": "secret"}
     with other(access, sandbox.bucket, **keys) as client:
         assert list(client.list_objects("p/")) == []

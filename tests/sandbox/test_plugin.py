@@ -57,7 +57,7 @@ BROKEN = """
 import requests
 
 def test_it(sandbox):
-    sandbox.oss.bucket = None  # so that the sandbox itself fails
+    sandbox.oss.find_bucket = None  # so that the sandbox itself fails
     requests.get(f"{sandbox.oss_url}/{sandbox.bucket}/k", timeout=9)
 """
 

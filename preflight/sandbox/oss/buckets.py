@@ -7,12 +7,13 @@ import hashlib
 from werkzeug.wrappers import Response
 
 from preflight.sandbox.oss import checks, replies, xml
+from preflight.sandbox.oss.authorization import require
 from preflight.sandbox.oss.errors import OssError
+from preflight.sandbox.oss.policy import OWNER_ID
 from preflight.sandbox.oss.records import Bucket
 from preflight.sandbox.oss.routing import Context, Route, Scope, names
 from preflight.sandbox.oss.xml import Node
 
-OWNER_ID = "1234567890123456"
 OWNER: Node = ("Owner", [("ID", OWNER_ID), ("DisplayName", OWNER_ID)])
 
 
@@ -30,6 +31,12 @@ def bucket_nodes(bucket: Bucket) -> list[Node]:
     ]
 
 
+def encryption_nodes(bucket: Bucket) -> list[Node]:
+    """How the bucket encrypts what comes without a wish of its own."""
+    nodes: list[Node] = [("SSEAlgorithm", bucket.encryption)]
+    return [*nodes, ("KMSMasterKeyID", bucket.kms_key)] if bucket.kms_key else nodes
+
+
 def get_info(context: Context) -> Response:
     """OSS docs, "GetBucketInfo"."""
     bucket = context.state.bucket(context.bucket)
@@ -42,7 +49,7 @@ def get_info(context: Context) -> Response:
         ("CrossRegionReplication", "Disabled"),
         ("AccessMonitor", "Disabled"),
         ("ResourceGroupId", "rg-default-id"),
-        ("ServerSideEncryptionRule", [("SSEAlgorithm", "None")]),
+        ("ServerSideEncryptionRule", encryption_nodes(bucket)),
         ("Comment", ""),
     ]
     return replies.xml("BucketInfo", [("Bucket", nodes)])
@@ -118,6 +125,8 @@ def delete_objects(context: Context) -> Response:
     if header is None:
         raise OssError("MissingArgument", ec="0016-00000606")
     keys, quiet = xml.parse_deletion(small_body(context))
+    for key in keys:
+        require(context, "oss:DeleteObject", key=key)
     for key in keys:
         context.state.delete(context.bucket, key)
     if quiet:

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-WRITING = frozenset(
-    {
-        "PutObject",
-        "DeleteObject",
-        "DeleteMultipleObjects",
-        "InitiateMultipartUpload",
-        "UploadPart",
-        "CompleteMultipartUpload",
-        "AbortMultipartUpload",
-        "PutBucket",
-        "DeleteBucket",
-        "PutBucketTags",
-        "DeleteBucketTags",
-    }
-)
+from preflight.sandbox.oss.policy import OWNER_ID, Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
     """An access key; with a `token` it is a temporary one of STS.
 
-    `expires_at` is in seconds since 1970. `read_only` refuses every operation that
-    writes, `denied` the operations it names ("GetBucketTags"): both answer
-    AccessDenied, as a RAM policy without the permission does.
+    `expires_at` is in seconds since 1970. With a `policy` the key is that of a RAM
+    user, who may do what it allows; without one it is the account's own. `account` is
+    the one that it belongs to: another one's key may do what a bucket's policy allows.
     """
 
     id: str
     secret: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
     expires_at: float | None = None
-    read_only: bool = False
-    denied: frozenset[str] = frozenset()
+    policy: Policy | None = None
+    account: str = OWNER_ID
 
-    def may(self, operation: str) -> bool:
-        """Whether the key has the permission for this operation."""
-        if self.read_only and operation in WRITING:
-            return False
-        return operation not in self.denied
+    @property
+    def principal(self) -> str:
+        """The id by which a bucket's policy names it."""
+        return self.account if self.policy is None else f"2{self.account[1:]}"

@@ -8,8 +8,11 @@ found the EC is left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+# A document as data: (tag, text), or (tag, [children]).
+Node = tuple[str, "str | Sequence[Node]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +118,14 @@ class OssError(Exception):
         message: str = "",
         *,
         ec: str = "",
-        details: Mapping[str, str] | None = None,
+        details: Mapping[str, str | Sequence[Node]] | None = None,
     ) -> None:
         kind = KINDS[code]
         self.code = code
         self.status = kind.status
         self.message = message or kind.message
         self.ec = ec or kind.ec
-        self.details = dict(details or {})
+        self.details: dict[str, str | Sequence[Node]] = dict(details or {})
         super().__init__(f"{code}: {self.message}")
 
 

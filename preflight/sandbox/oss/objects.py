@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from preflight.sandbox.call import unknown_request
 from preflight.sandbox.oss import checks, replies, xml
+from preflight.sandbox.oss.authorization import require_kms
 from preflight.sandbox.oss.buckets import small_body
 from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.records import Attributes, StoredObject
@@ -49,6 +50,7 @@ def _announced_length(context: Context) -> int | None:
 
 def put_object(context: Context) -> Response:
     """OSS docs, "PutObject"."""
+    require_kms(context, "kms:GenerateDataKey")
     made = context.state.put(
         context.bucket,
         context.key,
@@ -86,6 +88,7 @@ def get_object_meta(context: Context) -> Response:
 def get_object(context: Context) -> Response:
     """OSS docs, "GetObject"; the CRC header is the whole object's, also for a range."""
     found = context.state.object(context.bucket, context.key)
+    require_kms(context, "kms:Decrypt")
     _check_conditions(context, found)
     if found.storage_class in checks.OFFLINE_CLASSES:
         raise OssError("InvalidObjectState", details={"ObjectName": found.key})
@@ -132,6 +135,7 @@ def delete_object(context: Context) -> Response:
 
 def initiate_upload(context: Context) -> Response:
     """OSS docs, "InitiateMultipartUpload"."""
+    require_kms(context, "kms:GenerateDataKey")
     upload = context.state.initiate(
         context.bucket,
         context.key,

@@ -10,6 +10,7 @@ from typing import Literal
 
 from preflight.sandbox.oss import checks
 from preflight.sandbox.oss.errors import OssError
+from preflight.sandbox.oss.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +84,20 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket, without what lies in it."""
+    """A bucket, without what lies in it.
+
+    `encryption` is `None`, `AES256` or `KMS`, and `kms_key` the key of one's own.
+    """
 
     name: str
     region: str
     storage_class: str
     acl: str
     created: float
-    tags: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    policy: Policy | None = None
+    encryption: str = "None"
+    kms_key: str = ""
 
 
 def joined_etag(parts: Sequence[Part]) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.call import Body, call_of
+from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signature import QUERY_NAMES
 from preflight.sandbox.oss.state import OssState
@@ -56,6 +57,7 @@ class Context:
     key: str
     query: dict[str, str]
     host: str
+    who: Credential | None = None  # known once the request was authorized
 
     @property
     def body(self) -> Body:

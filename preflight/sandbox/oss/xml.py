@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import quote
 
-from preflight.sandbox.oss.errors import OssError
+from preflight.sandbox.oss.errors import Node, OssError
 
-# A document as data: (tag, text), or (tag, [children]).
-Node = tuple[str, "str | Sequence[Node]"]
+__all__ = ["Node"]
 
 
 def document(tag: str, children: Sequence[Node] | str) -> bytes:

@@ -83,7 +83,7 @@ def test_a_directory_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path) -
     (damaged / FILE).write_bytes(b"SQLite format 3\0" + b"nonsense" * 4096)
     holder = Database(used)
     for folder, words in (
-        (old, "holds the state of an earlier version"),
+        (old, "holds the state of another version"),
         (damaged, "cannot be used"),
         (used, "another sandbox uses"),
     ):

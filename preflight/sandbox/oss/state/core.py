@@ -16,6 +16,7 @@ from preflight.sandbox.database import Database
 from preflight.sandbox.oss import checks
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.errors import OssError
+from preflight.sandbox.oss.policy import Policy
 from preflight.sandbox.oss.records import Bucket, Part, StoredObject
 from preflight.sandbox.oss.state.tables import Tables
 from preflight.sandbox.oss.storage import Received, Storage
@@ -72,6 +73,11 @@ class Core:
         """Accept this key; one with the same id is replaced."""
         self.credentials[credential.id] = credential
 
+    def restrict(self, access_key_id: str, policy: Policy | None) -> None:
+        """Make the key that of a RAM user with this policy, or the account's own."""
+        known = self.credentials[access_key_id]
+        self.add_credential(replace(known, policy=policy))
+
     def expire(self, access_key_id: str) -> None:
         """From now on the key's token is expired."""
         known = self.credentials.get(access_key_id)
@@ -91,6 +97,10 @@ class Core:
             checks.check_bucket_name(name)
             raise OssError("NoSuchBucket", details={"BucketName": name})
         return found
+
+    def find_bucket(self, name: str) -> Bucket | None:
+        """The bucket of that name, or None."""
+        return self._tables.bucket(name)
 
     def create_bucket(
         self,
@@ -127,6 +137,17 @@ class Core:
         """Replace all tags of a bucket."""
         with self._db.write():
             self._tables.keep_bucket(replace(self.bucket(name), tags=dict(tags)))
+
+    def set_policy(self, name: str, policy: Policy | None) -> None:
+        """Give a bucket a policy of its own, or none."""
+        with self._db.write():
+            self._tables.keep_bucket(replace(self.bucket(name), policy=policy))
+
+    def set_encryption(self, name: str, algorithm: str, kms_key: str = "") -> None:
+        """Encrypt a bucket: `None`, `AES256` or `KMS`, with a key of one's own."""
+        with self._db.write():
+            changed = replace(self.bucket(name), encryption=algorithm, kms_key=kms_key)
+            self._tables.keep_bucket(changed)
 
     # For subclasses
 

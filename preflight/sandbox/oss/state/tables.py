@@ -16,6 +16,7 @@ from typing import Any
 
 from preflight.crc import combine_all
 from preflight.sandbox.database import Database
+from preflight.sandbox.oss.policy import Policy
 from preflight.sandbox.oss.records import (
     Attributes,
     Bucket,
@@ -29,7 +30,7 @@ from preflight.sandbox.oss.storage import Received, Span
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bucket (
     name TEXT PRIMARY KEY, region TEXT, storage_class TEXT, acl TEXT, created REAL,
-    tags TEXT
+    tags TEXT, policy TEXT, encryption TEXT, kms_key TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS content (
     id INTEGER PRIMARY KEY, size INTEGER, crc64 TEXT, md5 TEXT
@@ -57,8 +58,17 @@ _BATCH = 1000  # rows that a listing holds in memory at a time
 
 
 def _bucket(row: Sequence[Any]) -> Bucket:
-    name, region, storage_class, acl, created, tags = row
-    return Bucket(name, region, storage_class, acl, created, json.loads(tags))
+    name, region, storage_class, acl, created, tags, policy, *encryption = row
+    return Bucket(
+        name,
+        region,
+        storage_class,
+        acl,
+        created,
+        json.loads(tags),
+        Policy.from_json(json.loads(policy)) if policy else None,
+        *encryption,
+    )
 
 
 def _content(row: Sequence[Any]) -> Content:
@@ -91,9 +101,18 @@ class Tables:
 
     def keep_bucket(self, made: Bucket) -> None:
         """Add or replace a bucket."""
-        values = list(asdict(made).values())
-        values[5] = json.dumps(values[5])
-        self._db.run("REPLACE INTO bucket VALUES (?, ?, ?, ?, ?, ?)", values)
+        values = [
+            made.name,
+            made.region,
+            made.storage_class,
+            made.acl,
+            made.created,
+            json.dumps(dict(made.tags)),
+            made.policy.text if made.policy else "",
+            made.encryption,
+            made.kms_key,
+        ]
+        self._db.run("REPLACE INTO bucket VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def drop_bucket(self, name: str) -> None:
         """Remove a bucket, which must be empty."""
