@@ -1,3 +1,76 @@
-"""Check, upload and import fine-tuned models into Alibaba Cloud Model Studio."""
+"""Check, upload and import fine-tuned models into Alibaba Cloud Model Studio.
+
+    import preflight
+
+    report = preflight.check("out/adapter")
+    report.raise_for_errors()
+    result = preflight.push("out/adapter", "oss://my-bucket/models/{name}-{digest}/")
+
+What `__all__` names is promised; everything else may change. The names are loaded when
+they are first used, so that `import preflight` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from preflight.api import CheckReport, Progressed, PushResult, check, push
+    from preflight.errors import (
+        AccessDenied,
+        ConfigurationError,
+        ImportFailed,
+        LivePrefix,
+        PreflightError,
+        RulesFailed,
+        SourceChanged,
+        StillRunning,
+        TransferError,
+        UsageError,
+        VerificationFailed,
+    )
+    from preflight.findings import Outcome, Problem, Result, Severity, Verdict
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "CheckReport",
+    "ConfigurationError",
+    "ImportFailed",
+    "LivePrefix",
+    "Outcome",
+    "PreflightError",
+    "Problem",
+    "Progressed",
+    "PushResult",
+    "Result",
+    "RulesFailed",
+    "Severity",
+    "SourceChanged",
+    "StillRunning",
+    "TransferError",
+    "UsageError",
+    "Verdict",
+    "VerificationFailed",
+    "__version__",
+    "check",
+    "push",
+]
+
+_HOMES = ("errors", "findings", "api")  # the cheapest to load first
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"preflight.{home}")
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module 'preflight' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from preflight.api import CheckFlags
 from preflight.findings import WeightType
 from preflight.report import FORMATS
 
@@ -74,6 +75,19 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="let this rule's failure pass; the reason stands in the report",
     )
+
+
+def check_flags(arguments: argparse.Namespace) -> CheckFlags:
+    """What `add_model` added, as the API takes it."""
+    return {
+        "base_model": arguments.base_model,
+        "weight_type": arguments.weight_type,
+        "base_dir": arguments.base_dir,
+        "base_from_hub": arguments.base_from_hub,
+        "scan": not arguments.no_scan,
+        "ignore": arguments.ignore,
+        "strict": arguments.strict,
+    }
 
 
 def add_weight_type(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping
 
-from preflight.directories import home_directory
-from preflight.settings import Need, Settings, load_settings, with_role_keys
+from preflight.api import settings_reader
+from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 
 
@@ -21,10 +20,7 @@ def read_settings(
 
     Raises `ConfigurationError` when such a role has no keys to give.
     """
-    env = dict(os.environ) if environ is None else environ
-    settings = load_settings(env, home=home_directory())
-    if Need.OSS in needs:
-        settings = with_role_keys(settings, env, home=home_directory())
+    settings = settings_reader(needs, environ)()
     if arguments.verbose:
         for row in settings.describe():
             problem = f"; {row.problem}" if row.problem else ""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from preflight.commands._flags import add_model, add_report
-from preflight.commands._options import check_options
+from preflight.api import check
+from preflight.commands._flags import add_model, add_report, check_flags
 from preflight.commands._recorder import Recorder, reported
-from preflight.findings import Verdict
-from preflight.pipeline.checked import check
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
 
@@ -31,7 +29,12 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     record = RunRecord("check", str(arguments.model_dir))
 
     def work(recorder: Recorder) -> int:
-        checked = check(check_options(arguments), recorder)
-        return 1 if checked.report.verdict is Verdict.FAIL else 0
+        report = check(
+            arguments.model_dir,
+            select=arguments.select,
+            observer=recorder,
+            **check_flags(arguments),
+        )
+        return 0 if report.ok else 1
 
     return reported(arguments, terminal, record, work)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from preflight.commands._flags import add_import, add_report, add_weight_type
-from preflight.commands._options import waiting, weight_type
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
+from preflight.findings import WeightType
 from preflight.pipeline.import_prefix import import_prefix
-from preflight.pipeline.options import ImportOptions
+from preflight.pipeline.options import ImportOptions, Waiting
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_report(parser)
 
 
+def _waiting(arguments: argparse.Namespace) -> Waiting:
+    return Waiting(arguments.timeout, arguments.poll_interval)
+
+
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Submit, wait, and report."""
 
@@ -43,9 +47,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         options = ImportOptions(
             destination,
             arguments.base_model,
-            weight_type(arguments),
+            WeightType(arguments.weight_type) if arguments.weight_type else None,
             display_name=arguments.display_name,
-            waiting=waiting(arguments),
+            waiting=None if arguments.no_wait else _waiting(arguments),
             again=arguments.again,
         )
         import_prefix(options, settings, recorder)

@@ -7,19 +7,22 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from preflight.commands._flags import add_import, add_model, add_report, count, size
-from preflight.commands._options import check_options, waiting
+from preflight.api import push, settings_reader
+from preflight.commands._flags import (
+    add_import,
+    add_model,
+    add_report,
+    check_flags,
+    count,
+    size,
+)
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
-from preflight.directories import state_directory
 from preflight.errors import UsageError
-from preflight.pipeline.options import PushOptions
-from preflight.pipeline.push import push
-from preflight.pipeline.services import bucket_access
 from preflight.progress import ProgressMode
 from preflight.record import RunRecord
-from preflight.settings import Need, Settings
+from preflight.settings import Need
 from preflight.terminal import Terminal
 from preflight.upload.parts import MAX_WORKERS, TransferOptions
 
@@ -165,28 +168,27 @@ def _push(
 ) -> None:
     if template.slash_added:
         recorder.say(f"added the closing slash: {template.url}/")
-    needs = () if arguments.dry_run else (Need.OSS, Need.STUDIO)
+    needs = () if arguments.dry_run else tuple(Need)
 
-    def read() -> Settings:
-        return read_settings(arguments, terminal, *needs, environ=environ)
-
-    settings = read()
+    settings = read_settings(arguments, terminal, *needs, environ=environ)
     recorder.record.service = settings.base_url.value
-    options = PushOptions(
-        check_options(arguments),
-        template,
+    push(
+        arguments.model_dir,
+        template.url,
         display_name=arguments.display_name,
-        waiting=waiting(arguments),
+        wait=not arguments.no_wait,
+        timeout=arguments.timeout,
+        poll_interval=arguments.poll_interval,
         dry_run=arguments.dry_run,
         again=arguments.again,
         replace=arguments.replace,
         tag_bucket=arguments.tag_bucket,
         base_config=not arguments.no_base_config,
         transfer=_transfer(arguments),
-        state=state_directory(),
-        credentials=lambda: bucket_access(read()).keys,
+        settings=settings_reader(needs, environ),
+        observer=recorder,
+        **check_flags(arguments),
     )
-    push(options, settings, recorder)
 
 
 def _transfer(arguments: argparse.Namespace) -> TransferOptions:

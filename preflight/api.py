@@ -1,0 +1,283 @@
+"""preflight for programs: the calls that the command line is one user of.
+
+Nothing here prints, reads the command line or ends the process. Both calls may be
+made from several threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from preflight.destination import DestinationTemplate
+from preflight.directories import home_directory, state_directory
+from preflight.findings import Outcome, Result, Severity, Verdict, WeightType
+from preflight.model.inspection import Request
+from preflight.observer import Observer
+from preflight.pipeline import checked as stages
+from preflight.pipeline.options import TIMEOUT, CheckOptions, PushOptions, Waiting
+from preflight.pipeline.push import push as run_push
+from preflight.pipeline.services import bucket_access
+from preflight.progress import Progress
+from preflight.record import Gatherer, RunRecord
+from preflight.report.document import as_document
+from preflight.rules import RULES
+from preflight.rules.policy import make_policy
+from preflight.settings import Need, Settings, load_settings, with_role_keys
+from preflight.studio.jobs import ImportJob
+from preflight.upload.parts import TransferOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # only annotations need it
+
+__all__ = ["CheckReport", "Progressed", "PushResult", "check", "push"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a stage is: `done` of `total` bytes; `stage` such as `uploading`."""
+
+    stage: str
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progressed], None]
+"""Called from the threads that send, some hundred times an upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What the rules said of a directory."""
+
+    record: RunRecord = field(repr=False)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`FAIL` when an error-level rule failed, `WARN` when only warnings did."""
+        return self.record.report.verdict
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model would import: no rule of level error failed."""
+        return self.verdict is not Verdict.FAIL
+
+    @property
+    def errors(self) -> tuple[Outcome, ...]:
+        """The rules of level error that failed."""
+        return self._failed(Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Outcome, ...]:
+        """The rules of level warning that failed."""
+        return self._failed(Severity.WARNING)
+
+    def _failed(self, severity: Severity) -> tuple[Outcome, ...]:
+        failed = self.record.report.select(Result.FAILED)
+        return tuple(each for each in failed if each.severity is severity)
+
+    def raise_for_errors(self) -> None:
+        """Raise `RulesFailed` unless `ok`."""
+        if self.record.checked is not None:
+            stages.require_passed(self.record.checked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `preflight check --format json` prints."""
+        return as_document(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What a push came to."""
+
+    record: RunRecord = field(repr=False)
+
+    @property
+    def report(self) -> CheckReport:
+        """What the rules said."""
+        return CheckReport(self.record)
+
+    @property
+    def destination(self) -> str:
+        """`oss://bucket/prefix/`, its placeholders filled in."""
+        planned = self.record.planned
+        return planned.plan.destination.url if planned else ""
+
+    @property
+    def job(self) -> ImportJob | None:
+        """The import job; None for a dry run."""
+        return self.record.imported.job if self.record.imported else None
+
+    @property
+    def model_name(self) -> str:
+        """The name to deploy the model by; empty for a dry run."""
+        return self.job.model_name if self.job else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `preflight push --format json` prints."""
+        return as_document(self.record)
+
+
+class CheckFlags(TypedDict, total=False):
+    """How to judge a directory: the flags that `check` and `push` share.
+
+    `base_model`: an API code or hub id; by default what the directory names.
+    `base_dir`: a copy of the base to compare with; `base_from_hub`: fetch one. `scan`
+    False does not look at values. `ignore`: `CODE=reason`; `strict`: warnings count.
+    """
+
+    base_model: str | None
+    weight_type: WeightType | str | None
+    base_dir: str | Path | None
+    base_from_hub: bool
+    scan: bool
+    ignore: Iterable[str]
+    strict: bool
+
+
+def check(
+    directory: str | Path,
+    *,
+    select: Iterable[str] = (),
+    observer: Observer | None = None,
+    **flags: Unpack[CheckFlags],
+) -> CheckReport:
+    """Judge a model directory; a rule that fails raises nothing, see `CheckReport`.
+
+    `select`: only these rules or families. Raises `UsageError` when there is no such
+    directory and for arguments that cannot be carried out.
+    """
+    record = RunRecord("check", str(directory))
+    options = _check_options(directory, flags, select)
+    record.take(stages.check(options, observer or Gatherer(record)))
+    return CheckReport(record)
+
+
+def push(
+    directory: str | Path,
+    destination: str,
+    *,
+    display_name: str = "",
+    wait: bool = True,
+    timeout: float = TIMEOUT,
+    poll_interval: float | None = None,
+    dry_run: bool = False,
+    again: bool = False,
+    replace: bool = False,
+    tag_bucket: bool = False,
+    base_config: bool = True,
+    transfer: TransferOptions | None = None,
+    settings: Callable[[], Settings] | None = None,
+    on_progress: OnProgress | None = None,
+    observer: Observer | None = None,
+    **flags: Unpack[CheckFlags],
+) -> PushResult:
+    """Check, upload, submit and wait; a second call goes on where the first ended.
+
+    The arguments are the flags of `preflight push`; keys and region come from the
+    environment and the usual files, or from `settings`, which is asked again when the
+    keys end. `timeout` and `poll_interval` in seconds. Raises `RulesFailed` before
+    anything became visible, `LivePrefix`, `AccessDenied`, `TransferError`,
+    `ImportFailed`, `StillRunning`, `ConfigurationError` and `UsageError`.
+    """
+    read = settings or settings_reader(() if dry_run else tuple(Need))
+    options = PushOptions(
+        _check_options(directory, flags),
+        DestinationTemplate.parse(destination),
+        display_name=display_name,
+        waiting=Waiting(timeout, poll_interval) if wait else None,
+        dry_run=dry_run,
+        again=again,
+        replace=replace,
+        tag_bucket=tag_bucket,
+        base_config=base_config,
+        transfer=transfer or TransferOptions(),
+        state=state_directory(),
+        credentials=lambda: bucket_access(read()).keys,
+    )
+    found = read()
+    record = RunRecord("push", str(directory), dry_run=dry_run)
+    record.service = found.base_url.value
+    pushed = run_push(options, found, observer or _Called(record, on_progress))
+    for value in (pushed.checked, pushed.planned, pushed.uploaded, pushed.imported):
+        if value is not None:
+            record.take(value)
+    return PushResult(record)
+
+
+def _check_options(
+    directory: str | Path, flags: CheckFlags, select: Iterable[str] = ()
+) -> CheckOptions:
+    kind, base_dir = flags.get("weight_type"), flags.get("base_dir")
+    request = Request(
+        WeightType(kind) if kind else None,
+        flags.get("base_model"),
+        Path(base_dir) if base_dir is not None else None,
+        base_from_hub=flags.get("base_from_hub", False),
+    )
+    policy = make_policy(
+        RULES,
+        select=select,
+        ignore=flags.get("ignore", ()),
+        strict=flags.get("strict", False),
+    )
+    return CheckOptions(Path(directory), request, flags.get("scan", True), policy)
+
+
+def settings_reader(
+    needs: Iterable[Need], environ: Mapping[str, str] | None = None
+) -> Callable[[], Settings]:
+    """Reads the settings anew each time, temporary keys of a role included.
+
+    `environ` instead of the process's own. The reader raises `ConfigurationError` when
+    a role has no keys to give.
+    """
+
+    def read() -> Settings:
+        env = dict(os.environ) if environ is None else environ
+        home = home_directory()
+        found = load_settings(env, home=home)
+        return with_role_keys(found, env, home=home) if Need.OSS in needs else found
+
+    return read
+
+
+class _CallbackProgress(Progress):
+    """Hands what is done to a function."""
+
+    def __init__(self, call: OnProgress) -> None:
+        self._call, self._lock = call, threading.Lock()
+        self._stage, self._done, self._total = "", 0, 0
+
+    def start(self, total: int, label: str) -> None:
+        """A stage begins with nothing done."""
+        with self._lock:
+            self._stage, self._done, self._total = label, 0, total
+            told = Progressed(label, 0, total)
+        self._call(told)
+
+    def advance(self, count: int) -> None:
+        """More of it is done."""
+        with self._lock:
+            self._done += count
+            told = Progressed(self._stage, self._done, self._total)
+        self._call(told)
+
+    def finish(self) -> None:
+        """The last call told of it."""
+
+
+class _Called(Gatherer):
+    """Gathers, and tells a function how far it is."""
+
+    def __init__(self, record: RunRecord, call: OnProgress | None) -> None:
+        super().__init__(record)
+        self._call = call
+
+    def progress(self) -> Progress:
+        """What calls the function, if there is one."""
+        return _CallbackProgress(self._call) if self._call else super().progress()
