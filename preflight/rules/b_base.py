@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
@@ -63,11 +64,21 @@ def _fit_told(fits: tuple[BaseModel, ...] | None) -> str:
     return f"the shapes fit {codes}" if codes else "the shapes could not be compared"
 
 
-@rule(
-    "B01",
-    fix="Give the base that was trained with --base-model; `preflight bases` lists "
-    "those that can be imported onto.",
+_FIX = (
+    "Give the base that was trained with --base-model; `preflight bases` lists those "
+    "that can be imported onto."
 )
+_FIX_ASKED = "Give the base that these weights were trained on."
+_FIX_ANOTHER = (
+    "Train on a base that can be imported onto; `preflight bases` lists them."
+)
+_FIX_TUNED = (
+    "Train both stages on the base, or merge this adapter into the fine-tune and "
+    "import full weights."
+)
+
+
+@rule("B01", fix=_FIX)
 def base_model_supported(
     claim: BaseClaim,
     requested: Identity | Unavailable,
@@ -76,17 +87,24 @@ def base_model_supported(
     tensors: tuple[Tensor, ...] | Unavailable,
     compared: BaseModel | Unavailable,
 ) -> Iterator[Answer]:
-    """Only certain base models can be imported onto, and only onto the right one.
+    """Imports exist for certain base models, and weights fit only their own base.
 
     An adapter of another model of the same shapes (Coder, QwQ, Thinking, Qwen2 for
-    Qwen2.5) loads without an error and answers nonsense. Full weights that no file
-    names are known by their figures and shapes.
-    Causes: the base is not on the list, `--base-model` names another one, or the base
-    was a local directory whose name says nothing.
+    Qwen2.5) loads without an error and answers nonsense. What names the base: the
+    adapter's config, ms-swift's `args.json`, mlx's `model`, the class that Unsloth
+    records, and the config of the directory that is named, if it lies on this machine.
+    Another model is an error. A fine-tune of a base, a name that is not known and a
+    name that no model has (`Qwen3-8B-Instruct`) are warnings: they may be right. Full
+    weights that no file names are known by their figures and shapes.
+    Causes: the base is not on the list, `--base-model` names another one, the adapter
+    is the second stage on a merged first one, or the base was a local directory whose
+    name says nothing.
     Source: list of models, user guide pages "Model import" and "My models".
     """
     if not isinstance(requested, Unavailable):
-        yield from _requested(requested, claim, weight_type)
+        for problem in _requested(requested, claim, weight_type):
+            told = problem.fix or _FIX_ASKED
+            yield replace(problem, fix=told)
     else:
         fits = fitting_bases(lora, tensors)
         yield from _claimed(claim, weight_type, fits, compared)
@@ -111,44 +129,60 @@ def _requested(
 ) -> Iterator[Problem]:
     base = requested.base
     if requested.match is not Match.IMPORTABLE or base is None:
-        yield Problem(_FLAG, f"is {_named(requested)}")
+        yield Problem(_FLAG, f"is {_named(requested)}", fix=_FIX)
         return
     if requested.doubt:
-        yield Problem(_FLAG, _doubted(requested), Severity.WARNING)
+        yield _doubtful(requested, _FLAG)
     yield from _importable(_FLAG, base, weight_type)
     asked = f"{_FLAG} says {base.code}"
     if claim.contradicts([base]):
         told = f"is {claim.model_class}, {base.code} is {base.architecture}"
-        yield Problem(CLASS_FIELD, told)
+        yield Problem(CLASS_FIELD, told, fix=_FIX)
     if told := _lies_elsewhere(claim, base):
         yield Problem(claim.where, f"{told}; {asked}")
     elif claim.identity is not None:
-        yield from _against(claim.identity, claim.where, base)
+        yield from _against(claim.identity, claim.where, base, weight_type)
 
 
-def _against(found: Identity, where: str, base: BaseModel) -> Iterator[Problem]:
+def _against(
+    found: Identity, where: str, base: BaseModel, weight_type: WeightType
+) -> Iterator[Problem]:
     """What the model's own name for its base says against the one asked for."""
     told, asked = f"is {found.canonical or found.given}", f"{_FLAG} says {base.code}"
     another = found.base is not base
     if found.match is Match.RELATIVE and not another:
         if not is_pretrained_sibling(found):  # else B06 tells
-            yield Problem(where, f"is {_named(found)}")
-    elif found.match in (Match.IMPORTABLE, Match.RELATIVE) and another:
-        yield Problem(where, f"{told}, {asked}")
+            yield Problem(where, f"is {_named(found)}", fix=_FIX_ANOTHER)
+    elif found.match is Match.IMPORTABLE and another and found.base:
+        fix = f"If the files are right, give --base-model {found.base.code}."
+        yield Problem(where, f"{told}, {asked}", fix=fix)
+    elif found.foreign or (found.match is Match.RELATIVE and another):
+        yield Problem(where, f"{told}, another model; {asked}", fix=_FIX_ANOTHER)
     elif found.doubt:
-        yield Problem(where, _doubted(found), Severity.WARNING)
+        yield _doubtful(found, where)
     elif found.match is Match.FINE_TUNE:
-        severity = Severity.ERROR if another and found.base else Severity.WARNING
-        yield Problem(where, f"{_tuned(found)}; {asked}", severity)
-    elif found.foreign:
-        yield Problem(where, f"{told}, another model, {asked}")
+        yield from _second_stage(found, where, base, weight_type)
     elif found.match is Match.UNKNOWN:
         told = f"{told}, a model that is not known here, {asked}"
         yield Problem(where, told, Severity.WARNING)
 
 
-def _doubted(found: Identity) -> str:
-    return f"is {found.given}; {found.doubt}"
+def _second_stage(
+    found: Identity, where: str, base: BaseModel, weight_type: WeightType
+) -> Iterator[Problem]:
+    """Trained on a fine-tune: full weights hold all of it, an adapter does not."""
+    asked = f"{_FLAG} says {base.code}"
+    if found.base and found.base is not base:
+        yield Problem(where, f"{_tuned(found)}; {asked}")
+    elif weight_type is WeightType.LORA:
+        told = f"{_tuned(found)}; {asked}"
+        yield Problem(where, told, Severity.WARNING, fix=_FIX_TUNED)
+
+
+def _doubtful(found: Identity, where: str) -> Problem:
+    fix = f"Write the base's own name, {found.canonical}, if that is what was trained."
+    told = f"is {found.given}; {found.doubt}"
+    return Problem(where, told, Severity.WARNING, fix=fix)
 
 
 def _tuned(found: Identity) -> str:
@@ -172,20 +206,20 @@ def _claimed(
 ) -> Iterator[Answer]:
     if claim.contradicts(load_bases().values()):
         told = f"is {claim.model_class}, the class of no base that can be imported onto"
-        yield Problem(CLASS_FIELD, told)
+        yield Problem(CLASS_FIELD, told, fix=_FIX_ANOTHER)
         return
     found = claim.identity
     if found is not None and found.match is Match.IMPORTABLE and found.base is not None:
         if told := _lies_elsewhere(claim, found.base):
             yield Problem(claim.where, told)
         elif found.doubt:
-            yield Problem(claim.where, _doubted(found), Severity.WARNING)
+            yield _doubtful(found, claim.where)
         yield from _importable(claim.where, found.base, weight_type)
     elif found is not None and found.match is Match.RELATIVE:
         if not is_pretrained_sibling(found):  # B06 tells of the other case
-            yield Problem(claim.where, f"is {_named(found)}")
+            yield Problem(claim.where, f"is {_named(found)}", fix=_FIX_ANOTHER)
     elif found is not None and found.foreign:
-        yield Problem(claim.where, f"is {_named(found)}")
+        yield Problem(claim.where, f"is {_named(found)}", fix=_FIX_ANOTHER)
     elif weight_type is WeightType.FULL and fits and compared in fits:
         # Full weights stand by themselves: what they were made from changes nothing.
         yield from _importable(".", compared, weight_type)
@@ -215,11 +249,13 @@ def _untold(
             return Problem(where, f"{told}; {none}")
     elif named and fits is None and isinstance(compared, Unavailable):
         return Problem(where, told)
-    guessed = _fit_told(fits)
+    guessed, code = _fit_told(fits), fits[0].code if fits and len(fits) == 1 else "CODE"
     if not fits and not isinstance(compared, Unavailable):
         # Other rules tell what is wrong with the tensors of that base.
-        guessed = f"the figures are those of {compared.code}"
-    return Problem(where, f"{told}; {guessed}; give {_FLAG}", Severity.WARNING)
+        guessed, code = f"the figures are those of {compared.code}", compared.code
+    fix = f"If that is what was trained, give {_FLAG} {code}."
+    message = f"{told}; {guessed}; give {_FLAG}"
+    return Problem(where, message, Severity.WARNING, fix=fix)
 
 
 @rule(
@@ -232,8 +268,8 @@ def base_not_quantised(
 ) -> Iterator[Problem]:
     """An adapter trained on a quantised copy is served on the 16-bit base.
 
-    That works (QLoRA), and answers may differ a little. Quantised full weights are
-    another matter: they are not the files of the open-source model.
+    This is how QLoRA is meant, and answers may differ a little: a warning. Quantised
+    full weights are an error: they are not the files of the open-source model.
     Causes: `load_in_4bit`, Unsloth's `-bnb-4bit` copies, AWQ or GPTQ as the base.
     Source: user guide "My models": the files are those of the open-source model.
     """
@@ -263,10 +299,11 @@ def _is_quantised(config: JsonObject | Unavailable) -> bool:
     "what you want; else train on the base that is served.",
 )
 def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
-    """The pretrained and the instruction-tuned model have the same shapes.
+    """An adapter of the pretrained model would be served on the instruction-tuned one.
 
-    Only the tuned one can be imported onto, so an adapter of the pretrained one is
-    served on other weights than it was trained on. It loads; no shape tells.
+    The two have the same shapes, and only the tuned one can be imported onto. The
+    adapter loads and answers on other weights than it was trained on; some do so on
+    purpose, so that this is a warning.
     Causes: trained on Qwen2.5-7B instead of Qwen2.5-7B-Instruct, Qwen3-8B-Base
     instead of Qwen3-8B.
     Source: list of models, user guide "Model import".
@@ -279,9 +316,9 @@ def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
 
 @rule("B07", fix="Give --base-dir the directory of the base model itself.")
 def base_dir_holds_the_base(reference: Reference | Unavailable) -> Iterator[Problem]:
-    """Compared with another model, a good directory would look broken.
+    """`--base-dir` points at a different model, so every comparison was skipped.
 
-    So nothing was compared with it, and all comparisons are missing.
+    Compared with another model, a good directory would look broken.
     Causes: the directory of another size, of a quantised copy, or of an earlier
     fine-tune was given.
     Source: config.json of the base models.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
@@ -42,7 +42,7 @@ def architecture_supported(
 
     Only those of the base models can be imported.
     Causes: another model, a classifier or reward model made from the base, a config
-    written by hand.
+    written by hand, a wrapper such as FSDP whose name stands before the class's.
     Source: list of models, user guide pages "Model import" and "My models".
     """
     if isinstance(config, Unavailable):
@@ -78,9 +78,21 @@ def _class(config: JsonObject, bases: list[BaseModel]) -> Iterator[Problem]:
     if not found:
         told = f"names no class ({_shown(config.get('architectures'))})"
         yield Problem(where, f"{told}; {wanted} is needed")
-    elif not known & set(found):
+    elif known & set(found):
+        return
+    elif wrapped := _wrapped(found, known):
+        told = f"is {wrapped[0]}: a wrapper's prefix stands before {wrapped[1]}"
+        fix = f'In {CONFIG} write "architectures": ["{wrapped[1]}"].'
+        yield Problem(where, told, fix=fix)
+    else:
         shown = ", ".join(shortened(name, 60) for name in found[:4])
         yield Problem(where, f"is {shown}; {wanted} is needed")
+
+
+def _wrapped(found: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """A class name that ends in a base's, as FSDP and other wrappers make them."""
+    pairs = ((mine, own) for mine in found for own in known)
+    return next((pair for pair in pairs if pair[0].endswith(pair[1])), None)
 
 
 @rule(
@@ -117,8 +129,8 @@ def config_is_the_base_s(
 ) -> Iterator[Problem]:
     """config.json gives the sizes of the layers and how positions are encoded.
 
-    With other sizes the weights do not fit; with another position encoding they load
-    and answer worse.
+    With other sizes the weights do not fit: an error. With another position encoding
+    they load and answer worse: a warning.
     Causes: the config of another size or of the pretrained model, a longer context
     set by hand, a script that wrote its own config.
     Source: config.json of the base models.

@@ -13,6 +13,7 @@ from preflight.model.headers import Tensor
 from preflight.model.reference import Reference
 from preflight.model.vision_tower import VisionTowerComparison, is_visual
 from preflight.rules._rule import FULL, Answer, rule
+from preflight.rules.k_keys import WRAPPERS
 
 Shape = tuple[int, ...]
 
@@ -22,16 +23,9 @@ _LAYER = re.compile(r"(?:^|\.)layers\.(\d{1,6})\.")
 _NUMBER = re.compile(r"\.\d+(?=\.)")
 _GROUPS = 8  # kinds of missing or misshapen tensors that are told one by one
 
-# What savers leave in names, and what it tells.
 _WRAPPERS = (
-    ("_orig_mod.", "torch.compile left `_orig_mod.` in the names"),
-    ("_fsdp_wrapped_module.", "FSDP left `_fsdp_wrapped_module.` in the names"),
-    (
-        "_checkpoint_wrapped_module.",
-        "activation checkpointing left `_checkpoint_wrapped_module.` in the names",
-    ),
+    *WRAPPERS,
     ("base_model.model.", "a PEFT model was saved without merging it"),
-    ("module.", "data-parallel training left `module.` in the names"),
 )
 _QUANTISED = (
     ".qweight", ".qzeros", ".scales", ".g_idx", ".weight_packed", ".weight_scale",
@@ -109,8 +103,8 @@ def tensors_are_those_of_the_base(
 ) -> Iterator[Problem]:
     """Full weights have the same tensors as the base, with the same names and shapes.
 
-    What is missing is left as it was initialised, what is too much is refused or
-    ignored: both give another model than the one that was trained.
+    A tensor that is missing stays as it was initialised; one too many is refused or
+    ignored. Either way another model is served than the one that was trained.
     Causes: an adapter that was not merged, a wrapper's prefix, a reward model, names
     as they are in memory, a vision model saved without its tower, another base.
     Source: "the files are to be the same as those of the open-source model", user
@@ -225,10 +219,10 @@ def output_layer_as_configured(
     config: JsonObject | Unavailable,
     compared: BaseModel | Unavailable,
 ) -> Iterator[Answer]:
-    """Tied embeddings have no output layer of their own; all others need theirs.
+    """Models with tied embeddings have no output layer; all others need theirs.
 
-    Where the config says tied, a saved `lm_head.weight` is ignored; where it says
-    untied and there is none, the output layer is left as it was initialised.
+    Where the config says tied, engines ignore a saved `lm_head.weight`; where it says
+    untied and there is none, the output layer stays as it was initialised.
     Causes: `tie_word_embeddings` changed by a merge script or a saver.
     Source: transformers, `tie_weights`; config.json of the base models.
     """

@@ -13,9 +13,10 @@ from preflight.text import shortened
 
 PREFIX = "base_model.model."
 
-# What wrappers leave in names. Measured with PEFT 0.21: all of them load without an
-# error, no layer of that name is found, and the base model is served unchanged.
-_WRAPPERS = (
+# What wrappers leave in names, full weights' too. Measured with PEFT 0.21: an adapter
+# with any of them loads without an error, no layer of that name is found, and the base
+# model is served unchanged.
+WRAPPERS = (
     ("_orig_mod.", "torch.compile left `_orig_mod.` in the names"),
     ("_fsdp_wrapped_module.", "FSDP left `_fsdp_wrapped_module.` in the names"),
     (
@@ -39,7 +40,7 @@ _OTHER_TOWERS = frozenset(
 
 def _wrapped(name: str) -> str:
     """What a wrapper left in a name, or nothing."""
-    for mark, told in _WRAPPERS:
+    for mark, told in WRAPPERS:
         if name.startswith(mark) or f".{mark}" in name:
             return told
     return ""
@@ -126,9 +127,9 @@ def _misnamed(lora: LoraView) -> dict[str, list[str]]:
 
 @rule("K02", applies=LORA, fix="Save the adapter again; both halves are needed.")
 def every_lora_a_has_its_b(lora: LoraView) -> Iterator[Problem]:
-    """A LoRA layer is the product of its two halves; one alone does nothing.
+    """A LoRA layer is the product of lora_B and lora_A; one of them alone does nothing.
 
-    Nor may a module have two of the same half: loaders take one of them.
+    A module that has the same half twice is as wrong: loaders take one of the two.
     Causes: a filtered or interrupted save, a merge of two state dicts.
     Source: LoRAX and TGI skip such layers silently; PEFT's checkpoint format page.
     """
@@ -158,8 +159,9 @@ def is_visual(name: str) -> bool:
     "pattern on language_model, or exclude_modules='.*visual.*') and train again.",
 )
 def no_visual_tensor(lora: LoraView) -> Iterator[Problem]:
-    """The vision tower must have been frozen: no tensor name may say `visual`.
+    """The vision tower must have been frozen: no tensor name may contain `visual`.
 
+    Names of other models' towers and connectors are a warning.
     Causes: the usual seven target names (gate_proj, up_proj, down_proj among them)
     also match the vision MLP of Qwen2.5-VL; `all-linear` matches every tower; Unsloth
     trains vision layers by default.

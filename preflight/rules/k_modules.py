@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Problem
@@ -15,6 +16,7 @@ from preflight.text import shortened
 
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
+_SIZE = re.compile(r"^\w+\.lora_[AB] has ")
 _BEYOND = re.compile(r"^(layer|expert) [0-9,]+ does not exist")
 
 
@@ -29,10 +31,24 @@ def _grouped(causes: Iterable[tuple[LoraTensor, str]]) -> dict[str, list[LoraTen
     return groups
 
 
-def _summed(groups: dict[str, list[LoraTensor]], total: int) -> Iterator[Problem]:
+def _summed(groups: Mapping[str, list[LoraTensor]], total: int) -> Iterator[Problem]:
+    """One problem for each cause; all sizes that differ have one cause together."""
+    sizes = {cause: halves for cause, halves in groups.items() if _SIZE.match(cause)}
     for cause, halves in groups.items():
-        first = halves[0].tensor.name
-        yield Problem(first, f"{cause}; so {len(halves):,} of {total:,} tensors")
+        if cause in sizes and cause != next(iter(sizes)):
+            continue
+        count = len(halves)
+        details: tuple[str, ...] = ()
+        if cause in sizes:
+            count, details = sum(map(len, sizes.values())), _lines(sizes)
+        told = f"{cause}; so {count:,} of {total:,} tensors"
+        yield Problem(halves[0].tensor.name, told, details=details)
+
+
+def _lines(groups: Mapping[str, list[LoraTensor]]) -> tuple[str, ...]:
+    """Each cause with the number of tensors, where there are several."""
+    told = tuple(f"{cause} ({len(halves):,})" for cause, halves in groups.items())
+    return told if len(told) > 1 else ()
 
 
 def misfit(half: LoraTensor, base: BaseModel) -> str:
@@ -98,30 +114,58 @@ def judged(lora: LoraView) -> list[LoraTensor]:
     ]
 
 
+_PADDED_FIX = "Train on the 16-bit base: its layers are not padded."
+_PATH_FIX = (
+    "Save again with a transformers version and a model class that name the layers as "
+    "the base does."
+)
+
+
 @rule(
     "K03",
     applies=LORA,
-    fix="Give the base that was trained with --base-model; if the path differs, save "
-    "again with a transformers version that names the layers as the base does.",
+    fix="Give the base that was trained with --base-model; if that is the base, save "
+    "again with a transformers version that names the layers as it does.",
 )
 def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Problem]:
     """Every adapted layer must exist in the base, with the same dimensions.
 
-    A wrong path loads silently and is never applied; a wrong shape fails.
+    A wrong path loads silently and is never applied; a wrong shape fails. In a mixture
+    of experts every expert has layers of its own.
     Causes: another base or size than declared, the wrong model class (a
     `language_model` segment more or less), 4-bit or AWQ copies with padded layers.
     Source: layer names and sizes of the published base models on Hugging Face.
     """
     halves = judged(lora)
     causes = [(half, misfit(half, base)) for half in halves]
-    if any(told for _, told in causes) and (fits := fitting(halves)):
-        told = f"the shapes are those of {' or '.join(b.code for b in fits)}, not of "
-        yield Problem("adapter_model.safetensors", told + base.code)
-    yield from _summed(_grouped(causes), len(halves))
+    groups = _grouped(causes)
+    if groups and (fits := fitting(halves)):
+        codes = " or ".join(each.code for each in fits)
+        fix = f"Give --base-model {fits[0].code}, if that is what was trained."
+        if len(fits) > 1:
+            fix = "Give the one of them that was trained with --base-model."
+        count = sum(map(len, groups.values()))
+        told = f"the shapes are those of {codes}, not of {base.code}; so {count:,} of "
+        yield Problem(
+            "adapter_model.safetensors",
+            f"{told}{len(halves):,} tensors",
+            fix=fix,
+            details=_lines(groups) or tuple(groups),
+        )
+        return
+    for problem in _summed(groups, len(halves)):
+        yield replace(problem, fix=_remedy(problem.message))
     found = {
         prefix: [h for h in halves if h.module.startswith(prefix)]
         for prefix in base.lora_prefixes
     }
     if len(base.lora_prefixes) > 1 and all(found.values()):
         told = f"both {' and '.join(found)} occur: a loader knows one of them"
-        yield Problem(found[base.lora_prefixes[0]][0].tensor.name, told)
+        yield Problem(found[base.lora_prefixes[0]][0].tensor.name, told, fix=_PATH_FIX)
+
+
+def _remedy(told: str) -> str:
+    """The fix of a cause that is not another base's; empty for the rule's own."""
+    if told.startswith("the path begins with"):
+        return _PATH_FIX
+    return _PADDED_FIX if "pad it so" in told else ""

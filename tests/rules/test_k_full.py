@@ -270,6 +270,10 @@ def _with(**fields: object) -> dict[str, Any]:
         (_with(), ""),
         (_with(architectures=["LlamaForCausalLM"]), "is LlamaForCausalLM; Qwen3For"),
         (_with(architectures=["Qwen3ForSequenceClassification"]), "Classification"),
+        (
+            _with(architectures=["FSDPQwen3ForCausalLM"]),
+            "prefix stands before Qwen3For",
+        ),
         (_with(architectures=None), "names no class (None)"),
         (_with(architectures="Qwen3ForCausalLM"), "names no class"),
         (_with(architectures=[7]), "names no class"),

@@ -78,17 +78,29 @@ def test_modules_that_the_base_lacks(module: str, told_of: str) -> None:
     assert told_of in _wrong(list(pair(module)))
 
 
-def test_shapes_of_another_size() -> None:
-    text = _wrong(adapter("qwen3-14b", layers=(0,)))
-    assert "q_proj.lora_A has 5,120 columns, qwen3-8b needs 4,096" in text
-    assert "q_proj.lora_B has 5,120 rows, qwen3-8b needs 4,096" in text
+def test_the_base_whose_shapes_they_are_is_one_problem() -> None:
+    rule = modules_exist_in_the_base
+    facts = {"lora": view(adapter("qwen3-14b")), "base": base("qwen3-32b")}
+    (problem,) = problems(rule, **facts)
+    assert "qwen3-14b, not of qwen3-32b; so 40 of 160 tensors" in problem.message
+    facts = {"lora": view(adapter("qwen3-4b-instruct-2507")), "base": base()}
+    (problem,) = problems(rule, **facts)
+    assert "of qwen3-4b-instruct-2507, not of qwen3-8b; so 72 " in problem.message
+    assert problem.fix.startswith("Give --base-model qwen3-4b-instruct-2507")
+    assert len(problem.details) == 2
+    assert (
+        "q_proj.lora_A has 2,560 columns, qwen3-8b needs 4,096 (36)" in problem.details
+    )
 
 
-def test_the_base_whose_shapes_they_are_is_named() -> None:
-    text = _wrong(adapter("qwen3-8b"), "qwen3-32b")
-    assert "the shapes are those of qwen3-8b, not of qwen3-32b" in text
-    odd = [*adapter("qwen3-8b"), *pair("model.layers.0.mlp.w1")]
-    assert "the shapes are those" not in _wrong(odd)
+def test_sizes_of_no_base_are_one_problem_too() -> None:
+    leaves = ("q_proj", "k_proj", "v_proj")
+    odd = [t for x in leaves for t in pair(f"model.layers.0.self_attn.{x}", into=9)]
+    (problem,) = problems(modules_exist_in_the_base, lora=view(odd), base=base())
+    assert "q_proj.lora_A has 9 columns, qwen3-8b needs 4,096" in problem.message
+    assert len(problem.details) == 5
+    mixed = [*adapter("qwen3-8b"), *pair("model.layers.0.mlp.w1")]
+    assert "the shapes are those" not in _wrong(mixed)
 
 
 def test_layers_beyond_the_last_are_one_problem() -> None:
