@@ -234,8 +234,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     documents = read.documents
     containers = _containers(source, weight_files(names, weight_type))
     tensors = _all_tensors(containers)
-    claim = read_claim(documents, weight_type)
-    claim = replace(claim, config=config_at(named_path(claim, directory)))
+    claim = _claim(documents, weight_type, directory)
     asked = request.base_model or named_by(request.base_dir, claim)
     requested, base = choose_base(asked, claim)
     config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
@@ -279,6 +278,16 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
             from_hub=request.base_from_hub,
         ),
     )
+
+
+def _claim(
+    documents: Mapping[str, JsonObject | Unavailable],
+    weight_type: WeightType | Unavailable,
+    directory: Path,
+) -> BaseClaim:
+    """What the directory says of its base, with the config that lies where it says."""
+    claim = read_claim(documents, weight_type)
+    return replace(claim, config=config_at(named_path(claim, directory)))
 
 
 def _figures(
