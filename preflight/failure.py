@@ -22,7 +22,7 @@ from preflight.directories import (
 from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
 from preflight.findings import Unavailable
 from preflight.record import write_whole
-from preflight.settings import load_settings
+from preflight.settings import load_settings, masked
 from preflight.terminal import Terminal
 
 _PACKAGES = (
@@ -117,6 +117,5 @@ def _version(name: str) -> str:
 
 def _masked(text: str) -> str:
     """A server's words may echo a key, and a command line may hold one by mistake."""
-    for secret in load_settings(dict(os.environ), home=home_directory()).secrets():
-        text = text.replace(secret, "***")
-    return text
+    load_settings(dict(os.environ), home=home_directory())  # what is set is hidden
+    return masked(text)

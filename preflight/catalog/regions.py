@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from preflight.catalog import endpoints
+
 _BASE_URLS = "Model Studio docs, Base URL overview, 2026-10-11"
 _IMPORT_API = "Model Studio docs, Custom model object, 2026-06-06"
 # The documentation of each site names its own region alone for the import API.
@@ -38,12 +40,12 @@ class Region:
     @property
     def public_endpoint(self) -> str:
         """The OSS endpoint reached from anywhere."""
-        return public_endpoint(self.id)
+        return endpoints.public_endpoint(self.id)
 
     @property
     def internal_endpoint(self) -> str:
         """The OSS endpoint for machines in the same region: no traffic fee."""
-        return f"https://oss-{self.id}-internal.aliyuncs.com"
+        return endpoints.internal_endpoint(self.id)
 
 
 REGIONS = (
@@ -80,16 +82,7 @@ REGIONS = (
         source=f"{_BASE_URLS}; {_IMPORT_API}",
     ),
 )
-DEFAULT_REGION = REGIONS[0]
 
-# OSS docs, "Access OSS via endpoints and bucket domains", 2026-06-16. The two
-# acceleration endpoints carry no region.
-_ENDPOINT = re.compile(
-    r"oss-(?!accelerate)(?P<region>[a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com"
-)
-_BUCKET_DOMAIN = re.compile(
-    r"(?P<bucket>[^.]+)\.(?P<endpoint>oss-[^.]+\.aliyuncs\.com)"
-)
 _WORKSPACE_DOMAIN = re.compile(
     r"(?P<workspace>[a-z0-9-]+)\.(?P<region>[a-z0-9-]+)\.maas\.aliyuncs\.com"
 )
@@ -105,23 +98,6 @@ def find_region(region_id: str) -> Region | None:
 def import_regions() -> tuple[Region, ...]:
     """The regions where import jobs can be made by API."""
     return tuple(region for region in REGIONS if region.import_api)
-
-
-def public_endpoint(region_id: str) -> str:
-    """The public OSS endpoint of any region, known to Model Studio or not."""
-    return f"https://oss-{region_id}.aliyuncs.com"
-
-
-def region_of_endpoint(endpoint: str) -> str:
-    """The region id that an OSS endpoint URL names, or "" where it names none."""
-    found = _ENDPOINT.fullmatch(urlsplit(endpoint).hostname or "")
-    return found["region"] if found else ""
-
-
-def bucket_in_endpoint(endpoint: str) -> tuple[str, str] | None:
-    """(bucket, endpoint host) when a bucket's own domain was given as the endpoint."""
-    found = _BUCKET_DOMAIN.fullmatch(urlsplit(endpoint).hostname or "")
-    return (found["bucket"], found["endpoint"]) if found else None
 
 
 def region_of_base_url(base_url: str) -> str:

@@ -14,7 +14,7 @@ from preflight.commands._settings import read_settings
 from preflight.destination import parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
 from preflight.errors import ConfigurationError, UsageError
-from preflight.settings import Need, Settings
+from preflight.settings import Need, Settings, masked
 from preflight.terminal import Terminal
 
 _SCHEMA = 1
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     )
     settings = _settings(arguments, terminal)
     visit = Examination(settings, dict(os.environ), destination, fix=arguments.fix)
-    found = [_masked(each, settings.secrets()) for each in examine(visit)]
+    found = [_masked(each) for each in examine(visit)]
     problems = [each for each in found if each.level is Level.FAIL]
     exit_code = problems[0].exit_code if problems else 0
     if arguments.format == "json":
@@ -65,10 +65,8 @@ def _settings(arguments: argparse.Namespace, terminal: Terminal) -> Settings:
         )
 
 
-def _masked(finding: Finding, secrets: Sequence[str]) -> Finding:
-    message, hint = finding.message, finding.hint
-    for secret in secrets:
-        message, hint = message.replace(secret, "***"), hint.replace(secret, "***")
+def _masked(finding: Finding) -> Finding:
+    message, hint = masked(finding.message), masked(finding.hint)
     return replace(finding, message=message, hint=hint)
 
 

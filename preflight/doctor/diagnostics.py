@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from preflight.catalog.endpoints import is_loopback
 from preflight.catalog.explanations import Service
 from preflight.destination import Destination
 from preflight.doctor import local
@@ -26,7 +27,7 @@ from preflight.oss.preconditions import (
 )
 from preflight.pipeline.guard import jobs_reading
 from preflight.pipeline.services import bucket_access, studio_client
-from preflight.settings import Need, Settings, is_loopback
+from preflight.settings import Need, Settings
 from preflight.studio.imports import ImportApi
 
 _ROLE = (

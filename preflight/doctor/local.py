@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from preflight import __version__
+from preflight.catalog.endpoints import is_loopback
 from preflight.catalog.regions import find_region, import_regions
 from preflight.doctor.results import Finding, fail, note, ok, warn
 from preflight.errors import ConfigurationError
-from preflight.settings import Need, Settings, is_loopback
+from preflight.settings import Need, Settings
 
 _PACKAGES = ("oss2", "requests", "fastcrc", "numpy", "safetensors", "huggingface_hub")
 _FAST_CRC = (0, 4, 1)  # older ones are 40 times slower and hold the interpreter lock

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from preflight.settings import is_loopback
+from preflight.catalog.endpoints import EndpointKind, read_endpoint
 
 _SECRETS_IN_TEXT = re.compile(
     r"(?i)((?:x-oss-)?(?:signature|security-token|credential|ossaccesskeyid)\s*[=:]\s*)"
@@ -60,7 +60,12 @@ class OssAccess:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is this machine (the sandbox)."""
-        return is_loopback(self.endpoint)
+        return self.kind is EndpointKind.LOOPBACK
+
+    @property
+    def kind(self) -> EndpointKind:
+        """How the endpoint is reached; a custom domain stands for one bucket."""
+        return read_endpoint(self.endpoint).kind
 
     @property
     def host(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from preflight.catalog.endpoints import EndpointKind
 from preflight.oss.access import OssAccess
 from preflight.oss.body import BLOCK
 from preflight.oss.signing import SigningKeys, signer
@@ -124,4 +125,6 @@ def open_bucket(
         enable_crc=False,  # slow and holds the interpreter lock; `Body` sums instead
         region=access.region,
         is_path_style=access.is_local,
+        # The bucket's name is not put before a domain that is bound to it.
+        is_cname=access.kind is EndpointKind.CUSTOM_DOMAIN,
     )

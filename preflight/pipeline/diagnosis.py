@@ -165,7 +165,7 @@ def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
     try:
         value = parse_json((raw or b"").decode("utf-8"))
     except ValueError as error:  # NotJson and UnicodeDecodeError
-        return f"cannot be read: {error}"
+        return f"is not JSON: {error}"
     return value if isinstance(value, dict) else "is not a JSON object"
 
 

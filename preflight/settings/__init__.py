@@ -4,8 +4,8 @@ Secrets come from the environment or the usual credential files only, never from
 flag. Loading never raises: `Settings.require` names all that one command lacks.
 """
 
-from preflight.settings.addresses import is_loopback
 from preflight.settings.credentials import mask
+from preflight.settings.hidden import hide, masked
 from preflight.settings.load import load_settings
 from preflight.settings.role import with_role_keys
 from preflight.settings.setting import Need, Setting, SettingRow, Settings
@@ -15,8 +15,9 @@ __all__ = [
     "Setting",
     "SettingRow",
     "Settings",
-    "is_loopback",
+    "hide",
     "load_settings",
     "mask",
+    "masked",
     "with_role_keys",
 ]

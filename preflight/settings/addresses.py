@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from preflight.catalog import regions
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine, so that plain http is no leak."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+from preflight.catalog import endpoints, regions
+from preflight.catalog.endpoints import is_loopback
 
 
 def _url_problem(name: str, url: str) -> str:
@@ -39,7 +30,7 @@ def endpoint_problem(name: str, url: str) -> str:
     """What is wrong with an OSS endpoint, or ""."""
     if problem := _url_problem(name, url):
         return problem
-    if found := regions.bucket_in_endpoint(url):
+    if found := endpoints.bucket_in_endpoint(url):
         bucket, host = found
         # oss2 would put the bucket before it a second time.
         return f"{name} has the bucket {bucket!r} in it: set https://{host}"

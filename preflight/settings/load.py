@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from preflight.catalog import regions
+from preflight.catalog import endpoints, regions
+from preflight.catalog.endpoints import is_loopback
 from preflight.findings import Unavailable
 from preflight.settings import addresses, sources
 from preflight.settings.credentials import credential_problem
-from preflight.settings.setting import VARIABLES, Setting, Settings
+from preflight.settings.hidden import hide
+from preflight.settings.network import proxy_for, tls_problem
+from preflight.settings.setting import VARIABLES, Need, Setting, Settings
 from preflight.settings.sources import CREDENTIALS, Source
 
 _FLAGS = {"region": "--region", "endpoint": "--endpoint", "base_url": "--base-url"}
@@ -76,6 +79,7 @@ class _Loader:
     def secret(self, name: str, setting: Setting) -> Setting:
         """A credential, emptied and named in the problems when it is malformed."""
         value = setting.value
+        hide(value)
         problem = credential_problem(VARIABLES[name], value) if value else ""
         if problem:
             self.problems[name] = f"{problem} [{setting.origin}]"
@@ -101,7 +105,7 @@ class _Loader:
     def place(self, base_url: _Given) -> tuple[Setting, Setting]:
         """(region, endpoint): the weightier one decides, the other follows it."""
         region, endpoint = self.given("region"), self.given("endpoint")
-        named = regions.region_of_endpoint(endpoint.value)
+        named = endpoints.region_of_endpoint(endpoint.value)
         if region and named and named != region.value:
             if region.rank == endpoint.rank:
                 self.problems["region"] = (
@@ -114,13 +118,19 @@ class _Loader:
         settled = region.setting
         if not region and "region" not in self.problems:
             settled = _derived_region(named, base_url.value)
+        if endpoint and not settled.value and "region" not in self.problems:
+            kind = endpoints.read_endpoint(endpoint.value).kind.value
+            self.problems["region"] = (
+                f"{VARIABLES['endpoint']} names no region ({kind}): set "
+                f"{VARIABLES['region']} to that of the bucket"
+            )
         return settled, self._endpoint(endpoint.setting, settled)
 
     def _endpoint(self, endpoint: Setting, region: Setting) -> Setting:
         if endpoint.value or "endpoint" in self.problems or not region.value:
             return endpoint
         origin = f"from the region, {region.origin}"
-        return Setting(regions.public_endpoint(region.value), origin)
+        return Setting(endpoints.public_endpoint(region.value), origin)
 
     def base_url(self, given: _Given, region: Setting) -> Setting:
         """The base URL given, else that of the region."""
@@ -138,12 +148,13 @@ class _Loader:
 
 
 def _derived_region(of_endpoint: str, base_url: str) -> Setting:
+    """Never a default: it would send the keys to a region that nobody named."""
     if of_endpoint:
         return Setting(of_endpoint, "from the endpoint")
     # The bucket lies in the region of the service.
     if of_service := regions.region_of_base_url(base_url):
         return Setting(of_service, "from the base URL")
-    return Setting(regions.DEFAULT_REGION.id, "default")
+    return Setting()
 
 
 def load_settings(
@@ -166,11 +177,35 @@ def load_settings(
     )
     given_url = loader.given("base_url")
     settled_region, settled_endpoint = loader.place(given_url)
-    return Settings(
-        **loader.credentials(),
+    keys = loader.credentials()
+    settings = Settings(
+        access_key_id=keys["access_key_id"],
+        access_key_secret=keys["access_key_secret"],
+        session_token=keys["session_token"],
         region=settled_region,
         endpoint=settled_endpoint,
         api_key=loader.api_key(sources.api_key(environ, home)),
         base_url=loader.base_url(given_url, settled_region),
         problems=loader.problems,
     )
+    return _with_network(settings, environ)
+
+
+def _with_network(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings with the way to each service, and what is wrong with it."""
+    ways: dict[Need, str] = {}
+    problems: dict[Need, str] = {}
+    targets = {Need.OSS: settings.endpoint.value, Need.STUDIO: settings.base_url.value}
+    for need, url in targets.items():
+        if not url or is_loopback(url):
+            continue
+        proxy = proxy_for(url, environ)
+        told = [tls_problem(environ)]
+        if proxy is not None:
+            hide(*proxy.secrets)
+            told.append(proxy.problem)
+            if not proxy.problem:
+                ways[need] = f"{proxy.variable} is {proxy.shown}"
+        if problem := "; ".join(filter(None, told)):
+            problems[need] = problem
+    return replace(settings, ways=ways, network_problems=problems)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from preflight.errors import ConfigurationError
 from preflight.findings import Unavailable
 from preflight.settings import sources
+from preflight.settings.hidden import hide
 from preflight.settings.setting import Setting, Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def with_role_keys(
 
 
 def _with_keys(settings: Settings, keys: tuple[str, ...], origin: str) -> Settings:
+    hide(*keys)
     key_id, secret, token = (Setting(key, origin, secret=True) for key in keys)
     problems = {k: v for k, v in settings.problems.items() if k != "access_key_id"}
     return replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from preflight.catalog import regions
@@ -21,6 +21,8 @@ VARIABLES = {
     "base_url": "DASHSCOPE_HTTP_BASE_URL",
 }
 _OPTIONAL = "session_token"
+_FOLLOWING = ("endpoint", "base_url")
+_NETWORK_HINT = "set it again, or unset it; NO_PROXY names hosts that need no proxy"
 
 
 class Need(str, Enum):
@@ -73,7 +75,8 @@ class SettingRow:
 class Settings:
     """All settings of a run; a malformed one is empty and named in `problems`.
 
-    `problems` maps a field's name to a sentence that holds no secret.
+    `problems` maps a field's name to a sentence that holds no secret; `ways` a need to
+    the way there, and `network_problems` to what keeps every request from leaving.
     """
 
     access_key_id: Setting
@@ -84,6 +87,8 @@ class Settings:
     api_key: Setting
     base_url: Setting
     problems: Mapping[str, str]
+    ways: Mapping[Need, str] = field(default_factory=dict)
+    network_problems: Mapping[Need, str] = field(default_factory=dict)
 
     @property
     def studio_region(self) -> str:
@@ -92,7 +97,9 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """The values that no message may contain."""
-        kept = (self.access_key_secret, self.session_token, self.api_key)
+        # People swap id and secret, so both count.
+        fields = ("access_key_id", "access_key_secret", "session_token", "api_key")
+        kept = map(self._setting, fields)
         return tuple(setting.value for setting in kept if setting.value)
 
     def describe(self) -> list[SettingRow]:
@@ -109,12 +116,21 @@ class Settings:
         Raises `ConfigurationError` that names all missing and malformed settings.
         """
         fields = [field for need in needs for field in _FIELDS[need]]
+        lacking = [field for field in fields if self._is_missing(field)]
+        if not self.region.value and {"endpoint", "base_url"} & set(lacking):
+            # Both follow from the region; so does what is wrong with them.
+            fields = list(dict.fromkeys((*fields, "region")))
+            lacking = [f for f in (*lacking, "region") if f not in _FOLLOWING]
+            lacking = [f for f in dict.fromkeys(lacking) if f not in self.problems]
         wrong = [self.problems[field] for field in fields if field in self.problems]
-        missing = [VARIABLES[field] for field in fields if self._is_missing(field)]
+        missing = [VARIABLES[field] for field in VARIABLES if field in lacking]
         if missing:
             wrong.append(f"not set: {', '.join(missing)}")
+        hint = _hint(missing) if wrong else _NETWORK_HINT
+        network = (self.network_problems.get(need, "") for need in needs)
+        wrong += dict.fromkeys(filter(None, network))
         if wrong:
-            raise ConfigurationError("; ".join(wrong), hint=_hint(missing))
+            raise ConfigurationError("; ".join(wrong), hint=hint)
 
     def _setting(self, field: str) -> Setting:
         setting: Setting = getattr(self, field)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from preflight import __version__
+from preflight.catalog.endpoints import is_loopback
 from preflight.catalog.regions import region_of_base_url
 from preflight.clock import Clock, SystemClock, seconds_ahead
 from preflight.errors import (
@@ -22,7 +23,6 @@ from preflight.errors import (
 )
 from preflight.http import Unreached, why_unreached
 from preflight.retry import Retry, Transient
-from preflight.settings import is_loopback
 from preflight.settings.credentials import credential_problem
 from preflight.studio.models import (
     Answer,

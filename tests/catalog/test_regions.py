@@ -4,15 +4,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from preflight.catalog.endpoints import region_of_endpoint
 from preflight.catalog.regions import (
-    DEFAULT_REGION,
     REGIONS,
     Site,
-    bucket_in_endpoint,
     find_region,
     import_regions,
     region_of_base_url,
-    region_of_endpoint,
 )
 
 
@@ -33,31 +31,11 @@ def test_imports_by_api_are_open_once_on_each_site() -> None:
     found = {region.site: region.id for region in import_regions()}
     assert len(import_regions()) == 2
     assert found == {Site.INTERNATIONAL: "ap-southeast-1", Site.CHINA: "cn-beijing"}
-    assert DEFAULT_REGION.import_api
 
 
 def test_a_region_that_is_none() -> None:
     assert find_region("") is None
     assert find_region("cn-atlantis") is None
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "region"),
-    [
-        ("https://oss-cn-hangzhou.aliyuncs.com", "cn-hangzhou"),
-        ("https://oss-cn-hangzhou-internal.aliyuncs.com:443", "cn-hangzhou"),
-        ("https://oss-me-central-1.aliyuncs.com", "me-central-1"),
-        ("https://OSS-AP-SOUTHEAST-1.aliyuncs.com", "ap-southeast-1"),
-        ("https://oss-accelerate.aliyuncs.com", ""),
-        ("https://oss-accelerate-overseas.aliyuncs.com", ""),
-        ("https://oss-cn-hangzhou.aliyuncs.com.example.com", ""),
-        ("https://bucket.oss-cn-hangzhou.aliyuncs.com", ""),
-        ("http://127.0.0.1:9000", ""),
-        ("", ""),
-    ],
-)
-def test_the_region_of_an_endpoint(endpoint: str, region: str) -> None:
-    assert region_of_endpoint(endpoint) == region
 
 
 @pytest.mark.parametrize(
@@ -72,9 +50,3 @@ def test_the_region_of_an_endpoint(endpoint: str, region: str) -> None:
 )
 def test_the_region_of_a_base_url(base_url: str, region: str) -> None:
     assert region_of_base_url(base_url) == region
-
-
-def test_a_bucket_s_own_domain_is_seen() -> None:
-    found = bucket_in_endpoint("https://my-bucket.oss-cn-beijing.aliyuncs.com")
-    assert found == ("my-bucket", "oss-cn-beijing.aliyuncs.com")
-    assert bucket_in_endpoint("https://oss-cn-beijing.aliyuncs.com") is None

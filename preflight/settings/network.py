@@ -1,0 +1,163 @@
+"""Proxies and files of TLS that requests takes from the environment, proven at once.
+
+What cannot be used there ends every request the same way, blamed on the server's host;
+so it is a setting like the others, checked before the first request. Of a value that
+may hold a password nothing is shown but the variable's name and what was understood.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from preflight.catalog.endpoints import is_loopback
+
+_KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+# The order in which requests looks.
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_KEY_LOG = "SSLKEYLOGFILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy variable that is in use; `shown` is its host and port, no login."""
+
+    variable: str
+    shown: str = ""
+    problem: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy that requests would take for an https URL; None for a direct way."""
+    named = _variables(environ)
+    found = named.get("https") or named.get("all")
+    if found is None or is_loopback(url) or _is_exempt(url, environ):
+        return None
+    return read_proxy(found, environ[found])
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Each kind's variable that is set; as for curl, lower case comes first."""
+    named: dict[str, str] = {}
+    for name in sorted(environ, key=str.islower):
+        kind, _, rest = name.lower().partition("_proxy")
+        if environ[name] and kind in ("https", "all") and not rest:
+            named[kind] = name
+    return named
+
+
+def _is_exempt(url: str, environ: Mapping[str, str]) -> bool:
+    listed = environ.get("no_proxy") or environ.get("NO_PROXY")
+    if not listed:
+        return False
+    # NO_PROXY has rules of its own for ports, networks and leading dots.
+    from requests.utils import should_bypass_proxies
+
+    return should_bypass_proxies(url, no_proxy=listed)
+
+
+def read_proxy(variable: str, value: str) -> Proxy:
+    """What a proxy variable says, and what is wrong with it."""
+    scheme, separator, rest = value.partition("://")
+    kind, rest = (scheme.lower(), rest) if separator else ("http", value)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    secrets = _logins(rest)
+    problem = _spelling(rest, authority) or _kind_problem(kind)
+    login, _, host = authority.rpartition("@")
+    try:
+        parts = urlsplit(f"//{host}")
+        shown = parts.hostname or ""
+        shown += f":{parts.port}" if parts.port else ""
+    except ValueError:
+        shown = ""
+    if not problem and (not shown or re.search(r"[^A-Za-z0-9.:_-]", shown)):
+        problem = "names no host and port"
+    if problem:
+        return Proxy(variable, "", f"{variable} {problem}", secrets)
+    with_login = " with a login" if login else ""
+    return Proxy(variable, f"{shown}{with_login}", "", secrets)
+
+
+def _spelling(rest: str, authority: str) -> str:
+    if re.search(r"\s", rest):
+        return "has a space or newline in it"
+    if re.search(r"[\"'<>{}]", rest[:1] + rest[-1:]):
+        return "has quotation marks or brackets around it"
+    if "@" in rest[len(authority) :]:
+        return (
+            "has a character in its user name or password that must be %-encoded: "
+            "write %23 for #, %2F for / and %3F for ?"
+        )
+    return ""
+
+
+def _kind_problem(kind: str) -> str:
+    if kind not in _KINDS:
+        return f"is of a kind that cannot be used; known are {', '.join(_KINDS)}"
+    if kind.startswith("socks") and find_spec("socks") is None:
+        return (
+            "names a SOCKS proxy, which needs a package that is not installed: "
+            "pip install pysocks"
+        )
+    return ""
+
+
+def _logins(rest: str) -> tuple[str, ...]:
+    """All that may be a password, or a part of one that was cut in two."""
+    login, found, _ = rest.rpartition("@")
+    if not found:
+        return ()
+    password = login.partition(":")[2] or login
+    pieces = (password, *re.split(r"[/?#]", password))
+    return tuple({text for piece in pieces for text in (piece, unquote(piece)) if text})
+
+
+def tls_problem(environ: Mapping[str, str]) -> str:
+    """What is wrong with the files that TLS needs; "" when all is well."""
+    bundle = next((name for name in _BUNDLES if environ.get(name)), None)
+    told = (
+        _bundle_problem(bundle, environ[bundle]) if bundle else "",
+        _key_log_problem(environ.get(_KEY_LOG, "")),
+    )
+    return "; ".join(filter(None, told))
+
+
+def _bundle_problem(variable: str, value: str) -> str:
+    import ssl
+
+    path = Path(value)
+    if value[0] in "\"'" or value[-1] in "\"'":
+        return f"{variable} has quotation marks around it: {value}"
+    try:
+        if path.is_dir():
+            os.listdir(path)  # noqa: PTH208 - whether it may be
+        elif not path.exists():
+            return f"{variable} names a file that is not there: {value}"
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(path)
+    except ssl.SSLError:
+        return f"{variable} names a file without a certificate in PEM form: {value}"
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        return f"{variable} names a file that cannot be read: {value} ({why})"
+    return ""
+
+
+def _key_log_problem(value: str) -> str:
+    if not value:
+        return ""
+    path = os.path.expandvars(value)  # as urllib3 does
+    try:
+        # The very thing that happens at the first connection.
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        return f"{_KEY_LOG} names a file that cannot be written: {path} ({why})"
+    return ""
