@@ -9,10 +9,12 @@ transformers 4.x and peft 0.1x write with `save_pretrained`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
 
 from preflight.findings import WeightType
 
@@ -27,10 +29,22 @@ class Role(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Uploadable:
-    """A pattern of file names (case-sensitive, no directory) and their role."""
+    """A pattern of file names (case-sensitive, no directory) and their role.
+
+    Beside the signs of a glob, `#` stands for a number.
+    """
 
     pattern: str
     role: Role = Role.SUPPORT
+
+    def matches(self, name: str) -> bool:
+        """Whether a file of this name is meant."""
+        return bool(_compiled(self.pattern).match(name))
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern).replace(r"\#", r"[0-9]+"))
 
 
 _COMMON = (
@@ -64,7 +78,10 @@ UPLOADABLE: Mapping[WeightType, tuple[Uploadable, ...]] = {
         *_COMMON,
     ),
     WeightType.FULL: (
-        Uploadable("model*.safetensors", Role.WEIGHTS),
+        Uploadable("model.safetensors", Role.WEIGHTS),
+        Uploadable("model-#-of-#.safetensors", Role.WEIGHTS),
+        # How Qwen itself names the shards of its newest models.
+        Uploadable("model.safetensors-#-of-#.safetensors", Role.WEIGHTS),
         Uploadable("model.safetensors.index.json"),
         *_COMMON,
     ),
@@ -79,9 +96,14 @@ def role_of(name: str, weight_type: WeightType) -> Role | None:
     if "/" in name:
         return None
     for entry in UPLOADABLE[weight_type]:
-        if fnmatchcase(name, entry.pattern):
+        if entry.matches(name):
             return entry.role
     return None
+
+
+def is_full_weights(name: str) -> bool:
+    """Whether a file at the top holds full weights, by its name alone."""
+    return role_of(name, WeightType.FULL) is Role.WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from preflight.model.steady import Stamp
@@ -15,6 +16,7 @@ from preflight.model.steady import Stamp
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 MAX_FILES = 200_000  # beyond it the walk stops and says so
+MAX_ABOVE = 10_000  # entries of the folder above that are looked at by name
 
 
 class FileKind(str, Enum):
@@ -143,3 +145,17 @@ def walk(root: Path) -> Walk:
         entries.append(entry)
     entries.sort(key=lambda entry: entry.name)
     return Walk(tuple(entries), unreadable=tuple(unreadable))
+
+
+def names_above(directory: Path) -> tuple[str, ...]:
+    """The entries of the folder above, as `../name`, at most `MAX_ABOVE`.
+
+    Of a link it is the folder that holds what it leads to. A folder that cannot be
+    listed has none.
+    """
+    above = Path(os.path.realpath(directory)).parent
+    try:
+        with os.scandir(above) as items:
+            return tuple(f"../{item.name}" for item in islice(items, MAX_ABOVE))
+    except OSError:
+        return ()

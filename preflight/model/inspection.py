@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
-from preflight.catalog.uploadable import Role, role_of
+from preflight.catalog.trainers import Trace, recognise
+from preflight.catalog.uploadable import Role, is_full_weights, role_of
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_claim import (
@@ -48,7 +50,6 @@ from preflight.model.vocabulary import (
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
-FULL_WEIGHTS = re.compile(r"^model(-\d+-of-\d+)?\.safetensors$")
 
 _ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
 _FULL_LIKE = re.compile(
@@ -56,6 +57,7 @@ _FULL_LIKE = re.compile(
 )
 _TRAINERS_RECORDS = ("args.json",)  # ms-swift's, in which the base is named
 _NOT_SCANNED = Unavailable("the values were not scanned")
+_MOST_SPARE = 16  # files whose headers are read though they stay behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,12 @@ class Inspection:
 
     `documents` holds the JSON files at the top of the directory by name, without the
     plain `vocabularies` of the tokenizer, which stand apart by file, `containers`
-    the weight files that would be uploaded, `pointers` the files that git-lfs left
-    without their content, `tensors` all tensors of them when every
-    one is intact. `base` is the base that was asked for or named; where there is none,
-    `candidates` are those that the shapes and figures allow, and `compared` is the
-    only one of them. Nothing is imported on the word of these two.
+    the weight files that would be uploaded, `spare` the other safetensors at the top,
+    `traces` what trainers left there, above and below, `pointers` the files that
+    git-lfs left without their content, `tensors` all tensors of the weight files when
+    every one is intact. `base` is the base that was asked for or named; where there is
+    none, `candidates` are those that the shapes and figures allow, and `compared` is
+    the only one of them. Nothing is imported on the word of these two.
     """
 
     directory: Path
@@ -95,6 +98,8 @@ class Inspection:
     pointers: tuple[str, ...]
     templates: tuple[Template, ...]
     containers: tuple[Reading, ...] | Unavailable
+    spare: tuple[Reading, ...]
+    traces: tuple[Trace, ...]
     tensors: tuple[Tensor, ...] | Unavailable
     lora: LoraView | Unavailable
     claim: BaseClaim
@@ -110,7 +115,7 @@ class Inspection:
 def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailable:
     """LoRA or full weights, judged by the names at the top of the directory."""
     adapter = ADAPTER_WEIGHTS in names or ADAPTER_CONFIG in names
-    full = any(FULL_WEIGHTS.match(name) for name in names) or INDEX in names
+    full = any(map(is_full_weights, names)) or INDEX in names
     if adapter and full:
         return Unavailable(
             "an adapter and full weights lie side by side; "
@@ -137,6 +142,24 @@ def weight_files(
             e for n, e in names.items() if role_of(n, weight_type) is Role.WEIGHTS
         )
     return ()
+
+
+def spare_files(
+    names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
+) -> tuple[FileEntry, ...]:
+    """The other safetensors at the top, which no import takes, in name order.
+
+    Weights of the other kind of import are none of them: `D02` tells of those.
+    """
+    if isinstance(weight_type, Unavailable):
+        return ()
+    spare = (
+        entry
+        for name, entry in sorted(names.items())
+        if name.endswith(".safetensors") and entry.is_file and entry.size
+        if not any(role_of(name, kind) for kind in WeightType)
+    )
+    return tuple(islice(spare, _MOST_SPARE))
 
 
 def _open_directory(directory: Path) -> None:
@@ -195,12 +218,16 @@ def _document(
     return documents.get(name, Unavailable(f"there is no {name}"))
 
 
+def _read(source: ModelSource, entries: Iterable[FileEntry]) -> tuple[Reading, ...]:
+    return tuple(read_container(source.open(entry), entry.name) for entry in entries)
+
+
 def _containers(
     source: ModelSource, entries: Iterable[FileEntry]
 ) -> tuple[Reading, ...] | Unavailable:
-    return tuple(
-        read_container(source.open(entry), entry.name) for entry in entries
-    ) or Unavailable("there are no safetensors weights to read")
+    return _read(source, entries) or Unavailable(
+        "there are no safetensors weights to read"
+    )
 
 
 def _all_tensors(
@@ -264,6 +291,8 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
             names, documents, lambda entry: read_text(source.open(entry), entry.name)
         ),
         containers=containers,
+        spare=_read(source, spare_files(names, weight_type)),
+        traces=_traces(source, found, documents),
         tensors=tensors,
         lora=lora,
         claim=claim,
@@ -288,6 +317,16 @@ def _claim(
     """What the directory says of its base, with the config that lies where it says."""
     claim = read_claim(documents, weight_type)
     return replace(claim, config=config_at(named_path(claim, directory)))
+
+
+def _traces(
+    source: ModelSource,
+    found: Walk,
+    documents: Mapping[str, JsonObject | Unavailable],
+) -> tuple[Trace, ...]:
+    """What trainers left in the directory, below it, and in the folder above."""
+    below = (entry.name for entry in found.entries)
+    return recognise((*below, *source.above()), documents)
 
 
 def _figures(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Unavailable
 from preflight.model.caches import is_there
 from preflight.model.configs import JsonObject, read_json_object, read_text
@@ -102,6 +103,8 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
     """All weight files of the base, if none is missing or broken."""
     found: list[Container] = []
     for path in sorted(directory.glob("model*.safetensors")):
+        if not is_full_weights(path.name):
+            continue
         container = read_container(open_regular(path), path.name)
         if isinstance(container, Broken):
             return Unavailable(f"the base's {container.file}: {container.message}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from preflight.findings import Unavailable
-from preflight.model.files import FileEntry, Walk, leads_out, walk
+from preflight.model.files import FileEntry, Walk, leads_out, names_above, walk
 from preflight.model.steady import SteadyFile, open_regular
 
 
@@ -33,6 +33,9 @@ class ModelSource(Protocol):
     def walk(self) -> Walk:
         """Every entry; nothing is opened."""
 
+    def above(self) -> tuple[str, ...]:
+        """The names in the folder above, as `../name`; none where there is none."""
+
     def open(self, entry: FileEntry) -> OpenFile | Unavailable:
         """An entry's file; the caller closes it.
 
@@ -49,6 +52,10 @@ class LocalDirectory:
     def walk(self) -> Walk:
         """Every entry below the directory; nothing is opened."""
         return walk(self._root)
+
+    def above(self) -> tuple[str, ...]:
+        """The names in the folder above, each as `../name`, and nothing more."""
+        return names_above(self._root)
 
     def open(self, entry: FileEntry) -> SteadyFile | Unavailable:
         """A regular file; a link that leaves the directory is not followed."""

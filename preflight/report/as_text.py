@@ -57,16 +57,29 @@ def _prose(label: str, text: str) -> Iterator[str]:
 def _failed(outcome: Outcome) -> Iterator[str | Line]:
     word = Colored(outcome.severity.value, _COLORS[outcome.severity])
     yield Line((word, f" {outcome.code} {outcome.name}"))
-    for problem in outcome.problems:
-        yield from _told(problem)
+    yield from _problems(outcome)
     hidden = outcome.count - len(outcome.problems)
     if hidden > 0:
         yield f"  and {hidden:,} more"
     if why := _why(outcome.code):
         yield from _prose("why", why)
-    if outcome.fix:
+    if outcome.fix and len(_fixes(outcome)) <= 1:
         yield from _prose("fix", outcome.fix)
     yield ""
+
+
+def _fixes(outcome: Outcome) -> set[str]:
+    return {problem.fix or outcome.fix for problem in outcome.problems}
+
+
+def _problems(outcome: Outcome) -> Iterator[str]:
+    """Every problem; where causes have remedies of their own, each below its last."""
+    several = len(_fixes(outcome)) > 1
+    following = [*outcome.problems[1:], None]
+    for problem, after in zip(outcome.problems, following, strict=True):
+        yield from _told(problem)
+        if several and (after is None or after.fix != problem.fix):
+            yield from _prose("fix", problem.fix or outcome.fix)
 
 
 def _listed(record: RunRecord, style: Style) -> Iterator[str]:

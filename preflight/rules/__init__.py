@@ -10,6 +10,8 @@ from preflight.rules import (
     c_variants,
     d_directory,
     d_files,
+    d_processor,
+    d_weights,
     i_index,
     k_full,
     k_keys,
@@ -28,6 +30,8 @@ __all__ = ["RULES", "SCAN_RULES", "STATIC_RULES", "Rule", "run_rule", "run_rules
 _FAMILIES = (
     d_directory,
     d_files,
+    d_weights,
+    d_processor,
     s_container,
     s_dtypes,
     i_index,

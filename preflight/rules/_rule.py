@@ -120,8 +120,14 @@ def _readable(problem: Problem) -> Problem:
         problem,
         where=shortened(problem.where, _WHERE),
         message=shortened(problem.message, _MESSAGE),
-        details=tuple(shortened(line, _WHERE) for line in problem.details),
+        details=tuple(shortened(line, _MESSAGE) for line in problem.details),
     )
+
+
+def _fix(rule: Rule, found: tuple[Problem, ...]) -> str:
+    """The one remedy of all problems; the rule's own where there are several."""
+    fixes = {problem.fix or rule.fix for problem in found}
+    return fixes.pop() if len(fixes) == 1 else rule.fix if fixes else ""
 
 
 def _outcome(
@@ -142,7 +148,7 @@ def _outcome(
         reason=reason,
         problems=found,
         count=len(found) if count is None else count,
-        fix=rule.fix if found else "",
+        fix=_fix(rule, found),
     )
 
 

@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from preflight.catalog.service import FULL_REQUIRED, LORA_REQUIRED
+from preflight.catalog.trainers import Trace
+from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.files import FileEntry, Walk
-from preflight.model.inspection import FULL_WEIGHTS, INDEX
+from preflight.model.inspection import INDEX
 from preflight.model.lfs import is_uploadable
 from preflight.rules._rule import FULL, LORA, rule
 from preflight.rules.d_subdirectories import candidates, command
+from preflight.rules.d_weights import other_forms
 
 WEIGHTS, CONFIG = LORA_REQUIRED
-_PICKLES = re.compile(r"^adapter_model.*\.(bin|pt|pth|ckpt)$", re.IGNORECASE)
 _COPY_MARK = re.compile(r"[ _-]*(\(\d+\)|copy|\d+(-of-\d+)?)(?=\.)", re.IGNORECASE)
 _BACKUP = re.compile(r"\.(bak|old|orig|txt|tmp|part|download|\d)$", re.IGNORECASE)
 _MEANT = {
-    "adapters.safetensors": WEIGHTS,  # mlx-lm
     "adapter.safetensors": WEIGHTS,
     "lora.safetensors": WEIGHTS,
     "pytorch_lora_weights.safetensors": WEIGHTS,  # diffusers
     "adapter_model.config.json": CONFIG,
 }
-# Weights in other forms: patterns of lower-case names, and what wrote them.
-_OTHER_FORMS = (
-    ("pytorch_model_fsdp*", "weights as FSDP shards them"),
-    ("*.distcp", "weights as FSDP shards them"),
-    ("pytorch_model*.bin", "weights pickled by torch"),
-    ("consolidated*.pth", "weights in Meta's own form"),
-    ("global_step*", "DeepSpeed's partitioned states"),
-    ("*.gguf", "weights for llama.cpp"),
-    ("*.pt", "something pickled by torch"),
-    ("*.ckpt", "something pickled by torch"),
-)
 Files = Mapping[str, FileEntry]
+
+_READABLE = (
+    "Let this user read it: chmod -R u+rX on the directory, or run preflight as the "
+    "user who trained."
+)
+_TOO_MANY = (
+    "Point preflight at the model's own directory, below which no data set, "
+    "environment or older run lies."
+)
 
 
 @rule("D01", fix="Point preflight at the directory that holds the trained weights.")
@@ -51,22 +49,23 @@ def directory_readable(
     Source: an import needs objects under its prefix, user guide "Model import".
     """
     if "." in walk.unreadable:
-        yield Problem(".", "the directory cannot be listed (permission)")
+        told = "the directory cannot be listed (permission)"
+        yield Problem(".", told, fix=_READABLE)
     elif not walk.entries:
         yield Problem(".", "the directory is empty")
     if not walk.complete:
         told = f"more than {len(walk.entries):,} entries: those further down were not"
-        yield Problem(".", f"{told} looked at", Severity.WARNING)
+        yield Problem(".", f"{told} looked at", Severity.WARNING, fix=_TOO_MANY)
     for entry in walk.entries:
         needed = entry.is_file and is_uploadable(entry.name, weight_type)
         if needed and not entry.readable:
-            yield Problem(entry.name, "the file cannot be read (permission)")
+            told = "the file cannot be read (permission)"
+            yield Problem(entry.name, told, fix=_READABLE)
 
 
 @rule(
     "D02",
-    fix="Point preflight at the directory that holds the weights themselves; where "
-    "adapter and full weights lie side by side, give --weight-type.",
+    fix="Point preflight at the directory that holds the weights themselves.",
 )
 def weight_type_decidable(
     directory: Path, files: Files, weight_type: WeightType | Unavailable
@@ -80,25 +79,41 @@ def weight_type_decidable(
     """
     if not isinstance(weight_type, Unavailable):
         return
+    full = [name for name in files if is_full_weights(name) or name == INDEX]
+    adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
+    if full and adapter:
+        yield from _side_by_side(directory, adapter, full)
+        return
     yield Problem(".", weight_type.reason)
     strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
     if strange:
         told = f"no import reads a file of this name, but {WEIGHTS} (with "
-        yield Problem(strange[0], f"{told}{CONFIG}) or model.safetensors")
-    full = [name for name in files if FULL_WEIGHTS.match(name) or name == INDEX]
-    adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
-    if not full or not adapter:
-        return
-    if WEIGHTS not in files:
+        told += f"{CONFIG}) or model.safetensors"
+        fix = f"Give the file the name that fits what it holds: {WEIGHTS} for an "
+        fix += "adapter, model.safetensors for full weights."
+        yield Problem(strange[0], told, fix=fix)
+
+
+def _side_by_side(
+    directory: Path, adapter: list[str], full: list[str]
+) -> Iterator[Problem]:
+    """One problem for each kind, with the command that chooses it."""
+    fix = (
+        "Say with --weight-type which of the two is meant, or move the other out of "
+        "the directory."
+    )
+    told = "an adapter and full weights lie side by side"
+    yield Problem(".", told, fix=fix)
+    if WEIGHTS not in adapter:
         told = f"there is no {WEIGHTS}; if these are the adapter's weights, rename them"
-        yield Problem(full[0], told)
+        yield Problem(full[0], told, fix=f"Rename {full[0]} to {WEIGHTS}.")
     for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
         told = f"for the {kind.value} weights: {command(directory, kind)}"
-        yield Problem(names[0], told)
+        yield Problem(names[0], told, fix=fix)
 
 
 def _is_usual(name: str) -> bool:
-    return name == WEIGHTS or bool(FULL_WEIGHTS.match(name))
+    return name == WEIGHTS or is_full_weights(name)
 
 
 def _near(wanted: str, names: Files) -> str:
@@ -112,24 +127,33 @@ def _near(wanted: str, names: Files) -> str:
     return ""
 
 
-def _missing(required: tuple[str, ...], files: Files) -> Iterator[Problem]:
+def _missing(
+    required: tuple[str, ...], files: Files, fixes: Mapping[str, str]
+) -> Iterator[Problem]:
     for name in required:
         entry = files.get(name)
         if entry is not None and entry.is_file:
             continue
+        message, fix = "missing", fixes.get(name, "")
         if entry is not None:
             message = f"is a {entry.kind.value}, not a file"
         elif near := _near(name, files):
-            message = f"missing; {near} looks like it under another name"
-        else:
-            message = "missing"
-        yield Problem(name, message)
+            message += f"; {near} looks like it under another name"
+            fix = f"Rename {near} to {name}, if it is the one that was trained."
+        yield Problem(name, message, fix=fix)
+
+
+_NO_ADAPTER_CONFIG = (
+    "Save with PEFT's save_pretrained, which writes the config beside the weights; "
+    "without it nobody knows rank and scale of these weights."
+)
 
 
 @rule(
     "D04",
     applies=LORA,
-    fix="Save with PEFT's save_pretrained, or rename the files to these exact names.",
+    fix="Save with PEFT's save_pretrained, or point preflight at the directory in "
+    "which the adapter's weights lie.",
 )
 def adapter_files_present(files: Files) -> Iterator[Problem]:
     """The import looks for these two names, spelt exactly so, and for nothing else.
@@ -138,82 +162,54 @@ def adapter_files_present(files: Files) -> Iterator[Problem]:
     were saved as a pickle (`adapter_model.bin`), or a sub-directory holds them.
     Source: required files, user guide "Model import".
     """
-    yield from _missing(LORA_REQUIRED, files)
+    yield from _missing(LORA_REQUIRED, files, {CONFIG: _NO_ADAPTER_CONFIG})
+
+
+_FULL_FIXES = {
+    "config.json": "Copy config.json from the base model's repository, or save the "
+    "model with save_pretrained, which writes it.",
+    "tokenizer_config.json": "Save the tokenizer beside the weights: "
+    "AutoTokenizer.from_pretrained(BASE_MODEL).save_pretrained(DIRECTORY).",
+}
+_FULL_NAMES = (
+    "Give the weights the names that loaders look for: model.safetensors, or "
+    "model-00001-of-0000n.safetensors with their index."
+)
 
 
 @rule(
-    "D05",
-    applies=LORA,
-    fix="Load the adapter and save it again with safe_serialization=True.",
+    "D08",
+    applies=FULL,
+    fix="Point preflight at the directory that holds weights, config and tokenizer.",
 )
-def adapter_is_safetensors(files: Files) -> Iterator[Problem]:
-    """Adapters pickled by torch are not read by the import, only safetensors are.
-
-    Causes: `safe_serialization=False`, or a PEFT older than 0.6.
-    Source: required files, user guide "Model import".
-    """
-    if WEIGHTS in files:
-        return
-    for name in files:
-        if _PICKLES.match(name):
-            yield Problem(name, f"a pickle; {WEIGHTS} is needed")
-
-
-@rule(
-    "D06",
-    fix="Gather the weights into safetensors: DeepSpeed's zero_to_fp32.py with "
-    "--safe_serialization, accelerate merge-weights for FSDP, or load the model and "
-    "save_pretrained it.",
-)
-def weights_are_safetensors(
-    files: Files, weight_type: WeightType | Unavailable
-) -> Iterator[Problem]:
-    """Only safetensors are read; other forms hold the weights in vain.
-
-    Causes: `safe_serialization=False`, a run that kept only its DeepSpeed or FSDP
-    state, an export for llama.cpp.
-    Source: file formats, user guide "My models".
-    """
-    wanted = WEIGHTS if weight_type is WeightType.LORA else "model.safetensors"
-    if any(name.endswith(".safetensors") for name in files):
-        return
-    groups: dict[str, list[str]] = {}
-    for name in files:
-        if not _PICKLES.match(name) and (form := _other_form(name)):
-            groups.setdefault(form, []).append(name)
-    for form, names in groups.items():
-        more = f" ({len(names):,} entries)" if len(names) > 1 else ""
-        yield Problem(names[0], f"{form}{more}; {wanted} is needed")
-
-
-def _other_form(name: str) -> str:
-    states = ("optimizer", "scheduler", "scaler", "rng_state", "training_args")
-    if name.startswith(states):
-        return ""
-    found = (form for pattern, form in _OTHER_FORMS if fnmatchcase(name, pattern))
-    return next(found, "")
-
-
-@rule("D08", applies=FULL, fix="Save the tokenizer beside the weights.")
-def full_files_present(files: Files) -> Iterator[Problem]:
+def full_files_present(files: Files, traces: tuple[Trace, ...]) -> Iterator[Problem]:
     """Full weights are served only together with their config and tokenizer.
 
-    Causes: only the model was saved, not `tokenizer.save_pretrained`.
+    Causes: only the model was saved and not the tokenizer, or only config and
+    tokenizer while the weights lie elsewhere.
     Source: "the files are to be the same as those of the open-source model", user
     guide "My models".
     """
-    yield from _missing(FULL_REQUIRED, files)
+    yield from _missing(FULL_REQUIRED, files, _FULL_FIXES)
     if "tokenizer.json" not in files and not {"vocab.json", "merges.txt"} <= set(files):
-        yield Problem("tokenizer.json", "missing, and so are vocab.json and merges.txt")
-    if not any(FULL_WEIGHTS.match(name) for name in files):
-        told = "missing, and no shard of it either"
-        others = [name for name in files if name.endswith(".safetensors")]
-        if others:
-            told += f"; {others[0]} lies there under another name"
-        yield Problem("model.safetensors", told)
+        told = "missing, and so are vocab.json and merges.txt"
+        fix = _FULL_FIXES["tokenizer_config.json"]
+        yield Problem("tokenizer.json", told, fix=fix)
+    if not any(map(is_full_weights, files)) and not other_forms(traces):
+        yield _no_weights(files)
     if "generation_config.json" not in files:
         told = "missing; the open-source model has one"
-        yield Problem("generation_config.json", told, Severity.WARNING)
+        fix = "Copy generation_config.json from the base model's repository."
+        yield Problem("generation_config.json", told, Severity.WARNING, fix=fix)
+
+
+def _no_weights(files: Files) -> Problem:
+    told = "missing, and no shard of it either"
+    others = [name for name in files if name.endswith(".safetensors")]
+    if not others:
+        return Problem("model.safetensors", told)
+    told += f"; {others[0]} lies there under another name"
+    return Problem("model.safetensors", told, fix=_FULL_NAMES)
 
 
 @rule("D03", fix="Run the command of the sub-directory that you want.")
@@ -226,7 +222,7 @@ def weights_at_the_top(
     in `checkpoint-N/`, `merged/`, `epoch_N/` or `converted/default/`.
     Source: layout, user guide "Model import".
     """
-    full = any(FULL_WEIGHTS.match(name) for name in files)
+    full = any(map(is_full_weights, files))
     if WEIGHTS in files if weight_type is WeightType.LORA else full:
         return
     if isinstance(weight_type, Unavailable) and WEIGHTS in files:

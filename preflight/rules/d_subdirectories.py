@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from preflight.catalog.service import LORA_REQUIRED
+from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import WeightType
 from preflight.model.files import FileEntry, Walk
-from preflight.model.inspection import FULL_WEIGHTS
 from preflight.text import shortened
 
 _LONGEST = 2000  # characters of a command; more than any path
@@ -36,7 +36,7 @@ def command(directory: Path, weight_type: WeightType | None = None) -> str:
 def _what(name: str) -> str:
     if name == LORA_REQUIRED[0]:
         return "an adapter"
-    return "full weights" if FULL_WEIGHTS.match(name) else ""
+    return "full weights" if is_full_weights(name) else ""
 
 
 def _is_hidden(entry: FileEntry) -> bool:

@@ -256,7 +256,9 @@ def shard_names_sound(index: JsonObject) -> Iterator[Answer]:
         if not _is_plain(file):
             yield Problem(where, "is no plain file name but leads elsewhere")
         elif role_of(file, WeightType.FULL) is not Role.WEIGHTS:
-            yield Problem(where, "is no model*.safetensors and would not be uploaded")
+            yield Problem(
+                where, "is no name of a weight file, and would not be uploaded"
+            )
     yield from _numbering(filter(_is_plain, files))
 
 

@@ -89,13 +89,14 @@ def test_full_weights_of_145_gb(tmp_path: Path) -> None:
 
 def test_whatever_would_be_uploaded_is_read(tmp_path: Path) -> None:
     directory = build_full(tmp_path / "m", base="qwen3-8b")
-    (directory / "model_old.safetensors").write_bytes(b"cut short")
-    (directory / "consolidated.safetensors").write_bytes(b"not uploaded")
+    (directory / "model.safetensors-1-of-2.safetensors").write_bytes(b"cut short")
+    (directory / "model_old.safetensors").write_bytes(b"not uploaded")
     found = inspect(directory)
     assert not isinstance(found.containers, Unavailable)
     names = {container.file for container in found.containers}
-    assert "model_old.safetensors" in names
-    assert "consolidated.safetensors" not in names
+    assert "model.safetensors-1-of-2.safetensors" in names
+    assert "model_old.safetensors" not in names
+    assert [reading.file for reading in found.spare] == ["model_old.safetensors"]
     assert isinstance(found.tensors, Unavailable)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from preflight.findings import Outcome, Problem, Result, Severity, WeightType
 from preflight.record import ErrorRecord, RunRecord
 from preflight.report import Style, render
@@ -42,6 +44,25 @@ def test_nothing_to_tell() -> None:
 
 def test_all_is_well() -> None:
     assert render_text(record(PASSED, PASSED)) == "2 passed, 0 failed, 0 skipped\n"
+
+
+def test_each_cause_with_its_remedy() -> None:
+    found = (
+        Problem("a", "is missing", fix="Copy a."),
+        Problem("b", "is missing", fix="Copy a."),
+        Problem("c", "is odd", details=("a command",)),
+    )
+    several = replace(FAILED, problems=found, count=3)
+    assert render_text(record(several)).startswith(
+        "error X03 rank-too-large\n"
+        "  a: is missing\n"
+        "  b: is missing\n"
+        "  fix  Copy a.\n"
+        "  c: is odd\n"
+        "    a command\n"
+        "  fix  Train again.\n"
+        "\n"
+    )
 
 
 def test_failures_come_before_the_sum() -> None:

@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from preflight.catalog.trainers import recognise
 from preflight.findings import Severity, Unavailable, WeightType
 from preflight.model.files import FileKind
 from preflight.model.inspection import decide_weight_type
 from preflight.rules.d_directory import (
     adapter_files_present,
-    adapter_is_safetensors,
     directory_readable,
     full_files_present,
     weight_type_decidable,
-    weights_are_safetensors,
     weights_at_the_top,
 )
 from tests.rules.inputs import ROOT, entry, files, problems, severities, told, walk
@@ -101,7 +100,6 @@ def test_both_adapter_files_are_enough() -> None:
         "adapter-model.safetensors",
         "adapt_model.safetensors",
         "adapter_model.safetensors.bak",
-        "adapters.safetensors",
         "pytorch_lora_weights.safetensors",
     ],
 )
@@ -133,38 +131,6 @@ def test_directory_of_that_name_is_no_file() -> None:
     assert "is a directory, not a file" in told(adapter_files_present, files=odd)
 
 
-@pytest.mark.parametrize(
-    ("names", "count"),
-    [
-        ([WEIGHTS, "adapter_model.bin"], 0),
-        (["adapter_model.bin"], 1),
-        (["adapter_model.pt", "adapter_model.bin"], 2),
-        (["training_args.bin"], 0),
-    ],
-)
-def test_adapter_must_not_be_a_pickle(names: list[str], count: int) -> None:
-    assert len(problems(adapter_is_safetensors, files=files(*names))) == count
-
-
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("pytorch_model.bin", "pickled by torch"),
-        ("pytorch_model-00001-of-00002.bin", "pickled by torch"),
-        ("pytorch_model_fsdp_0", "FSDP"),
-        ("global_step500", "DeepSpeed"),
-        ("model-q4_k_m.gguf", "llama.cpp"),
-        ("optimizer.pt", ""),
-        ("training_args.bin", ""),
-    ],
-)
-def test_other_forms_of_weights_are_named(name: str, form: str) -> None:
-    alone = told(weights_are_safetensors, files=files(name), weight_type=FULL)
-    assert form in alone if form else alone == ""
-    beside = files(name, TOP)
-    assert not problems(weights_are_safetensors, files=beside, weight_type=FULL)
-
-
 FULL_FILES = ("config.json", "tokenizer_config.json", "generation_config.json", TOP)
 
 
@@ -186,13 +152,34 @@ def test_full_weights_need_their_files(
     left_out: str, added: list[str], expected: list[Severity]
 ) -> None:
     there = files(*(name for name in FULL_FILES if name != left_out), *added)
-    assert severities(full_files_present, files=there) == expected
+    assert severities(full_files_present, files=there, traces=()) == expected
 
 
 def test_full_weights_under_another_name_are_named() -> None:
     there = files(*FULL_FILES[:-1], "tokenizer.json", "pytorch_model.safetensors")
-    said = told(full_files_present, files=there)
+    said = told(full_files_present, files=there, traces=())
     assert "pytorch_model.safetensors lies there under another name" in said
+
+
+def test_each_cause_has_a_remedy_of_its_own() -> None:
+    there = files("notes.txt")
+    found = problems(full_files_present, files=there, traces=())
+    fixes = {p.where: p.fix or full_files_present.fix for p in found}
+    assert "save_pretrained" in fixes["config.json"]
+    assert "AutoTokenizer" in fixes["tokenizer_config.json"] == fixes["tokenizer.json"]
+    assert "generation_config" in fixes["generation_config.json"]
+    assert "tokenizer" in fixes[TOP]
+    assert len(set(fixes.values())) == 4
+    (renamed, *_) = problems(
+        adapter_files_present, files=files("adapter_model 2.safetensors")
+    )
+    assert renamed.fix.startswith("Rename adapter_model 2.safetensors to")
+
+
+def test_missing_weights_are_told_once() -> None:
+    there = files(*FULL_FILES[:-1], "tokenizer.json", "lit_model.pth")
+    traces = recognise(there, {})
+    assert problems(full_files_present, files=there, traces=traces) == []
 
 
 def _below(*names: str, top: tuple[str, ...] = ()) -> str:

@@ -177,7 +177,7 @@ def test_names_of_objects(name: str, fault: str) -> None:
 
 
 def test_names_that_differ_by_case() -> None:
-    twins = files("model-a.safetensors", "model-A.safetensors")
+    twins = files("LICENSE-a.txt", "LICENSE-A.txt")
     assert len(problems(names_fit_for_objects, files=twins, weight_type=FULL)) == 1
     left_behind = files("README.md", "readme.md")
     assert not problems(names_fit_for_objects, files=left_behind, weight_type=FULL)

@@ -141,6 +141,24 @@ def test_many_problems_are_counted_and_some_are_kept(count: int) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (("",), "Do it right."),
+        (("Rename it.",), "Rename it."),
+        (("Rename it.", "Rename it."), "Rename it."),
+        (("Rename it.", ""), "Do it right."),
+        (("Rename it.", "Copy it."), "Do it right."),
+    ],
+)
+def test_a_fix_belongs_to_its_cause(own: tuple[str, ...], told: str) -> None:
+    """The outcome's is that of all its problems, each problem keeps its own."""
+    problems = tuple(Problem("a", "is odd", fix=fix) for fix in own)
+    outcome = run_rule(says_what_it_reads, Facts(problems))
+    assert outcome.fix == told
+    assert tuple(problem.fix for problem in outcome.problems) == own
+
+
 def test_a_rule_that_breaks_has_proven_nothing() -> None:
     found = outcome(breaks)
     assert (found.result, found.severity) == (Result.FAILED, Severity.ERROR)

@@ -34,6 +34,12 @@ STRICTER: Mapping[str, str] = {
     ),
     "the index names what is to be read; shards of another save beside it are a sign"
     " that the wrong set goes up": "full:shard-foreign full:shard-second-set",
+    "the job reads no image processor; transformers and vLLM load it first of all": (
+        "full:no-image-processor full:image-processor-class full:image-processor-size"
+    ),
+    "the job sees what goes up; what was trained and stays behind it cannot know": (
+        "lora:beside-tower"
+    ),
     "the job takes shards by the index's names, loaders that go by the form do not": (
         "full:shard-names"
     ),

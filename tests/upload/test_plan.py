@@ -163,8 +163,8 @@ def test_a_key_is_limited_in_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        (b"model\xff.safetensors", "not valid UTF-8"),
-        (b"model\x01.safetensors", "control character"),
+        (b"LICENSE\xff.txt", "not valid UTF-8"),
+        (b"LICENSE\x01.txt", "control character"),
     ],
 )
 def test_a_name_that_no_object_can_have_stops_the_plan(

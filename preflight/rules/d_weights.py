@@ -1,0 +1,283 @@
+"""D, continued: trained weights in forms and files that no import reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from preflight.catalog.service import LORA_REQUIRED
+from preflight.catalog.trainers import UNUSABLE, Form, Trace
+from preflight.catalog.uploadable import is_full_weights
+from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.model.configs import JsonObject
+from preflight.model.files import FileEntry, Walk
+from preflight.model.headers import Container, Reading, Tensor
+from preflight.model.lfs import is_uploadable
+from preflight.model.vision_tower import is_visual
+from preflight.rules._rule import FULL, LORA, rule
+from preflight.rules.d_subdirectories import candidates, command
+
+WEIGHTS, CONFIG = LORA_REQUIRED
+Files = Mapping[str, FileEntry]
+
+_ADAPTER_PICKLES = re.compile(r"^adapter_model.*\.(bin|pt|pth|ckpt)$", re.IGNORECASE)
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.npz")
+# What trainers and data sets leave under the endings of pickled weights.
+_NO_WEIGHTS = (
+    "optimizer*", "optim_*", "*optim_states*", "scheduler*", "scaler*", "sampler*",
+    "rng_state*", "random_states*", "trainer_state*", "extra_state*", "*_state.*",
+    "state.*", "dl_state*", "training_args*", "args.*", "metrics*", "loss*",
+    "history*", "tokenizer*", "tokens*", "vocab*", "train.*", "train_*", "val.*",
+    "val_*", "test.*", "test_*", "eval*", "data.*", "data_*", "dataset*", "examples*",
+    "cache*", "*_document.bin", "adapter_model.*", "adapter_[0-9].*",
+)  # fmt: skip
+_LEAST = 1024  # bytes; less holds no weights of a model
+_FORMS = UNUSABLE | {Form.RENAMED, Form.QUANTISED}
+_SAVE_AGAIN = (
+    "Load the model with the library that wrote it and save it with save_pretrained."
+)
+
+
+def remedy(trace: Trace) -> str:
+    """What to do with weights in another form; the command stands above it."""
+    note = trace.signature.note
+    sentence = f"{note[:1].upper()}{note[1:]}." if note else ""
+    if not trace.signature.command:
+        return sentence or _SAVE_AGAIN
+    asked = "Run the command above (words in capitals are yours to fill in) and check "
+    asked += "the directory that it writes."
+    return f"{asked} {sentence}".strip()
+
+
+def _form_problem(trace: Trace, directory: Path, wanted: str) -> Problem:
+    where = {"": "", "..": ", one directory up"}.get(
+        trace.folder, f" in {trace.folder}/"
+    )
+    more = f" ({len(trace.names):,} entries)" if len(trace.names) > 1 else ""
+    told = f"{trace.signature.what}{where}{more}; {wanted} is needed"
+    line = trace.command(directory)
+    return Problem(
+        trace.first, told, fix=remedy(trace), details=(line,) if line else ()
+    )
+
+
+def other_forms(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    """Weights in other forms: those of the directory, else above it, else below."""
+    found = [
+        trace
+        for trace in traces
+        if trace.signature.form in _FORMS
+        and trace.signature.document is None
+        and not all(map(_ADAPTER_PICKLES.match, trace.names))
+    ]
+    for near in ("", ".."):
+        if here := tuple(trace for trace in found if trace.folder == near):
+            return here
+    # Of a checkpoint within a checkpoint the outer one tells what to run.
+    outer = {trace.folder for trace in found}
+    return tuple(
+        trace
+        for trace in found
+        if not any(trace.folder.startswith(f"{folder}/") for folder in outer)
+    )
+
+
+@rule(
+    "D05",
+    applies=LORA,
+    fix="Load the adapter and save it again with safe_serialization=True.",
+)
+def adapter_is_safetensors(
+    directory: Path, files: Files, traces: tuple[Trace, ...]
+) -> Iterator[Problem]:
+    """Adapters pickled by torch are not read by the import, only safetensors are.
+
+    Causes: `safe_serialization=False`, a PEFT older than 0.6, OpenRLHF with ZeRO-3.
+    Source: required files, user guide "Model import".
+    """
+    if WEIGHTS in files:
+        return
+    of_name = {name: trace for trace in traces for name in trace.names}
+    for name in files:
+        if not _ADAPTER_PICKLES.match(name):
+            continue
+        told, trace = f"a pickle; {WEIGHTS} is needed", of_name.get(name)
+        if trace is None or not trace.signature.command:
+            yield Problem(name, told)
+        else:
+            line = trace.command(directory)
+            fix = "Run the command above, which makes it of the pickle."
+            yield Problem(name, told, fix=fix, details=(line,))
+
+
+@rule("D06", fix=_SAVE_AGAIN)
+def weights_are_safetensors(
+    directory: Path,
+    walk: Walk,
+    files: Files,
+    traces: tuple[Trace, ...],
+    weight_type: WeightType | Unavailable,
+) -> Iterator[Problem]:
+    """Only safetensors are read; other forms hold the weights in vain.
+
+    Each trainer has an exporter of its own; where the form tells the trainer, the
+    exporter's command is named.
+    Causes: a run that kept only its shards (FSDP, DeepSpeed, Megatron, verl), a
+    trainer with names of its own (LitGPT, MLX, XTuner), `safe_serialization=False`, an
+    export for one inference engine.
+    Source: file formats, user guide "My models"; the trainers' own documentation.
+    """
+    adapter = weight_type is WeightType.LORA
+    if WEIGHTS in files if adapter else any(map(is_full_weights, files)):
+        return
+    if isinstance(weight_type, Unavailable) and WEIGHTS in files:
+        return
+    wanted = WEIGHTS if adapter else "model.safetensors"
+    found = other_forms(traces)
+    if candidates(walk):  # D03 tells of what lies below
+        found = tuple(trace for trace in found if trace.folder in ("", ".."))
+    for trace in found:
+        yield _form_problem(trace, directory, wanted)
+    told = {name for trace in found for name in trace.names}
+    rest = [n for n in files if n not in told and _is_pickled_weights(files[n])]
+    if rest and not found:
+        more = f" ({len(rest):,} files)" if len(rest) > 1 else ""
+        yield Problem(rest[0], f"pickled by torch{more}; {wanted} is needed")
+
+
+def _is_pickled_weights(entry: FileEntry) -> bool:
+    """Whether a name has the ending of pickled weights, and of no trainer's state."""
+    base = entry.name.lower()
+    return (
+        entry.is_file
+        and entry.size >= _LEAST
+        and any(fnmatchcase(base, pattern) for pattern in _PICKLES)
+        and not any(fnmatchcase(base, pattern) for pattern in _NO_WEIGHTS)
+    )
+
+
+_MERGE = (
+    "Merge the adapter and these weights into full weights and import those, or train "
+    "again with LoRA alone (freeze vision tower, projector and heads)."
+)
+
+
+@rule("D19", severity=Severity.WARNING, fix=_MERGE)
+def no_trained_weights_left_behind(
+    directory: Path,
+    files: Files,
+    traces: tuple[Trace, ...],
+    spare: tuple[Reading, ...],
+    tensors: tuple[Tensor, ...] | Unavailable,
+    index: JsonObject | Unavailable,
+    weight_type: WeightType | Unavailable,
+) -> Iterator[Problem]:
+    """Weights in a file of another name were trained too, and stay behind.
+
+    The import takes the adapter alone (or the full weights), loads it without a word,
+    and the model answers as if the rest had never been trained. It is an error where
+    the tensors' names say that the vision tower was trained: it has to be frozen.
+    Causes: a projector, merger or vision tower trained in full beside a LoRA
+    (`non_lora_state_dict.bin`, `vit.safetensors`), a value head, embeddings that a
+    training script saved by itself.
+    Source: the ViT is frozen, user guide "Model import"; for the files see
+    https://github.com/2U1/Qwen-VL-Series-Finetune and
+    https://github.com/modelscope/ms-swift/blob/main/swift/tuner_plugin/lora_llm.py
+    """
+    if isinstance(weight_type, Unavailable):
+        return
+    adapter = weight_type is WeightType.LORA
+    if WEIGHTS not in files if adapter else not any(map(is_full_weights, files)):
+        return  # D04, D06 and D08 tell of weights under other names
+    beside = {
+        name: trace
+        for trace in traces
+        if trace.signature.form is Form.BESIDE and not trace.folder
+        for name in trace.names
+        if not is_uploadable(name, weight_type)
+    }
+    taken = set() if isinstance(tensors, Unavailable) else {t.name for t in tensors}
+    for reading in spare:
+        copy = reading.file not in beside and _is_copy(reading, taken, index)
+        if not copy:
+            yield from _spare(reading, adapter=adapter)
+    read = {reading.file for reading in spare}
+    for name, trace in beside.items():
+        if name in read:
+            continue
+        line = trace.command(directory)
+        told = f"{trace.signature.what}: {_taken_by(adapter=adapter)}"
+        yield Problem(name, told, details=(line,) if line else ())
+    if adapter:
+        rest = [n for n in files if n not in beside and _is_pickled_weights(files[n])]
+        for name in rest:
+            told = f"{files[name].size:,} bytes, probably of trained weights: "
+            yield Problem(name, told + _taken_by(adapter=True))
+
+
+def _taken_by(*, adapter: bool) -> str:
+    kind = "an adapter import" if adapter else "an import"
+    return f"{kind} does not take this file"
+
+
+def _is_copy(
+    reading: Reading, taken: set[str], index: JsonObject | Unavailable
+) -> bool:
+    """Whether a file holds nothing but what goes up anyway, or what I06 tells of."""
+    mapped = index.get("weight_map") if isinstance(index, Mapping) else None
+    if isinstance(mapped, Mapping) and reading.file in mapped.values():
+        return True
+    names = {t.name for t in reading.tensors} if isinstance(reading, Container) else ()
+    return bool(names) and set(names) <= taken
+
+
+def _spare(reading: Reading, *, adapter: bool) -> Iterator[Problem]:
+    """What stays behind in another safetensors file; other adapters are none."""
+    if not isinstance(reading, Container) or not reading.tensors:
+        return
+    names = [tensor.name for tensor in reading.tensors]
+    if all("lora_" in name for name in names):
+        return
+    held = f"{len(names):,} tensors, {sum(t.size for t in reading.tensors):,} bytes"
+    towers = [name for name in names if is_visual(name)]
+    told = f"holds trained weights ({held}): {_taken_by(adapter=adapter)}"
+    if adapter and towers:
+        told = f"{len(towers):,} of its tensors belong to the vision tower, which has "
+        told += f"to be frozen (first {towers[0]}); {_taken_by(adapter=True)}"
+        yield Problem(reading.file, told, Severity.ERROR)
+    else:
+        yield Problem(reading.file, told)
+
+
+@rule(
+    "D21",
+    applies=FULL,
+    severity=Severity.WARNING,
+    fix="Give --base-dir with the base model: then preflight tells whether anything "
+    "was merged. To import the adapter itself run the command above.",
+)
+def adapter_is_merged(
+    directory: Path, walk: Walk, files: Files, traces: tuple[Trace, ...]
+) -> Iterator[Problem]:
+    """An adapter below full weights may be what was trained, and they the base's own.
+
+    verl's merger, for one, writes the weights as they were before the training and
+    puts the trained adapter into `lora_adapter/` below them.
+    Causes: an exporter that splits a LoRA run, a copy of the base into the run's
+    directory, checkpoints of a LoRA run below its merged result.
+    Source: https://github.com/verl-project/verl/issues/7285
+    """
+    if not any(map(is_full_weights, files)):
+        return
+    found = [one for one in candidates(walk) if one.what == "an adapter"]
+    if not found:
+        return
+    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+    told = f"an adapter below these full weights{more}: are they merged with it?"
+    by_verl = any(t.signature.id == "verl-adapter" and not t.folder for t in traces)
+    if by_verl:
+        told += " verl's merger does not do it"
+    line = command(directory / found[0].folder)
+    yield Problem(found[0].weights, told, details=(line,))
