@@ -266,11 +266,8 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     requested, base = choose_base(asked, claim)
     config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
     candidates: tuple[BaseModel, ...]
-    if not isinstance(base, Unavailable):
-        candidates = (base,)
-    elif asked is not None:
-        candidates = ()
-    else:
+    candidates = () if isinstance(base, Unavailable) else (base,)
+    if isinstance(base, Unavailable) and asked is None:
         figures = _figures(config, request.base_dir, claim)
         candidates = guess_bases(claim, figures, tensors, lora)
     compared = candidates[0] if len(candidates) == 1 else base
