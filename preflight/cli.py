@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
-        failure = told_as_error(exc)
+        failure = told_as_error(exc, arguments.words)
         if getattr(arguments, "format", "text") == "json":
             _show_document(arguments.command, failure.error, terminal)
         failure.tell(terminal, verbose=arguments.verbose > 1)
@@ -131,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = parse(words)
+        arguments.words = tuple(words)
         terminal = Terminal(arguments.quiet, color=_wants_color(arguments.color))
         with _logging(terminal, arguments.verbose):
             return _run(arguments, terminal)

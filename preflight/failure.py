@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
@@ -50,18 +49,24 @@ class Failure:
         terminal.tell(self.error)
 
 
-def told_as_error(exc: BaseException, *, stage: str = "") -> Failure:
+def told_as_error(
+    exc: BaseException, words: Sequence[str], *, stage: str = ""
+) -> Failure:
     """Any exception as one that can be told in a sentence, its trace masked.
 
-    `stage` says in a word what was going on.
+    `words` are those of the command line, `stage` says what was going on.
     """
     trace = _masked("".join(traceback.format_exception(exc)))
-    return Failure(_as_error(exc, f" during {stage}" if stage else "", trace), trace)
+    command = shlex.join(["preflight", *words])
+    during = f" during {stage}" if stage else ""
+    return Failure(_as_error(exc, command, during, trace), trace)
 
 
-def _as_error(exc: BaseException, during: str, trace: str) -> PreflightError:
+def _as_error(
+    exc: BaseException, command: str, during: str, trace: str
+) -> PreflightError:
     if isinstance(exc, KeyboardInterrupt):
-        again = f"the same command goes on: {shlex.join(['preflight', *sys.argv[1:]])}"
+        again = f"the same command goes on: {command}"
         if isinstance(exc, Termination):
             return Terminated(f"terminated{during}", hint=again)
         return Interrupted(f"interrupted{during}", hint=again)
@@ -73,14 +78,14 @@ def _as_error(exc: BaseException, during: str, trace: str) -> PreflightError:
         return UsageError(f"{exc.filename}: {exc.strerror or type(exc).__name__}")
     told = _masked(f"{type(exc).__name__}: {exc}")
     return PreflightError(
-        f"preflight itself failed{during}: {told}", hint=_logged(trace)
+        f"preflight itself failed{during}: {told}", hint=_logged(command, trace)
     )
 
 
-def _logged(trace: str) -> str:
+def _logged(command: str, trace: str) -> str:
     """Write what a report of it needs; how to go on."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
-    text = "\n".join([*_facts(), "", trace])
+    text = "\n".join([*_facts(command), "", trace])
     for place in _places():
         path = place / f"preflight-{stamp}.log"
         try:
@@ -101,11 +106,11 @@ def _places() -> Iterator[Path]:
         yield temporary
 
 
-def _facts() -> Iterator[str]:
+def _facts(command: str) -> Iterator[str]:
     yield f"preflight {__version__}, Python {platform.python_version()}"
     yield f"{platform.platform()}, {os.cpu_count()} processors"
     yield from map(_version, _PACKAGES)
-    yield _masked(f"command: {shlex.join(sys.argv)}")
+    yield _masked(f"command: {command}")
 
 
 def _version(name: str) -> str:

@@ -58,6 +58,36 @@ class Progress(ABC):
         self.finish()
 
 
+class Counting(Progress):
+    """Counts beside another progress; `on_change` hears of (done, total) bytes."""
+
+    def __init__(
+        self, shown: Progress, on_change: Callable[[str, int, int], None]
+    ) -> None:
+        self._shown, self._on_change = shown, on_change
+        self._lock = Lock()
+        self._label, self._done, self._total = "", 0, 0
+
+    def start(self, total: int, label: str) -> None:
+        """Begin to count anew."""
+        with self._lock:
+            self._label, self._done, self._total = label, 0, total
+        self._shown.start(total, label)
+        self._on_change(label, 0, total)
+
+    def advance(self, count: int) -> None:
+        """Count, and hand it on."""
+        with self._lock:
+            self._done += count
+            label, done, total = self._label, self._done, self._total
+        self._shown.advance(count)
+        self._on_change(label, done, total)
+
+    def finish(self) -> None:
+        """End the other's stage, too."""
+        self._shown.finish()
+
+
 class NoProgress(Progress):
     """Says nothing."""
 

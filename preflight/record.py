@@ -22,6 +22,7 @@ from preflight.pipeline.checked import Checked
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import Planned
 from preflight.pipeline.uploaded import Uploaded
+from preflight.process import ProcessMark, this_process
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
@@ -38,11 +39,22 @@ class ErrorRecord:
     request_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """How far the last stage that moves bytes came; of an upload, what OSS holds."""
+
+    stage: str
+    done: int
+    total: int
+
+
 @dataclass(slots=True)
 class RunRecord:
     """One run as it goes on: the latest value of each stage, and how long it took.
 
-    `directory` is what the person named; `service` the base URL of Model Studio.
+    `directory` is what the person named; `service` the base URL of Model Studio;
+    `argv` the words that start this run again. `ended` is False in the record of a
+    run that still goes on, or was killed.
     """
 
     command: str
@@ -60,6 +72,10 @@ class RunRecord:
     sandbox: bool = False
     service: str = ""
     exit_code: int = 0
+    ended: bool = False
+    progress: StageProgress | None = None
+    process: ProcessMark = field(default_factory=this_process)
+    argv: tuple[str, ...] = ()
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     @property

@@ -42,6 +42,7 @@ LEVELS = {
     "catalog": 1,
     "settings": 1,
     "terminal": 1,
+    "process": 0,
     "observer": 1,
     "lock": 1,
     "clock": 0,

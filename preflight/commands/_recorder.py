@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,20 +13,22 @@ from preflight.directories import state_directory
 from preflight.errors import UsageError
 from preflight.failure import Failure, told_as_error
 from preflight.findings import Unavailable
-from preflight.progress import Progress
+from preflight.progress import Counting, Progress
 from preflight.record import (
     ErrorRecord,
     Gatherer,
     RunRecord,
+    StageProgress,
     record_path,
     save_record,
     write_whole,
 )
 from preflight.report import Style, render
-from preflight.report.document import as_document
+from preflight.report.document import as_kept
 from preflight.terminal import Terminal
 
 _KEPT = ("push", "import")  # what changes something is recorded
+_SAVE_SECONDS = 2.0  # between two records of one stage
 
 
 class Recorder(Gatherer):
@@ -34,6 +38,7 @@ class Recorder(Gatherer):
         super().__init__(record)
         self._terminal = terminal
         self._path: Path | None = None
+        self._saving, self._saved = threading.RLock(), time.monotonic()
 
     def begin(self) -> None:
         """Write the record for the first time; where that fails, none is kept."""
@@ -48,21 +53,33 @@ class Recorder(Gatherer):
 
     def save(self) -> None:
         """Write the record as it is now; failing to is no failure of the run."""
-        if self._path is None:
-            return
-        try:
-            save_record(as_document(self.record), self._path)
-        except OSError as exc:
-            self._path = None
-            self.say(f"the run record could not be kept: {exc.strerror}")
+        with self._saving:
+            if self._path is None:
+                return
+            try:
+                save_record(as_kept(self.record), self._path)
+            except OSError as exc:
+                self._path = None
+                self.say(f"the run record could not be kept: {exc.strerror}")
 
     def say(self, text: str) -> None:
         """On standard error, unless --quiet."""
         self._terminal.say(text)
 
     def progress(self) -> Progress:
-        """As the terminal shows it."""
-        return self._terminal.progress()
+        """As the terminal shows it, and recorded now and then."""
+        return Counting(self._terminal.progress(), self._moved)
+
+    def _moved(self, stage: str, done: int, total: int) -> None:
+        """From any thread; one of them writes, the others go on."""
+        self.record.progress = StageProgress(stage, done, total)
+        now = time.monotonic()
+        if now - self._saved >= _SAVE_SECONDS and self._saving.acquire(blocking=False):
+            try:
+                self._saved = now
+                self.save()
+            finally:
+                self._saving.release()
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -82,6 +99,7 @@ def reported(
 
     What `work` raises is told in a sentence, after a report of how far it came.
     """
+    record.argv = arguments.words
     recorder = Recorder(record, terminal)
     recorder.begin()
     failure: Failure | None = None
@@ -90,10 +108,11 @@ def reported(
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
-        failure = told_as_error(exc, stage=record.stage)
+        failure = told_as_error(exc, arguments.words, stage=record.stage)
         error = failure.error
         record.exit_code = error.exit_code
         record.error = ErrorRecord(error.message, error.hint, error.request_id)
+    record.ended = True
     recorder.save()
     try:
         _show(arguments, terminal, record)

@@ -1,4 +1,4 @@
-"""`status`: how the last runs on this machine ended, from their records."""
+"""`status`: what became of the last runs on this machine, from their records."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from preflight.api import settings_reader
 from preflight.commands._flags import add_format
 from preflight.directories import state_directory
-from preflight.errors import UsageError
+from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
+from preflight.pipeline.services import studio_client
+from preflight.report.document import job_document
+from preflight.report.life import Life, LifeState
 from preflight.report.manual import table
+from preflight.settings import Need
+from preflight.studio.imports import ImportApi, ImportJob
+from preflight.studio.jobs import read_job
 from preflight.terminal import Terminal
 
 _SCHEMA = 1
@@ -28,45 +35,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a model directory (default: runs of all directories)",
     )
+    parser.add_argument(
+        "--offline", action="store_true", help="do not ask how an open job stands now"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Show the newest runs of a directory, or of all; asks no service."""
+    """Show the newest runs of a directory, or of all; asks once for an open job."""
     wanted = arguments.directory.resolve() if arguments.directory else None
-    runs = _recorded(wanted)[:_SHOWN]
-    if not runs:
+    lives = [Life.of(each) for each in _recorded(wanted)[:_SHOWN]]
+    if not lives:
         where = f" of {arguments.directory}" if arguments.directory else ""
         raise UsageError(
             f"no run{where} is on record on this machine",
             hint="`preflight jobs` asks the service itself",
         )
+    job, trouble = (None, "") if arguments.offline else _asked(lives[0])
     if arguments.format == "json":
-        document = {"schema": _SCHEMA, "runs": runs}
-        terminal.show_document(document)
-        return 0
-    terminal.show_lines(_table(runs))
-    hint = ""
-    if error := runs[0].get("error"):
-        terminal.show_lines([f"the last one ended with: {error['message']}"])
-        if hint := error.get("hint", ""):
-            terminal.show_lines([f"  try  {hint}"])
-    job = runs[0].get("job") or {}
-    further = f"preflight wait {job.get('job_id')}"
-    if job.get("status") in ("PENDING", "RUNNING") and further not in hint:
-        terminal.show_lines([f"  its job may still run: {further}"])
+        terminal.show_document(_document(lives, job))
+    else:
+        terminal.show_lines(_newest(lives[0], job, trouble))
+        if lives[1:]:
+            terminal.show_lines(["", *_table(lives[1:])])
     return 0
 
 
 def _recorded(wanted: Path | None) -> list[dict[str, Any]]:
-    state = state_directory()
-    return [] if isinstance(state, Unavailable) else _runs(state / "runs", wanted)
-
-
-def _runs(directory: Path, wanted: Path | None) -> list[dict[str, Any]]:
     """The records, newest first; one that cannot be read is left out."""
+    state = state_directory()
+    if isinstance(state, Unavailable):
+        return []
     found = []
-    for path in sorted(directory.glob("*.json"), reverse=True):
+    for path in sorted((state / "runs").glob("*.json"), reverse=True):
         try:
             document = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
@@ -80,19 +81,80 @@ def _is_of(document: Mapping[str, Any], wanted: Path | None) -> bool:
     return wanted is None or document.get("path") == str(wanted)
 
 
-def _table(runs: list[dict[str, Any]]) -> Iterator[str]:
-    heading = ("started", "command", "exit", "job", "status", "model", "directory")
-    rows = []
-    for run in runs:
-        job = run.get("job") or {}
-        cells = (
-            str(run.get("started", ""))[:19].replace("T", " "),
-            run.get("command", ""),
-            run.get("exit_code", ""),
-            job.get("job_id", "-"),
-            job.get("status", "-"),
-            job.get("model_name", "-"),
-            run.get("directory", ""),
+def _asked(life: Life) -> tuple[ImportJob | None, str]:
+    """How the open job of the newest run stands now, or why that is not known."""
+    seen = read_job(life.job, "")
+    if seen is None or seen.finished or life.state is LifeState.RUNNING:
+        return None, ""
+    try:
+        settings = settings_reader((Need.STUDIO,))()
+        settings.require(Need.STUDIO)
+        with studio_client(settings) as client:
+            return ImportApi(client).get(seen.job_id, attempts=1), ""
+    except PreflightError as error:
+        return None, f"the job could not be asked for: {error.message}"
+
+
+def _newest(life: Life, job: ImportJob | None, trouble: str) -> Iterator[str]:
+    yield life.headline()
+    error = life.document.get("error")
+    told = error if isinstance(error, Mapping) else {}
+    if told.get("message"):
+        yield f"  it ended with: {told['message']}"
+    if told.get("hint"):
+        yield f"  try  {told['hint']}"
+    yield from _job_lines(life, job)
+    if trouble:
+        yield f"  {trouble}"
+    next_step = _next_step(life, job)
+    if next_step and next_step not in str(told.get("hint")):
+        yield f"next  {next_step}"
+
+
+def _job_lines(life: Life, job: ImportJob | None) -> Iterator[str]:
+    if job is not None:
+        name = f": model {job.model_name}" if job.succeeded else ""
+        code = f" ({job.error_code})" if job.error_code else ""
+        yield f"  job {job.job_id} is {job.status} now{code}{name}"
+    elif seen := read_job(life.job, ""):
+        yield f"  job {seen.job_id} was {seen.status}: model {seen.model_name}"
+
+
+def _next_step(life: Life, job: ImportJob | None) -> str:
+    """The command that goes on; nothing where there is nothing left to do."""
+    seen = job or read_job(life.job, "")
+    if life.state is LifeState.RUNNING:
+        return ""
+    if seen is not None and not seen.finished:
+        return f"preflight wait {seen.job_id}"
+    if life.state is LifeState.DONE or (seen is not None and seen.succeeded):
+        return ""
+    return life.command_line
+
+
+def _document(lives: list[Life], job: ImportJob | None) -> dict[str, Any]:
+    runs: list[dict[str, Any]] = [
+        {**life.document, "state": life.state.value} for life in lives
+    ]
+    if job is not None:
+        runs[0]["job_now"] = job_document(job)
+    return {"schema": _SCHEMA, "runs": runs}
+
+
+def _table(lives: list[Life]) -> Iterator[str]:
+    heading = ("last heard of", "command", "state", "exit", "model", "directory")
+    rows = [heading]
+    for life in lives:
+        when = life.moment
+        ended = life.state in (LifeState.DONE, LifeState.FAILED)
+        rows.append(
+            (
+                when.strftime("%Y-%m-%d %H:%M") if when else "?",
+                str(life.document.get("command", "")),
+                life.state.value,
+                str(life.document.get("exit_code", "")) if ended else "-",
+                str(life.job.get("model_name") or "-"),
+                str(life.document.get("directory", "")),
+            )
         )
-        rows.append(tuple(str(cell) for cell in cells))
-    return table([heading, *rows])
+    return table(rows)

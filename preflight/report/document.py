@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,21 @@ def counts(report: Report) -> dict[str, int]:
     return {result.value: len(report.select(result)) for result in Result}
 
 
+def as_kept(record: RunRecord) -> dict[str, Any]:
+    """The document of a run with what tells its life, as it is kept on disk."""
+    life: dict[str, Any] = {
+        "ended": record.ended,
+        "pid": record.process.pid,
+        "host": record.process.host,
+        "born": record.process.born,
+        "argv": list(record.argv),
+        "stage": record.stage,
+        "updated": datetime.now(timezone.utc).isoformat(),
+        "progress": asdict(record.progress) if record.progress else None,
+    }
+    return {**as_document(record), "run": life}
+
+
 def as_document(record: RunRecord) -> dict[str, Any]:
     """Everything a run did; the same for a file, standard output and the record."""
     document: dict[str, Any] = {
@@ -115,7 +132,7 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         "weight_type": record.weight_type.value if record.weight_type else None,
         "base_model": record.base_model or None,
         "started": record.started.isoformat(),
-        "seconds": {name: round(s, 3) for name, s in record.stages.items()},
+        "seconds": {name: round(s, 3) for name, s in list(record.stages.items())},
         "counts": counts(record.report),
         "outcomes": [_outcome(outcome) for outcome in record.report.outcomes],
     }

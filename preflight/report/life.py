@@ -1,0 +1,114 @@
+"""What became of a run, told from the record that it kept while it went on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from preflight.process import ProcessMark, is_running
+from preflight.progress import human_size
+
+
+class LifeState(str, Enum):
+    """How a run stands; `UNKNOWN` is one of another machine that told no end."""
+
+    RUNNING = "running"
+    KILLED = "killed"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A kept document, and what is known of its run now."""
+
+    document: Mapping[str, Any]
+    state: LifeState
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Life:
+        """Judge a kept document; one of an older release has always ended."""
+        return cls(document, _state(document))
+
+    @property
+    def _run(self) -> Mapping[str, Any]:
+        return _mapping(self.document, "run")
+
+    @property
+    def job(self) -> Mapping[str, Any]:
+        """The import job as the run last saw it; empty if it came to none."""
+        return _mapping(self.document, "job")
+
+    @property
+    def moment(self) -> datetime | None:
+        """When it was last heard of: its end, or the last record before that."""
+        text = self._run.get("updated") or self.document.get("started")
+        try:
+            return datetime.fromisoformat(str(text)).astimezone()
+        except ValueError:
+            return None
+
+    @property
+    def command_line(self) -> str:
+        """The command that does it again, which goes on where it stopped."""
+        argv = self._run.get("argv")
+        words = [str(word) for word in argv] if isinstance(argv, list) else []
+        return shlex.join(["preflight", *words]) if words else ""
+
+    def headline(self) -> str:
+        """What happened, in one sentence."""
+        when = self.moment
+        at = when.strftime("%Y-%m-%d %H:%M (%z)") if when else "an unknown time"
+        command = self.document.get("command", "run")
+        what = f"{command} of {self.document.get('directory', '?')}"
+        stage = self._run.get("stage") or "its start"
+        if self.state is LifeState.RUNNING:
+            pid = self._run.get("pid")
+            return f"{what} is still running, pid {pid}, in {stage}{self._safe()}"
+        if self.state is LifeState.KILLED:
+            return f"{what} was killed in {stage}, last heard of {at}{self._safe()}"
+        if self.state is LifeState.UNKNOWN:
+            host = self._run.get("host")
+            return f"{what} on {host} told no end, last heard of {at}{self._safe()}"
+        code = self.document.get("exit_code")
+        verb = "ended well" if self.state is LifeState.DONE else f"failed (exit {code})"
+        return f"{what} {verb}, {at}{self._safe() if self._is_partial() else ''}"
+
+    def _is_partial(self) -> bool:
+        return self.state is LifeState.FAILED and not self.document.get("upload")
+
+    def _safe(self) -> str:
+        """How much of an upload OSS holds, as far as the record knows."""
+        progress = self._run.get("progress")
+        if not isinstance(progress, Mapping) or progress.get("stage") != "uploading":
+            return ""
+        done, total = progress.get("done"), progress.get("total")
+        if not isinstance(done, int) or not isinstance(total, int) or total <= 0:
+            return ""
+        share = f"{human_size(done)} of {human_size(total)}"
+        return f"; {share} are safe in OSS ({100 * done // total} %)"
+
+
+def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = document.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _state(document: Mapping[str, Any]) -> LifeState:
+    run = _mapping(document, "run")
+    if run.get("ended", True):
+        well = document.get("exit_code") == 0
+        return LifeState.DONE if well else LifeState.FAILED
+    try:
+        mark = ProcessMark(int(run["pid"]), str(run["host"]), str(run.get("born", "")))
+    except (KeyError, TypeError, ValueError):
+        return LifeState.UNKNOWN
+    alive = is_running(mark)
+    if alive is None:
+        return LifeState.UNKNOWN
+    return LifeState.RUNNING if alive else LifeState.KILLED

@@ -1,0 +1,165 @@
+"""Nothing escapes main: what nobody foresaw, streams that fail, documents always."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from preflight.sandbox import Sandbox
+from tests.running import ROOT, Run, command, environment, run, tiny_adapter
+
+# An audit hook of the interpreter raises where preflight opens a file: an exception
+# that no code of preflight knows, without replacing any of it.
+BREAKING = """
+import sys
+from preflight.cli import entry
+
+def surprise(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("adapter_config.json"):
+        raise LookupError("nobody thought of this; the key is sk-planted-secret-123")
+
+sys.addaudithook(surprise)
+entry()
+"""
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with Sandbox() as made:
+        yield made
+
+
+def surprised(home: Path, *words: object) -> Run:
+    env = environment(home, {"DASHSCOPE_API_KEY": "sk-planted-secret-123"})
+    return run([sys.executable, "-c", BREAKING, *map(str, words)], env)
+
+
+def test_what_nobody_foresaw_leaves_a_log_ready_to_paste(tmp_path: Path) -> None:
+    adapter, home = tiny_adapter(tmp_path / "adapter"), tmp_path / "home"
+    done = surprised(home, "check", adapter)
+    assert done.code == 3
+    message, hint = done.told()
+    assert message.startswith("preflight: preflight itself failed during inspect: ")
+    assert "LookupError" in message
+    (log,) = (home / ".local/state/preflight/logs").iterdir()
+    assert str(log) in hint
+    text = log.read_text("utf-8")
+    assert "Traceback" in text
+    assert f"command: preflight check {adapter}" in text
+    assert "oss2 2." in text
+    assert log.stat().st_mode & 0o077 == 0
+    for shown in (done.out, done.err, text):
+        assert "planted" not in shown
+
+
+def test_what_nobody_foresaw_comes_with_a_document(tmp_path: Path) -> None:
+    adapter = tiny_adapter(tmp_path / "adapter")
+    done = surprised(tmp_path / "home", "check", adapter, "--format", "json")
+    assert (done.code, done.document["exit_code"]) == (3, 3)
+    assert "LookupError" in done.document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "no-such-directory"],
+        ["push", "no-such-directory"],
+        ["push", "no-such-directory", "http://x"],
+        ["jobs"],
+        ["status"],
+        ["clean", "oss://bucket/p/"],
+        ["clean", "bucket"],
+        ["wait", "job"],
+        ["import", "oss://bucket/p/", "--base-model", "nothing"],
+        ["jobs", "--limit", "x"],
+        ["doctor", "oss://"],
+        ["doctor", "--fix"],
+    ],
+    ids=" ".join,
+)
+def test_every_exit_code_comes_with_a_document(
+    tmp_path: Path, words: list[str]
+) -> None:
+    done = run(command(*words, "--format", "json"), environment(tmp_path / "home"))
+    assert done.code == 2
+    assert done.document["exit_code"] == 2
+    assert done.document["schema"] == 1
+    assert "Traceback" not in done.err
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+@pytest.mark.parametrize("flags", [(), ("--progress", "lines"), ("-vv",)])
+def test_a_full_standard_error_does_not_end_a_push(
+    box: Sandbox, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    adapter = tiny_adapter(tmp_path / "adapter")
+    url = f"oss://{box.bucket}/models/one/"
+    words = command("push", adapter, url, "--poll-interval", "0.02", *flags)
+    env = environment(tmp_path / "home", box.environment())
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            words, env=env, stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[-1].startswith("imported ")
+
+
+def test_a_closed_standard_error_does_not_end_a_push(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    adapter = tiny_adapter(tmp_path / "adapter")
+    url = f"oss://{box.bucket}/models/one/"
+    words = command("push", adapter, url, "--poll-interval", "0.02")
+    env = environment(tmp_path / "home", box.environment())
+    reader, writer = os.pipe()
+    os.close(reader)  # nobody reads: every write is a broken pipe
+    try:
+        done = subprocess.run(
+            words, env=env, stdout=subprocess.PIPE, stderr=writer, check=False
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 0
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *words]
+    done = subprocess.run(shell, env=env, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+
+
+def test_the_record_is_there_while_the_run_goes_on(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    """Written at the start, after each stage and at the end; never half."""
+    adapter, home = tiny_adapter(tmp_path / "adapter"), tmp_path / "home"
+    env = environment(home, box.environment())
+    url = f"oss://{box.bucket}/models/one/"
+    script = (
+        "import sys, json, pathlib\n"
+        "from preflight import record\n"
+        "seen = []\n"
+        "def look(event, arguments):\n"
+        "    if event == 'os.rename' and str(arguments[1]).endswith('.json'):\n"
+        "        seen.append(json.loads(pathlib.Path(arguments[0]).read_text()))\n"
+        "sys.addaudithook(look)\n"
+        "from preflight.cli import main\n"
+        "main()\n"
+        "print('SEEN', json.dumps([(s['run']['ended'], s['seconds']) for s in seen]))\n"
+    )
+    words = ["push", str(adapter), url, "--poll-interval", "0.02"]
+    env["PYTHONPATH"] = str(ROOT)
+    done = run([sys.executable, "-c", script, *words], env)
+    seen = json.loads(done.out.splitlines()[-1].removeprefix("SEEN "))
+    assert seen[0] == [False, {}]
+    assert seen[-1][0] is True
+    stages = [set(seconds) for _, seconds in seen]
+    assert all(before <= after for before, after in itertools.pairwise(stages))
+    assert {"inspect", "upload", "verify", "submit"} <= stages[-1]
