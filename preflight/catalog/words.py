@@ -33,8 +33,8 @@ class NameWords(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     between line and size, some of them in front or behind, too. `stages` and `editions`
     are parts of the makers' own names. `wrappings` change nothing, `tuned` tell that
     the weights were changed, `tunes` are well-known fine-tunes whose names do not tell
-    of what. `families` are others' lines. A folder in `folders` is no organisation,
-    one in `transparent` is looked through.
+    of what. `families` are others' lines, some of them only in front. A folder in
+    `folders` is no organisation, one in `transparent` is looked through.
     """
 
     date: Text
@@ -52,6 +52,7 @@ class NameWords(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     tuned: Words
     tunes: Words
     families: Words
+    families_in_front: Words
     makers: Words
     folders: Words
     transparent: Words

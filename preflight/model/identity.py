@@ -191,8 +191,8 @@ def _untuned(taken: ModelName, family: Sequence[_Known]) -> Identity:
 
 def _tuned(taken: ModelName, family: Sequence[_Known]) -> Identity:
     """A name with words that no maker's own name has."""
-    if taken.line in load_words().lines:  # of any generation
-        if taken.kinds or taken.active:
+    if taken.line == "qwen":  # of any generation
+        if taken.kinds or taken.active or not _is_a_base_s_size(taken):
             return _foreign(taken)
         return _of(Match.FINE_TUNE, taken, f"seems a fine-tune of a Qwen {taken.size}")
     alike = sorted((k for k in family if k.same_shapes), key=_likeness(taken))
@@ -222,23 +222,37 @@ def _of_no_line(taken: ModelName) -> Identity:
     if not taken.leaf:
         return _of(Match.CANNOT_TELL, taken, "no name of a base model is given")
     telling = taken.size or _hub_like(taken)
-    if telling and any(word in words.tunes for word in taken.rest):
-        return _of(Match.FINE_TUNE, taken, "is a fine-tune of some model")
-    several = len(taken.rest) > 1 or telling
-    others = any(_is_others(word) for word in taken.rest) and several
-    if others or taken.org.lower() in words.makers:
+    if _is_others(taken, several=len(taken.rest) > 1 or bool(telling)):
         note = f"{taken.shown} is no model that can be imported onto"
         return replace(_of(Match.UNKNOWN, taken, note), foreign=True)
+    if telling and any(word in words.tunes for word in taken.rest):
+        return _of(Match.FINE_TUNE, taken, "is a fine-tune of some model")
     if _hub_like(taken):
         return _of(Match.UNKNOWN, taken, _not_known(taken))
     return _of(Match.CANNOT_TELL, taken, _no_model(taken))
 
 
-def _is_others(word: str) -> bool:
-    """Whether it is another maker's line, or a kind of which no base is."""
+def _is_others(taken: ModelName, *, several: bool) -> bool:
+    """Whether it is of another maker's line, of a kind or of a size that no base has.
+
+    A single word without a version may be the name of a folder (`/opt`, `llama`).
+    """
     words = load_words()
-    lines = {word, word.rstrip("0123456789.")}
-    return bool(lines & words.families) or word in words.kinds_in_front
+    if taken.org.lower() in words.makers:
+        return True
+    if _hub_like(taken) and taken.size and not _is_a_base_s_size(taken):
+        return True
+    lines = {word for word in taken.rest if several or word[-1:].isdigit()}
+    lines |= {word.rstrip("0123456789.") for word in lines if several}
+    front = taken.rest[:1] if several else ()
+    others = words.families | words.kinds_in_front
+    return bool(lines & others) or any(
+        word in words.families_in_front for word in front
+    )
+
+
+def _is_a_base_s_size(taken: ModelName) -> bool:
+    return any(taken.size == known.name.size for known in _known() if known.base)
 
 
 def _hub_like(taken: ModelName) -> bool:

@@ -122,11 +122,13 @@ def _telling(parts: Sequence[str]) -> _Place:
         # A folder named `qwen` is an organisation; `qwen3` is a line.
         if line and (at == last or (line not in known.lines and sized)):
             return _Place(at, words)
+        if at == last and _family(own, known):
+            break
         split = at < last and sized and not any(map(_SIZE.fullmatch, own))
         if split and _family(own, known):
             return _Place(at, words)
         below = words
-    return _Place(last, _words(parts[last]))
+    return _Place(len(parts) - 1, _words(parts[last]))
 
 
 def _lowest(parts: Sequence[str], known: NameWords) -> int:
