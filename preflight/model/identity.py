@@ -244,11 +244,9 @@ def _is_others(taken: ModelName, *, several: bool) -> bool:
         return True
     lines = {word for word in taken.rest if several or word[-1:].isdigit()}
     lines |= {word.rstrip("0123456789.") for word in lines if several}
-    front = taken.rest[:1] if several else ()
+    front = set(taken.rest[:1]) if several else set()
     others = words.families | words.kinds_in_front
-    return bool(lines & others) or any(
-        word in words.families_in_front for word in front
-    )
+    return bool(lines & others or front & words.families_in_front)
 
 
 def _is_a_base_s_size(taken: ModelName) -> bool:

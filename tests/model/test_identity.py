@@ -28,6 +28,8 @@ def code(found: Identity) -> str:
 # Names of the bases themselves: on hubs, in caches, at Kaggle and Ollama, on disks.
 NAMES = {
     "qwen3-8b": [
+        f"{HUB_CACHE}Qwen--Qwen3-8B/blobs/abcdef0123456789",
+        f"{HUB_CACHE}Qwen--Qwen3-8B/refs/main",
         "Qwen/Qwen3-8B",
         "~/.cache/huggingface/hub/models--Qwen--Qwen3-8B/snapshots/b968826d9c46dd6066d109eabc6255188de91218/model.safetensors.index.json",
         "qwen/qwen-3-8b",
@@ -171,6 +173,9 @@ def test_quantised_copies() -> None:
 
 # Weights of a base, or of a model of its shapes, that somebody changed.
 FINE_TUNES = [
+    "huihui-ai/QwQ-32B-abliterated",
+    "models/qwen3-4b-passthrough",
+    "rinna/qwen-14b-something",
     "training/models/qwen3-8b-merged",
     "./output/qwen3-8b-finetuned",
     "/n96/home/y/model/qwen3-8b-merged",
@@ -263,6 +268,11 @@ OTHERS = [
     "someone/qwen3-8b-reranker-sft",
     "jinaai/jina-embeddings-v3",
     "meta-llama/Llama-Guard-3-8B",
+    "codellama/CodeLlama-7b-hf",
+    "/home/me/bases/LLaMA2",
+    "NousResearch/Hermes-2-Pro-Llama-3-8B",
+    "vngrs-ai/Kumru-2B-Base",  # a size that no base has
+    "me/eva-qwen-3b",
     "qwen3-coder:30b",
     "qwen2.5:0.5b",
     "qwen3:0.6b",
