@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 
 from preflight.catalog.bases import BaseModel, find_base, load_bases
 from preflight.catalog.relatives import Relative, load_relatives
@@ -89,6 +90,11 @@ def identify(name: str | None) -> Identity:
 
 
 def _identified(taken: ModelName) -> Identity:
+    if taken.tagged and not taken.marks:
+        # Ollama's `qwen2.5:7b` is the instruction-tuned model.
+        tuned = replace(taken, marks=frozenset({"instruct"}))
+        known = (k.name for k in _known() if k.base)
+        taken = tuned if _words(tuned) in map(_words, known) else taken
     if found := next((k for k in _known() if _words(k.name) == _words(taken)), None):
         return _importable(taken, found.base) if found.base else _relative(found)
     family = tuple(k for k in _known() if _is_of(taken, k.name))
@@ -319,14 +325,9 @@ def _known() -> tuple[_Known, ...]:
     return _taken_apart(tuple(load_bases().values()))
 
 
+@lru_cache(maxsize=8)
 def _taken_apart(bases: tuple[BaseModel, ...]) -> tuple[_Known, ...]:
-    if bases not in _CACHE:
-        _CACHE.clear()
-        _CACHE[bases] = tuple(_all(bases))
-    return _CACHE[bases]
-
-
-_CACHE: dict[tuple[BaseModel, ...], tuple[_Known, ...]] = {}
+    return tuple(_all(bases))
 
 
 def _all(bases: Sequence[BaseModel]) -> Iterator[_Known]:

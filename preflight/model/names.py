@@ -9,7 +9,7 @@ is judged in `identity`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from preflight.catalog.words import NameWords, load_words
@@ -27,6 +27,19 @@ _NUMBER = re.compile(r"^\d+$")
 _TAG = re.compile(r"^(?P<name>[^:]+):(?P<tag>[^:]+)$")
 _HIGHEST = 4  # folders above the last one that are looked into
 
+# Where words are glued together or a point is none.
+_SEPARATED = tuple(
+    (re.compile(pattern), separated)
+    for pattern, separated in (
+        (r"(?<=\d)___(?=\d)", "."),  # ModelScope's point
+        (r"(?<=[a-z])(?<!code)(?<!col)(?=qwen)", "-"),  # myqwen3; CodeQwen is a line
+        (r"(?<=[a-z]{2})(?=\d+(?:\.\d+)?b(?![a-z0-9]))", "-"),  # vl8b
+        (r"(?<=qwen)(?=[a-z])", "-"),  # QwenLong
+        (r"(qwen\d+(?:[._]\d+)?)(?=[a-z])(?!b(?![a-z]))", r"\1-"),  # qwen3vl, not 7b
+        (r"(?<!\d)\.|\.(?!\d)", "-"),  # quantized.w8a8
+    )
+)
+_VERSION = re.compile(r"[2-9]|\d{2}|\d\.\d")
 _LINE = re.compile(r"(?P<line>[a-z]+?)(?P<version>\d+(?:\.\d+)?)?")
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)b|\d{3}m")
 _ACTIVE = re.compile(r"a\d+(?:\.\d+)?b")
@@ -157,26 +170,22 @@ def _family(words: Sequence[str], known: NameWords) -> bool:
 def _words(part: str) -> tuple[str, ...]:
     """Lower-case words; a point stays between digits alone."""
     text = part.lower().split("@")[0].replace(":", "-")
-    text = re.sub(r"(?<=\d)___(?=\d)", ".", text)  # ModelScope's point
-    text = re.sub(r"(?<=[a-z])(?<!code)(?<!col)(?=qwen)", "-", text)
-    text = re.sub(r"(?<=[a-z]{2})(?=\d+(?:\.\d+)?b(?![a-z0-9]))", "-", text)
-    text = re.sub(r"(?<=qwen)(?=[a-z])", "-", text)
-    text = re.sub(r"(qwen\d+(?:[._]\d+)?)(?=[a-z])(?!b(?![a-z]))", r"\1-", text)
-    text = re.sub(r"(?<!\d)\.|\.(?!\d)", "-", text)
+    for pattern, separated in _SEPARATED:
+        text = pattern.sub(separated, text)
     return tuple(word for word in re.split(r"[^\w.]+|_+", text) if word)
 
 
-def _line(words: Sequence[str], known: NameWords) -> tuple[str, int, int]:
-    """The line, and the range of words that tell it; one with a version, if any."""
-    found = ("", 0, 0)
+def _line(words: Sequence[str], known: NameWords) -> tuple[str, range]:
+    """The line, and which words tell it; one with a version, if there is any."""
+    found = ("", range(0))
     for at, word in enumerate(words):
         match = _LINE.fullmatch(word)
         if match is None or match["line"] not in known.lines:
             continue
         version, used = _version(match["version"] or "", words[at + 1 :], known)
         if version:
-            return match["line"] + version, at, at + 1 + used
-        found = found if found[0] else (match["line"], at, at + 1)
+            return match["line"] + version, range(at, at + 1 + used)
+        found = found if found[0] else (match["line"], range(at, at + 1))
     return found
 
 
@@ -184,65 +193,64 @@ def _version(
     attached: str, following: Sequence[str], known: NameWords
 ) -> tuple[str, int]:
     """The version behind a line's name, and how many of the next words it takes."""
-    pointed = known.pointed_versions
     used = 0
-    if not attached and following and re.fullmatch(r"[2-9]|\d{2}|\d\.\d", following[0]):
+    if not attached and following and _VERSION.fullmatch(following[0]):
         attached, used = following[0], 1
-        if len(attached) == 2 and f"{attached[0]}.{attached[1]}" not in pointed:
-            return "", 0
-    if len(attached) == 2 and f"{attached[0]}.{attached[1]}" in pointed:
-        return f"{attached[0]}.{attached[1]}", used
+    pointed = f"{attached[:1]}.{attached[1:]}"
+    if len(attached) == 2:  # `qwen25`; the 14 of `qwen-14-b` is no version
+        return (pointed, used) if pointed in known.pointed_versions else ("", 0)
     rest = following[used:]
-    point = len(attached) == 1 and rest and f"{attached}.{rest[0]}" in pointed
-    if point and (rest[0] == "5" or len(rest) > 1):  # `qwen3-8` is a size
-        return f"{attached}.{rest[0]}", used + 1
+    if len(attached) == 1 and rest:  # `qwen2-5-7b`, whereas `qwen3-8` ends in a size
+        pointed = f"{attached}.{rest[0]}"
+        goes_on = rest[0] == "5" or len(rest) > 1
+        if goes_on and pointed in known.pointed_versions:
+            return pointed, used + 1
     return attached, used
 
 
-def _sized(
-    words: Sequence[str], start: int, stop: int, known: NameWords
-) -> tuple[str, int, int]:
-    """The size, and the range of words that tell it, `(-1, -1)` for none."""
-    order = [*range(stop, len(words)), *range(start)]
-    for at in order:
+def _size(words: Sequence[str], line: range, known: NameWords) -> tuple[str, range]:
+    """The size, and which words tell it; looked for behind the line at first."""
+    for at in (*range(line.stop, len(words)), *range(line.start)):
         match = _SIZE.fullmatch(words[at])
         if match is None:
             continue
-        number, first = match["number"], at
-        if number is None:
-            return words[at], at, at + 1
+        number = match["number"]
+        if number is None:  # in millions
+            return words[at], range(at, at + 1)
         if len(number) == 2 and number[0] == "0":
             number = f"0.{number[1]}"
-        before = words[at - 1] if at > stop or 0 < at < start else ""
+        before = words[at - 1] if at and at - 1 not in line else ""
         if f"{before}.{number}" in known.pointed_sizes:
-            number, first = f"{before}.{number}", at - 1
-        return f"{number}b", first, at + 1
-    return "", -1, -1
+            return f"{before}.{number}b", range(at - 1, at + 1)
+        return f"{number}b", range(at, at + 1)
+    return "", range(0)
 
 
 def _sorted(
     words: Sequence[str], *, org: str, leaf: str, local: bool, tagged: bool
 ) -> ModelName:
+    """Each word to where it belongs; behind a format only a tuner's words count."""
     known = load_words()
-    line, start, stop = _line(words, known)
-    size, begin, end = _sized(words, start if line else 0, stop if line else 0, known)
+    line, of_line = _line(words, known)
+    size, of_size = _size(words, of_line, known)
+    middle = range(of_line.stop, of_size.stop or len(words))
     kinds: set[str] = set()
     marks: set[str] = set()
     active, rest, formats = "", [], []
     for at, word in enumerate(words):
-        if (line and start <= at < stop) or begin <= at < end:
+        if at in of_line or at in of_size:
             continue
-        if line and _is_kind(word, at, start, end if size else len(words), known):
+        if line and word in _kinds_at(at, middle, known):
             kinds.add(word)
-        elif _ACTIVE.fullmatch(word) and line:
+        elif line and _ACTIVE.fullmatch(word):
             active = word
-        elif word in known.stages or word in known.editions or _EDITION.fullmatch(word):
+        elif word in known.stages | known.editions or _EDITION.fullmatch(word):
             marks.add(word)
         elif told := _format(word, known):
             formats.append(told)
         elif word in known.tuned or not formats:
             rest.append(word)
-    rest = [w for w in rest if w not in known.wrappings and w not in known.lines]
+    told_nothing = known.wrappings | known.lines
     return ModelName(
         org,
         leaf,
@@ -254,16 +262,15 @@ def _sorted(
         frozenset(kinds),
         frozenset(marks),
         _label(formats),
-        tuple(rest),
+        tuple(word for word in rest if word not in told_nothing),
     )
 
 
-def _is_kind(word: str, at: int, start: int, end: int, known: NameWords) -> bool:
-    if word not in known.kinds:
-        return False
-    if at < start:
-        return word in known.kinds_in_front
-    return at < end or word in known.kinds_behind
+def _kinds_at(at: int, middle: range, known: NameWords) -> Collection[str]:
+    """The words for kinds that count there: in front, between line and size, behind."""
+    if at < middle.start:
+        return known.kinds_in_front
+    return known.kinds if at in middle else known.kinds_behind
 
 
 def _format(word: str, known: NameWords) -> str:

@@ -66,6 +66,8 @@ NAMES = {
         "/kaggle/input/qwen2-5-vl-7b-instruct",
     ],
     "qwen2.5-7b-instruct": [
+        "qwen2.5:7b",
+        "ollama/qwen2.5:7b",
         "../qwen25_7b_instruct/models--Qwen--Qwen2.5-7B-Instruct/snapshots/a09a35458c702b33eeacc393d103063234e8bc28",
         "qwen2.5:7b-instruct-fp16",
         "Qwen2.5-7B-Instruct-bfloat16",
