@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from preflight.catalog.endpoints import EndpointKind
 from preflight.oss.access import OssAccess
 from preflight.oss.body import BLOCK
+from preflight.oss.deferred import defer_key_service
 from preflight.oss.signing import SigningKeys, signer
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def open_session(
 
     `patience`: seconds in which each block of a body must have left.
     """
+    defer_key_service()
     import oss2
 
     # oss2's own session keeps 10 connections, for all threads of the process.
