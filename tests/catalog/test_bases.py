@@ -88,39 +88,38 @@ def document(*models: object, **more: object) -> dict[str, object]:
     return {"family": "qwen3", "date": "2026-12", "models": list(models), **more}
 
 
-@pytest.mark.parametrize("code", FIGURES)
-def test_figures_sums_and_counts(code: str) -> None:
-    tensors, parameters, visual, *dimensions = FIGURES[code]
-    model = base(code)
-    specs = model.checkpoint_tensors()
-    assert len(specs) == len({spec.name for spec in specs}) == tensors
-    assert sum(prod(spec.shape) for spec in specs) == model.parameters == parameters
-    assert model.total_bytes_bf16 == 2 * parameters
-    seen = [s for s in specs if "visual" in s.name.split(".")]
-    assert sum(prod(s.shape) for s in seen) == model.vision_parameters == visual
-    assert (model.vision is not None) == bool(visual)
-    assert dimensions == [
-        model.hidden_size, model.intermediate_size, model.layers, model.heads,
-        model.kv_heads,
-    ]  # fmt: skip
-    assert model.head_dim == 128
-    assert not any("{" in spec.name for spec in specs)
+def test_figures_sums_and_counts() -> None:
+    for code in FIGURES:
+        tensors, parameters, visual, *dimensions = FIGURES[code]
+        model = base(code)
+        specs = model.checkpoint_tensors()
+        assert len(specs) == len({spec.name for spec in specs}) == tensors
+        assert sum(prod(spec.shape) for spec in specs) == model.parameters == parameters
+        assert model.total_bytes_bf16 == 2 * parameters
+        seen = [s for s in specs if "visual" in s.name.split(".")]
+        assert sum(prod(s.shape) for s in seen) == model.vision_parameters == visual
+        assert (model.vision is not None) == bool(visual)
+        assert dimensions == [
+            model.hidden_size, model.intermediate_size, model.layers, model.heads,
+            model.kv_heads,
+        ]  # fmt: skip
+        assert model.head_dim == 128
+        assert not any("{" in spec.name for spec in specs)
 
 
-@pytest.mark.parametrize("code", LORA)
-def test_linear_shapes_give_the_size_of_an_adapter(code: str) -> None:
-    keys, parameters = LORA[code]
-    model = base(code)
-    shapes = [linear.shape for linear in model.linears.values()]
-    assert len(shapes) == 7
-    assert 2 * len(shapes) * model.layers == keys
-    sides = sum(sum(shape) for shape in shapes)
-    assert 16 * sides * model.layers == parameters
+def test_linear_shapes_give_the_size_of_an_adapter() -> None:
+    for code in LORA:
+        keys, parameters = LORA[code]
+        model = base(code)
+        shapes = [linear.shape for linear in model.linears.values()]
+        assert len(shapes) == 7
+        assert 2 * len(shapes) * model.layers == keys
+        sides = sum(sum(shape) for shape in shapes)
+        assert 16 * sides * model.layers == parameters
 
 
-@pytest.mark.parametrize(
-    ("code", "module", "shape"),
-    [
+def test_linear_shape() -> None:
+    for code, module, shape in [
         ("qwen3-32b", "self_attn.q_proj", (8192, 5120)),  # wider than the hidden size
         ("qwen3-4b-instruct-2507", "self_attn.o_proj", (2560, 4096)),
         ("qwen2.5-7b-instruct", "self_attn.k_proj", (512, 3584)),
@@ -130,16 +129,13 @@ def test_linear_shapes_give_the_size_of_an_adapter(code: str) -> None:
         ("qwen3-vl-8b-instruct", "mlp.linear_fc1", None),
         ("qwen3-8b", "input_layernorm", None),
         ("qwen3-8b", "self_attn.up_proj", None),
-    ],
-)
-def test_linear_shape(code: str, module: str, shape: tuple[int, int] | None) -> None:
-    found = base(code).linears.get(module)
-    assert (found.shape if found else None) == shape
+    ]:
+        found = base(code).linears.get(module)
+        assert (found.shape if found else None) == shape
 
 
-@pytest.mark.parametrize(
-    ("code", "name", "shape"),
-    [
+def test_names_on_disk() -> None:
+    for code, name, shape in [
         ("qwen3-8b", "model.layers.35.self_attn.q_norm.weight", (128,)),
         ("qwen2.5-72b-instruct", "model.layers.79.self_attn.k_proj.bias", (1024,)),
         ("qwen2.5-vl-7b-instruct", "visual.merger.mlp.2.weight", (3584, 5120)),
@@ -163,10 +159,8 @@ def test_linear_shape(code: str, module: str, shape: tuple[int, int] | None) -> 
             "model.language_model.layers.0.mlp.up_proj.weight",
             (12288, 4096),
         ),
-    ],
-)
-def test_names_on_disk(code: str, name: str, shape: tuple[int, ...]) -> None:
-    assert {s.name: s.shape for s in base(code).checkpoint_tensors()}[name] == shape
+    ]:
+        assert {s.name: s.shape for s in base(code).checkpoint_tensors()}[name] == shape
 
 
 def test_tied_model_has_no_output_layer_on_disk() -> None:
@@ -175,38 +169,38 @@ def test_tied_model_has_no_output_layer_on_disk() -> None:
         assert ("lm_head.weight" in names) == (code != "qwen3-4b-instruct-2507")
 
 
-@pytest.mark.parametrize("code", FIGURES)
-def test_tokens(code: str) -> None:
-    model = base(code)
-    last = "</think>" if code.startswith("qwen3") else "<|file_sep|>"
-    assert model.tokenizer_length == 151643 + len(model.added_tokens)
-    assert model.added_tokens[last] == model.tokenizer_length - 1
-    assert model.added_tokens["<|endoftext|>"] == model.pad_token_id
-    assert model.added_tokens["<|im_end|>"] == model.eos_token_id == 151645
-    assert model.added_tokens["<|vision_pad|>"] == 151654
-    assert model.added_tokens["<|file_sep|>"] == 151664
-    assert model.generation_eos == (151645, 151643)
-    assert model.tokenizer_length == (151669 if code.startswith("qwen3") else 151665)
-    assert model.vocab_size == (151936 if code.startswith("qwen3") else 152064)
+def test_tokens() -> None:
+    for code in FIGURES:
+        model = base(code)
+        last = "</think>" if code.startswith("qwen3") else "<|file_sep|>"
+        assert model.tokenizer_length == 151643 + len(model.added_tokens)
+        assert model.added_tokens[last] == model.tokenizer_length - 1
+        assert model.added_tokens["<|endoftext|>"] == model.pad_token_id
+        assert model.added_tokens["<|im_end|>"] == model.eos_token_id == 151645
+        assert model.added_tokens["<|vision_pad|>"] == 151654
+        assert model.added_tokens["<|file_sep|>"] == 151664
+        assert model.generation_eos == (151645, 151643)
+        assert model.tokenizer_length == (
+            151669 if code.startswith("qwen3") else 151665
+        )
+        assert model.vocab_size == (151936 if code.startswith("qwen3") else 152064)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "code", "start", "size", "newline"),
-    [
+def test_templates() -> None:
+    for prefix, code, start, size, newline in [
         ("qwen3-", "qwen3-32b", "a55ee1b1", 4168, False),
         ("qwen3-4b", "qwen3-4b-instruct-2507", "64f85b19", 2630, False),
         ("qwen2.5-", "qwen2.5-7b-instruct", "cd8e9439", 2507, True),
         ("qwen2.5-vl", "qwen2.5-vl-7b-instruct", "a0bc6f6f", 1017, False),
         ("qwen3-vl", "qwen3-vl-8b-instruct", "3636d0f0", 5292, True),
-    ],
-)
-def test_templates(
-    prefix: str, code: str, start: str, size: int, newline: bool
-) -> None:
-    model = base(code)
-    assert code.startswith(prefix)
-    assert [digest[:8] for digest in model.template_sha256] == [start]
-    assert (model.template_bytes, model.template_ends_with_newline) == (size, newline)
+    ]:
+        model = base(code)
+        assert code.startswith(prefix)
+        assert [digest[:8] for digest in model.template_sha256] == [start]
+        assert (model.template_bytes, model.template_ends_with_newline) == (
+            size,
+            newline,
+        )
 
 
 def test_prefixes_of_adapters() -> None:
@@ -219,7 +213,8 @@ def test_prefixes_of_adapters() -> None:
 
 def test_weight_types() -> None:
     only_lora = {"qwen3-4b-instruct-2507", "qwen3-vl-8b-instruct"}
-    for code, model in load_bases().items():
+    for code in FIGURES:
+        model = base(code)
         assert WeightType.LORA in model.importable
         assert (WeightType.FULL in model.importable) == (code not in only_lora)
 
@@ -271,19 +266,16 @@ def test_every_model_tells_its_source_and_date() -> None:
         assert model.date.startswith("2026")
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
+def test_find_base() -> None:
+    for name, code in [
         ("qwen3-8b", "qwen3-8b"),
         ("QWEN3-8B ", "qwen3-8b"),
         ("qwen/qwen2.5-vl-7b-INSTRUCT", "qwen2.5-vl-7b-instruct"),
         ("qwen2.5-7b", None),
         ("", None),
-    ],
-)
-def test_find_base(name: str, code: str | None) -> None:
-    found = find_base(name)
-    assert (found.code if found else None) == code
+    ]:
+        found = find_base(name)
+        assert (found.code if found else None) == code
 
 
 def test_a_user_adds_a_model_with_one_entry(user_file: Write) -> None:
@@ -357,47 +349,46 @@ def test_the_variable_may_name_a_directory(
     assert base("own-1.7b").layers == 28
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"hidden_size": "2048"}, "hidden_size"),
-        ({"hidden_size": 0}, "hidden_size"),
-        ({"layers": True}, "layers"),
-        ({"heads": None}, "heads"),
-        ({"code": ""}, "code"),
-        ({"source": 5}, "source"),
-        ({"tied_embeddings": "no"}, "tied_embeddings"),
-        ({"importable": ["lora", "qlora"]}, "importable"),
-        ({"importable": []}, "importable"),
-        ({"importable": "lora"}, "importable"),
-        ({"added_tokens": ["<a>", "<a>"]}, "added_tokens"),
-        ({"template_sha256": ["abc"]}, "template_sha256"),
-        ({"vocab_sha256": "A" * 64}, "vocab_sha256"),
-        ({"generation_eos": [1, "2"]}, "generation_eos"),
-        ({"tensors": {"a.weight": "hiden"}}, "tensors"),
-        ({"tensors": {"a.{block}.weight": "hidden"}}, "tensors"),
-        ({"tensors": {"a.weight": 3}}, "tensors"),
-        ({"tensors": {"a.weight": "v_hidden"}}, "tensors"),
-        ({"tensors": {"a.{expert}.weight": "hidden"}}, "tensors"),
-        ({"counters": {"layer": 3}}, "counters"),
-        ({"counters": {"expert": 0}}, "counters"),
-        ({"sizes": {"wide": "1"}}, "sizes"),
-        ({"config": {"a": {"b": ["$no_figure"]}}}, "config"),
-        ({"config": []}, "config"),
-        ({"vision": {"depth": 1}}, "vision.hidden_size"),
-        ({"parameters": 1}, "parameters"),
-        ({"vocab_size": 151_668}, "vocab_size"),
-        ({"hiden_size": 1}, "hiden_size"),
-    ],
-)
-def test_a_malformed_entry_is_named(
-    user_file: Write, changes: dict[str, object], named: str
-) -> None:
-    file = user_file(document(entry(**changes)))
-    with pytest.raises(ConfigurationError) as caught:
-        load_bases()
-    assert f"{file}: models[0].{named}" in caught.value.message
-    assert caught.value.hint
+# Changes of an entry, and the field that the error names.
+MALFORMED: list[tuple[dict[str, object], str]] = [
+    ({"hidden_size": "2048"}, "hidden_size"),
+    ({"hidden_size": 0}, "hidden_size"),
+    ({"layers": True}, "layers"),
+    ({"heads": None}, "heads"),
+    ({"code": ""}, "code"),
+    ({"source": 5}, "source"),
+    ({"tied_embeddings": "no"}, "tied_embeddings"),
+    ({"importable": ["lora", "qlora"]}, "importable"),
+    ({"importable": []}, "importable"),
+    ({"importable": "lora"}, "importable"),
+    ({"added_tokens": ["<a>", "<a>"]}, "added_tokens"),
+    ({"template_sha256": ["abc"]}, "template_sha256"),
+    ({"vocab_sha256": "A" * 64}, "vocab_sha256"),
+    ({"generation_eos": [1, "2"]}, "generation_eos"),
+    ({"tensors": {"a.weight": "hiden"}}, "tensors"),
+    ({"tensors": {"a.{block}.weight": "hidden"}}, "tensors"),
+    ({"tensors": {"a.weight": 3}}, "tensors"),
+    ({"tensors": {"a.weight": "v_hidden"}}, "tensors"),
+    ({"tensors": {"a.{expert}.weight": "hidden"}}, "tensors"),
+    ({"counters": {"layer": 3}}, "counters"),
+    ({"counters": {"expert": 0}}, "counters"),
+    ({"sizes": {"wide": "1"}}, "sizes"),
+    ({"config": {"a": {"b": ["$no_figure"]}}}, "config"),
+    ({"config": []}, "config"),
+    ({"vision": {"depth": 1}}, "vision.hidden_size"),
+    ({"parameters": 1}, "parameters"),
+    ({"vocab_size": 151_668}, "vocab_size"),
+    ({"hiden_size": 1}, "hiden_size"),
+]
+
+
+def test_a_malformed_entry_is_named(user_file: Write) -> None:
+    for index, (changes, named) in enumerate(MALFORMED):
+        file = user_file(document(entry(**changes)), f"{index}.json")
+        with pytest.raises(ConfigurationError) as caught:
+            load_bases()
+        assert f"{file}: models[0].{named}" in caught.value.message
+        assert caught.value.hint
 
 
 def test_a_typing_error_gets_a_suggestion(user_file: Write) -> None:
@@ -407,32 +398,35 @@ def test_a_typing_error_gets_a_suggestion(user_file: Write) -> None:
     assert caught.value.hint == "did you mean hidden_size"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("{", "cannot be read as JSON"),
-        ("[" * 100_000, "cannot be read as JSON"),
-        ("[]", "expected `object`"),
-        ({}, ".family is missing"),
-        ({"family": "qwen3"}, ".models is missing"),
-        ({"family": "qwen3", "models": [3]}, "models[0] is not as it must be"),
-        ({"family": "qwen3", "models": [{}]}, "models[0].code is missing"),
-        ({"family": "qwen3", "models": [], "shard": {}}, ".shard is no known field"),
-        (
-            {"family": "q", "models": [{"code": "a"}]},
-            "models[0].hub_id is missing",
-        ),
-        ({"family": "q", "shared": 1, "models": []}, ".shared is not as it must be"),
-    ],
-)
-def test_a_malformed_file_is_named(
-    user_file: Write, content: object, said: str
-) -> None:
-    file = user_file(content)
-    with pytest.raises(ConfigurationError) as caught:
-        load_bases()
-    assert str(file) in caught.value.message
-    assert said in caught.value.message
+def test_a_malformed_file_is_named(user_file: Write) -> None:
+    for index, (content, said) in enumerate(
+        [
+            ("{", "cannot be read as JSON"),
+            ("[" * 100_000, "cannot be read as JSON"),
+            ("[]", "expected `object`"),
+            ({}, ".family is missing"),
+            ({"family": "qwen3"}, ".models is missing"),
+            ({"family": "qwen3", "models": [3]}, "models[0] is not as it must be"),
+            ({"family": "qwen3", "models": [{}]}, "models[0].code is missing"),
+            (
+                {"family": "qwen3", "models": [], "shard": {}},
+                ".shard is no known field",
+            ),
+            (
+                {"family": "q", "models": [{"code": "a"}]},
+                "models[0].hub_id is missing",
+            ),
+            (
+                {"family": "q", "shared": 1, "models": []},
+                ".shared is not as it must be",
+            ),
+        ]
+    ):
+        file = user_file(content, f"{index}.json")
+        with pytest.raises(ConfigurationError) as caught:
+            load_bases()
+        assert str(file) in caught.value.message
+        assert said in caught.value.message
 
 
 def test_a_file_that_is_missing_or_not_text(

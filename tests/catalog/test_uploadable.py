@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import pytest
-
 from preflight.catalog.uploadable import Role, role_of, why_excluded
 from preflight.findings import WeightType
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
 
 
-@pytest.mark.parametrize(
-    ("name", "lora", "full"),
-    [
+def test_the_list_knows_what_an_import_uses() -> None:
+    for name, lora, full in [
         ("adapter_model.safetensors", Role.WEIGHTS, None),
         ("adapter_config.json", Role.KEY_CONFIG, None),
         ("config.json", Role.KEY_CONFIG, Role.KEY_CONFIG),
@@ -30,17 +27,12 @@ LORA, FULL = WeightType.LORA, WeightType.FULL
         (".env", None, None),
         ("adapter_model.bin", None, None),
         ("consolidated.safetensors", None, None),
-    ],
-)
-def test_the_list_knows_what_an_import_uses(
-    name: str, lora: Role | None, full: Role | None
-) -> None:
-    assert (role_of(name, LORA), role_of(name, FULL)) == (lora, full)
+    ]:
+        assert (role_of(name, LORA), role_of(name, FULL)) == (lora, full), name
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
+def test_junk_is_called_by_its_kind() -> None:
+    for name, words in [
         ("optimizer.pt", "optimizer or trainer state"),
         ("rng_state_0.pth", "optimizer or trainer state"),
         ("latest", "optimizer or trainer state"),
@@ -63,7 +55,5 @@ def test_the_list_knows_what_an_import_uses(
         ("notes.docx", "not needed"),
         ("configuration.json", "not needed"),
         ("tokenizer.json.orig", "not needed"),
-    ],
-)
-def test_junk_is_called_by_its_kind(name: str, words: str) -> None:
-    assert why_excluded(name) == words
+    ]:
+        assert why_excluded(name) == words, name
