@@ -105,6 +105,7 @@ bench-test: $(READY) $(V2_READY) ## tests of the benchmarks, which `make unit` l
 
 .PHONY: bench
 bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minutes
+	$(BIN)/python -m pytest -o addopts= tests/benchmarks
 	$(BIN)/python tests/benchmarks/bench_scan.py --mib 256 --rounds 3
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.5 --rounds 2 \
 	  --shape fast
