@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from preflight.sandbox import Sandbox
     from preflight.sandbox.background import Ready
     from preflight.sandbox.faults import FaultPlan
+    from preflight.sandbox.request_log import RequestRecord
 
 
 @contextmanager
@@ -47,6 +48,20 @@ def _restrict(box: Sandbox, path: Path | None) -> None:
         return
     with _reading(path, "policy"):
         box.restrict(json.loads(path.read_text("utf-8")))
+
+
+def _tell_of_calls(box: Sandbox, terminal: Terminal) -> None:
+    """A line on standard error for each request; status 0 is a connection cut."""
+    for endpoint in (box.oss_endpoint, box.studio_endpoint):
+
+        def tell(record: RequestRecord, service: str = endpoint.service) -> None:
+            what = record.operation or "unknown"
+            terminal.say(
+                f"{service}: {record.method} {what} {record.key}"
+                f" {record.status} {record.bytes_received} bytes"
+            )
+
+        endpoint.log_calls.on_call = tell
 
 
 def _check_bucket(name: str) -> None:
@@ -82,7 +97,10 @@ def _serve(
         seed_bucket=arguments.seed_bucket,
         job_seconds=arguments.job_seconds,
     )
+    box.oss.strict_v4 = arguments.strict_v4
     _restrict(box, arguments.policy)
+    if arguments.verbose:
+        _tell_of_calls(box, terminal)
     try:
         with box:
             values = box.environment()
@@ -91,7 +109,9 @@ def _serve(
                 ready.tell("\n".join(_exports(values | pid)))
             else:
                 bucket = arguments.seed_bucket
+                by_name = f"{bucket}.localhost:{box.oss_endpoint.port}"
                 terminal.say(f"sandbox: bucket {bucket}; Ctrl-C ends it")
+                terminal.say(f"sandbox: the bucket by name: http://{by_name}")
                 terminal.show_lines(_exports(values))
             while True:
                 signal.pause()
@@ -126,6 +146,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--faults", metavar="FILE", type=Path, help="a JSON plan of what goes wrong"
+    )
+    parser.add_argument(
+        "--strict-v4",
+        action="store_true",
+        help="refuse signature V1, as OSS does for new accounts",
     )
     parser.add_argument(
         "--policy",

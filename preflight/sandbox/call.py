@@ -197,8 +197,6 @@ def fault_answer(error: FaultAnswer, *, request_id: str) -> Response:
     )
 
 
-def unknown_request(request: Request, why: str) -> Response:
-    """501 that shows the request: the sandbox never invents a success."""
-    line = f"{request.method} {request.environ['RAW_URI']}"
-    text = f"the sandbox does not know this request: {line}\n{why}\n"
-    return Response(text, 501, content_type="text/plain; charset=utf-8")
+def request_line(request: Request) -> str:
+    """What was asked, for an answer that says that it is not offered."""
+    return f"{request.method} {request.environ['RAW_URI']}"

@@ -17,7 +17,6 @@ from preflight.sandbox.call import (
     call_of,
     fault_answer,
     operation,
-    unknown_request,
 )
 from preflight.sandbox.connection import Server, Service
 from preflight.sandbox.faults import Action, FaultPlan
@@ -30,7 +29,6 @@ __all__ = [
     "RequestRecord",
     "call_of",
     "operation",
-    "unknown_request",
 ]
 
 Handler = Callable[[Request], Response]

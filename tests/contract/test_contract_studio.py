@@ -326,6 +326,8 @@ def test_the_unknown_is_refused_and_shown(
     value = body(in_sandbox, sent) if method == "POST" else None
     answer = in_sandbox.imports(method, tail, json=value)
     assert answer.status_code == 501
-    line = f"{method} /api/v1/custom_models/import{tail}\n"
-    assert answer.text.startswith(f"the sandbox does not know this request: {line}")
-    assert all(name in answer.text for name in sent)
+    told = answer.json()
+    assert set(told) == {"request_id", "code", "message"}
+    assert told["code"] == "NotImplemented"
+    assert told["message"].endswith(f"{method} /api/v1/custom_models/import{tail}")
+    assert all(name in told["message"] for name in sent)

@@ -26,6 +26,9 @@ _BY_POLICY = "Access denied by bucket policy."
 # The permissions whose name is not that of the operation (OSS docs, "Authorization
 # syntax and elements").
 _ACTIONS = {
+    "AppendObject": "oss:PutObject",
+    "CopyObject": "oss:PutObject",
+    "UploadPartCopy": "oss:PutObject",
     "GetObjectMeta": "oss:GetObject",
     "HeadObject": "oss:GetObject",
     "InitiateMultipartUpload": "oss:PutObject",
@@ -52,7 +55,8 @@ def signed(context: Context) -> SignedRequest:
 def authorize(context: Context, route: Route) -> Context:
     """The context with who it is; raises OssError unless he may do what he asks for."""
     state = context.state
-    account = Account(state.credentials, state.region, state.clock())
+    now = state.clock()
+    account = Account(state.credentials, state.region, now, strict=state.strict_v4)
     context = replace(context, who=signature.verify(signed(context), account))
     if context.bucket:
         check_bucket_name(context.bucket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 from werkzeug.wrappers import Response
 
@@ -76,7 +77,11 @@ def get_versioning(context: Context) -> Response:
 
 def get_tags(context: Context) -> Response:
     """OSS docs, "GetBucketTags": no tags is 200 with an empty set, not 404 as in S3."""
-    tags = dict(context.state.bucket(context.bucket).tags)
+    return tagging(context.state.bucket(context.bucket).tags)
+
+
+def tagging(tags: Mapping[str, str]) -> Response:
+    """The tags of a bucket or an object."""
     nodes: list[Node] = [
         ("Tag", [("Key", key), ("Value", value)]) for key, value in tags.items()
     ]
@@ -93,6 +98,56 @@ def delete_tags(context: Context) -> Response:
     """OSS docs, "DeleteBucketTags"."""
     context.state.set_tags(context.bucket, {})
     return replies.empty(204)
+
+
+def get_stat(context: Context) -> Response:
+    """OSS docs, "GetBucketStat"."""
+    context.state.bucket(context.bucket)
+    stat = context.state.stat(context.bucket)
+    size, objects = str(stat.size), str(stat.objects)
+    nodes: list[Node] = [
+        ("Storage", size),
+        ("ObjectCount", objects),
+        ("MultipartUploadCount", str(stat.uploads)),
+        ("LiveChannelCount", "0"),
+        ("LastModifiedTime", str(int(context.state.clock()))),
+        ("StandardStorage", str(stat.by_class.get("Standard", (0, 0))[0])),
+        ("StandardObjectCount", str(stat.by_class.get("Standard", (0, 0))[1])),
+    ]
+    for name in ("IA", "Archive", "ColdArchive", "DeepColdArchive"):
+        short = "InfrequentAccess" if name == "IA" else name
+        held, count = stat.by_class.get(name, (0, 0))
+        nodes += [
+            (f"{short}Storage", str(held)),
+            (f"{short}RealStorage", str(held)),
+            (f"{short}ObjectCount", str(count)),
+        ]
+    nodes += [("MultipartPartCount", str(stat.parts)), ("DeleteMarkerCount", "0")]
+    return replies.xml("BucketStat", nodes)
+
+
+def get_encryption(context: Context) -> Response:
+    """OSS docs, "GetBucketEncryption": 404 for a bucket that does not encrypt."""
+    bucket = context.state.bucket(context.bucket)
+    if bucket.encryption == "None":
+        details = {"BucketName": bucket.name}
+        raise OssError("NoSuchServerSideEncryptionRule", details=details)
+    rule: Node = ("ApplyServerSideEncryptionByDefault", encryption_nodes(bucket))
+    return replies.xml("ServerSideEncryptionRule", [rule])
+
+
+def get_lifecycle(context: Context) -> Response:
+    """OSS docs, "GetBucketLifecycle": no bucket here has rules."""
+    bucket = context.state.bucket(context.bucket)
+    raise OssError("NoSuchLifecycle", details={"BucketName": bucket.name})
+
+
+def get_policy(context: Context) -> Response:
+    """OSS docs, "GetBucketPolicy": the document as it was given."""
+    bucket = context.state.bucket(context.bucket)
+    if bucket.policy is None:
+        raise OssError("NoSuchBucketPolicy", details={"BucketName": bucket.name})
+    return Response(bucket.policy.text, 200, content_type="application/json")
 
 
 def put_bucket(context: Context) -> Response:
@@ -162,7 +217,11 @@ ROUTES = (
     Route("GetBucketTags", _BUCKET, "GET", get_tags, names("tagging")),
     Route("PutBucketTags", _BUCKET, "PUT", put_tags, names("tagging")),
     Route("DeleteBucketTags", _BUCKET, "DELETE", delete_tags, names("tagging")),
-    Route("PutBucket", _BUCKET, "PUT", put_bucket),
+    Route("GetBucketStat", _BUCKET, "GET", get_stat, names("stat")),
+    Route("GetBucketEncryption", _BUCKET, "GET", get_encryption, names("encryption")),
+    Route("GetBucketLifecycle", _BUCKET, "GET", get_lifecycle, names("lifecycle")),
+    Route("GetBucketPolicy", _BUCKET, "GET", get_policy, names("policy")),
+    Route("PutBucket", _BUCKET, "PUT", put_bucket, headers=names("x-oss-acl")),
     Route("DeleteBucket", _BUCKET, "DELETE", delete_bucket),
     Route(
         "DeleteMultipleObjects",

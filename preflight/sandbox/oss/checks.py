@@ -121,24 +121,45 @@ def check_storage_class(name: str) -> str:
     return name
 
 
-def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+def parse_range(
+    header: str | None, size: int, *, standard: bool = False
+) -> tuple[int, int] | None:
     """First byte and length of a Range header; None for the whole object.
 
     OSS docs, "GetObject": a range that is malformed, or starts or ends behind the
-    object, is ignored by default and the whole object comes with status 200; with
-    `x-oss-range-behavior: standard` (not offered here) it would be 416.
+    object, is ignored by default and the whole object comes with status 200. With
+    `standard` (`x-oss-range-behavior: standard`) one that ends behind it comes up to
+    its end, and one that starts there is InvalidRange, 416.
     """
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
     if not match or match.group(0) == "bytes=-":
         return None
     first, last = match.groups()
     if not first:
-        length = int(last)
-        return (size - length, length) if 0 < length <= size else None
-    start, end = int(first), int(last or size - 1)
-    if start > end or end >= size:
-        return None
-    return start, end - start + 1
+        length = min(int(last), size) if standard else int(last)
+        span = (size - length, length)
+        good = 0 < length <= size
+    else:
+        end = min(int(last or size), size - 1) if standard else int(last or size - 1)
+        span = (int(first), end - int(first) + 1)
+        good = int(first) <= end < size
+    if good:
+        return span
+    if standard:
+        raise OssError("InvalidRange", details={"ActualObjectSize": str(size)})
+    return None
+
+
+def check_tags(
+    pairs: Iterable[tuple[str, str]], *, most: int, longest: tuple[int, int]
+) -> Mapping[str, str]:
+    """Tags as a mapping; no key twice, and neither too many nor too long."""
+    listed = list(pairs)
+    tags = dict(listed)
+    good = all(0 < len(k) <= longest[0] and len(v) <= longest[1] for k, v in listed)
+    if len(tags) != len(listed) or len(tags) > most or not good:
+        raise OssError("InvalidArgument", "The tags are invalid.")
+    return tags
 
 
 def too_large(size: int) -> OssError:

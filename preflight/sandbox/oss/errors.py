@@ -44,6 +44,9 @@ KINDS: Mapping[str, Kind] = {
     "InvalidArgument": Kind(400, "The argument is invalid."),
     "InvalidBucketName": Kind(400, "The specified bucket is not valid."),
     "InvalidDigest": Kind(400, "The Content-MD5 you specified was invalid."),
+    "InvalidEncryptionAlgorithmError": Kind(
+        400, "The Encryption Algorithm you specified is not valid."
+    ),
     "InvalidObjectName": Kind(400, "The specified object is not valid."),
     "InvalidObjectState": Kind(
         403, "The operation is not valid for the object's state."
@@ -75,6 +78,11 @@ KINDS: Mapping[str, Kind] = {
         411, "You must provide the Content-Length HTTP header."
     ),
     "NoSuchBucket": Kind(404, "The specified bucket does not exist."),
+    "NoSuchBucketPolicy": Kind(404, "The bucket policy does not exist."),
+    "NoSuchLifecycle": Kind(404, "No Row found in Lifecycle Table."),
+    "NoSuchServerSideEncryptionRule": Kind(
+        404, "The server side encryption configuration does not exist."
+    ),
     "NoSuchKey": Kind(404, "The specified key does not exist.", "0026-00000001"),
     "NoSuchUpload": Kind(
         404,
@@ -82,6 +90,10 @@ KINDS: Mapping[str, Kind] = {
         " upload may have been aborted or completed.",
     ),
     "NotModified": Kind(304, ""),
+    # The page "HTTP status code 501" has no EC; this one says who answers.
+    "NotImplemented": Kind(501, "Not implemented by the sandbox.", "sandbox-501"),
+    "ObjectNotAppendable": Kind(409, "The object is not appendable"),
+    "PositionNotEqualToLength": Kind(409, "Position is not equal to file length"),
     "PreconditionFailed": Kind(
         412, "At least one of the pre-conditions you specified did not hold."
     ),
@@ -127,6 +139,11 @@ class OssError(Exception):
         self.ec = ec or kind.ec
         self.details: dict[str, str | Sequence[Node]] = dict(details or {})
         super().__init__(f"{code}: {self.message}")
+
+
+def not_offered(why: str, *, ec: str = "") -> OssError:
+    """501: the sandbox does not know how to do it, and says so instead of a success."""
+    return OssError("NotImplemented", f"The sandbox does not do this: {why}.", ec=ec)
 
 
 class ContentNotKept(LookupError):

@@ -33,7 +33,8 @@ class Attributes:
     storage_class: str = "Standard"
     content_type: str = "application/octet-stream"
     headers: Mapping[str, str] = field(default_factory=dict)
-    kind: Literal["Normal", "Multipart"] = "Normal"
+    kind: Literal["Normal", "Multipart", "Appendable"] = "Normal"
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,17 @@ class Bucket:
     policy: Policy | None = None
     encryption: str = "None"
     kms_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """How much a bucket holds; `by_class`: (bytes, objects) of each storage class."""
+
+    size: int
+    objects: int
+    uploads: int
+    parts: int
+    by_class: Mapping[str, tuple[int, int]]
 
 
 def joined_etag(parts: Sequence[Part]) -> str:

@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 from werkzeug.wrappers import Request, Response
 
-from preflight.sandbox.call import FaultAnswer, call_of, fault_answer
+from preflight.sandbox.call import FaultAnswer, call_of, fault_answer, request_line
 from preflight.sandbox.faults import Action
 from preflight.sandbox.oss.errors import KINDS, OssError
 from preflight.sandbox.oss.records import StoredObject
@@ -46,6 +46,10 @@ def object_headers(found: StoredObject) -> dict[str, str]:
         "x-oss-hash-crc64ecma": str(found.crc64),
         **found.attributes.headers,
     }
+    if found.attributes.tags:
+        headers["x-oss-tagging-count"] = str(len(found.attributes.tags))
+    if found.attributes.kind == "Appendable":
+        headers["x-oss-next-append-position"] = str(found.size)
     if found.content.md5:
         digest = bytes.fromhex(found.content.md5)
         headers["Content-MD5"] = base64.b64encode(digest).decode()
@@ -59,8 +63,12 @@ def error(request: Request, cause: OssError) -> Response:
     "Common HTTP headers"); a 304 has neither.
     """
     call = call_of(request)
+    if cause.code == "NotImplemented":
+        cause.details["Request"] = request_line(request)
     body = error_document(cause, request_id=call.request_id, host=request.host)
     answer = Response(body, cause.status, content_type="application/xml")
+    if cause.code == "PositionNotEqualToLength":
+        answer.headers["x-oss-next-append-position"] = str(cause.details["Length"])
     if cause.ec:
         answer.headers["x-oss-ec"] = cause.ec
     if cause.status == KINDS["NotModified"].status:

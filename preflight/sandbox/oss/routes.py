@@ -8,22 +8,33 @@ from preflight.sandbox.call import (
     BodyStalled,
     FaultAnswer,
     operation,
-    unknown_request,
 )
 from preflight.sandbox.faults import Action
 from preflight.sandbox.oss import (
     authorization,
     buckets,
+    copies,
     lists,
+    multipart,
     objects,
     replies,
     routing,
     signature,
+    tagging,
 )
-from preflight.sandbox.oss.errors import ContentNotKept, OssError
+from preflight.sandbox.oss.errors import ContentNotKept, OssError, not_offered
+from preflight.sandbox.oss.routing import Context
 from preflight.sandbox.oss.state import OssState
 
-ROUTES = (*lists.ROUTES, *buckets.ROUTES, *objects.ROUTES)
+# A copy is a put with a header more, so it is looked for first.
+ROUTES = (
+    *lists.ROUTES,
+    *buckets.ROUTES,
+    *copies.ROUTES,
+    *multipart.ROUTES,
+    *tagging.ROUTES,
+    *objects.ROUTES,
+)
 
 
 class OssRoutes:
@@ -45,18 +56,32 @@ class OssRoutes:
             if cause.fault.action is Action.CAPTIVE_PORTAL:
                 return answer
         except ContentNotKept as error:
-            return unknown_request(request, str(error))
+            answer = replies.error(request, not_offered(str(error)))
         return replies.signed_off(request, answer)
 
 
 def _answer(state: OssState, request: Request) -> Response:
     context = routing.take_apart(state, request)
+    _refuse_s3(context)
     route = routing.find(ROUTES, context)
-    header = routing.unknown_header(context)
-    if route is None or header:
-        why = f"unknown header {header}" if header else "no such operation"
-        return unknown_request(request, f"{why}; {sorted(context.query)}")
+    if route is None:
+        named = sorted(context.query.keys() - signature.QUERY_NAMES)
+        raise not_offered(f"this operation {named}")
+    if header := routing.unknown_header(context, route):
+        raise not_offered(f"the header {header} with {route.name}")
     call = operation(request, route.name, context.key)
     if call.fault(Action.EXPIRE_TOKEN) is not None:
         state.expire(signature.claimed_id(authorization.signed(context)))
     return route.answer(authorization.authorize(context, route))
+
+
+def _refuse_s3(context: Context) -> None:
+    """Clients of S3 sign in a way of their own.
+
+    OSS docs, support/0002-00000033: "the S3-compatible mode is not enabled".
+    """
+    authorization = context.request.headers.get("Authorization", "")
+    in_query = {name.lower() for name in context.query}
+    if authorization.startswith(("AWS4-", "AWS ")) or "x-amz-algorithm" in in_query:
+        why = "requests signed for S3, since it speaks the protocol of OSS alone"
+        raise not_offered(why, ec="0002-00000033")

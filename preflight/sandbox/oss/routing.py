@@ -8,6 +8,7 @@ of a signature in the URL nothing else is allowed. What no route takes is answer
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -21,17 +22,10 @@ from preflight.sandbox.oss.errors import OssError
 from preflight.sandbox.oss.signature import QUERY_NAMES
 from preflight.sandbox.oss.state import OssState
 
-# Request headers that mean something here; any other x-oss- header is a 501.
-_HEADERS = frozenset(
-    {
-        "x-oss-date",
-        "x-oss-content-sha256",
-        "x-oss-security-token",
-        "x-oss-forbid-overwrite",
-        "x-oss-storage-class",
-        "x-oss-acl",
-    }
-)
+_ENDPOINT = re.compile(r"localhost|oss-[a-z0-9-]+\.aliyuncs\.com")
+# The x-oss- headers of every request; a route names those of its own, and any other
+# one is a 501.
+_HEADERS = frozenset({"x-oss-date", "x-oss-content-sha256", "x-oss-security-token"})
 
 
 def names(*all_of_them: str) -> frozenset[str]:
@@ -74,7 +68,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An operation: how it is recognised, and the function that answers it."""
+    """An operation: how it is recognised, and the function that answers it.
+
+    `needs` and `knows`: query parameters; `headers`: x-oss- headers that mean
+    something to it, of which `needs_header` has to be there.
+    """
 
     name: str
     scope: Scope
@@ -82,6 +80,8 @@ class Route:
     answer: Callable[[Context], Response]
     needs: frozenset[str] = frozenset()
     knows: frozenset[str] = frozenset()
+    headers: frozenset[str] = frozenset()
+    needs_header: str = ""
 
     def takes(self, context: Context) -> bool:
         """Whether the request is this operation."""
@@ -91,16 +91,17 @@ class Route:
             and self.method == context.request.method
             and self.needs <= given
             and given <= self.needs | self.knows | QUERY_NAMES
+            and (not self.needs_header or self.needs_header in context.request.headers)
         )
 
 
-def unknown_header(context: Context) -> str:
-    """An x-oss- header that the sandbox does not know, or nothing."""
+def unknown_header(context: Context, route: Route) -> str:
+    """An x-oss- header that the operation does not heed here, or nothing."""
     for name in context.request.headers.keys():  # noqa: SIM118 - pairs otherwise
         lower = name.lower()
         if not lower.startswith("x-oss-") or lower.startswith("x-oss-meta-"):
             continue
-        if lower not in _HEADERS:
+        if lower not in _HEADERS | route.headers:
             return lower
     return ""
 
@@ -108,14 +109,14 @@ def unknown_header(context: Context) -> str:
 def take_apart(state: OssState, request: Request) -> Context:
     """Bucket, key and query of a request, percent-decoded once.
 
-    Path style for an IP or localhost, as SDKs do it; otherwise the bucket is the
-    first label of the host (OSS docs, "Access OSS via endpoints"). Raises OssError
-    (InvalidObjectName) for a key that is not UTF-8.
+    Path style for an IP or the name of an endpoint, as SDKs do it; otherwise the
+    bucket is the first label of the host (OSS docs, "Access OSS via endpoints").
+    Raises OssError (InvalidObjectName) for a key that is not UTF-8.
     """
     path, _, query = str(request.environ["RAW_URI"]).partition("?")
     path = path.partition("://")[2].partition("/")[2] if "://" in path else path[1:]
-    host = request.host.rpartition(":")[0] or request.host
-    if _is_path_style(host):
+    host = _without_port(request.host)
+    if _is_endpoint(host):
         bucket, _, key = path.partition("/")
         bucket = _decoded(bucket)
     else:
@@ -125,11 +126,16 @@ def take_apart(state: OssState, request: Request) -> Context:
     return Context(state, request, bucket, _decoded(key), parsed, request.host)
 
 
-def _is_path_style(host: str) -> bool:
+def _without_port(host: str) -> str:
+    return re.sub(r":\d+\Z", "", host).lower()
+
+
+def _is_endpoint(host: str) -> bool:
+    """Whether the host is that of the service; names of buckets stand before it."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host == "localhost"
+        return _ENDPOINT.fullmatch(host) is not None
     return True
 
 

@@ -26,6 +26,11 @@ def verify(request: SignedRequest, account: Account) -> Credential | None:
     authorization = request.headers.get("authorization", "")
     if authorization.startswith(signature_v4.NAME + " "):
         return signature_v4.verify_header(request, account)
+    is_v1 = authorization.startswith("OSS ") or "Signature" in request.query
+    if is_v1 and account.strict:
+        # OSS docs, support/0002-00000080 and "Upgrade from V1 to V4 signatures"
+        text = "Signature V1 is not supported for this account. Sign with V4."
+        raise OssError("AccessDenied", text, ec="0002-00000080")
     if authorization.startswith("OSS "):
         return signature_v1.verify_header(request, account)
     if authorization:

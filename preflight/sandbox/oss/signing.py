@@ -42,11 +42,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Against what a request is verified; `now` is in seconds since 1970."""
+    """Against what a request is verified; `now` is in seconds since 1970.
+
+    `strict`: the account is a new one, which may sign with V4 alone.
+    """
 
     credentials: Mapping[str, Credential]
     region: str
     now: float
+    strict: bool = False
 
 
 def known(account: Account, access_key_id: str, token: str | None) -> Credential:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from urllib.parse import quote
 
+from preflight.sandbox.oss.checks import check_tags
 from preflight.sandbox.oss.errors import Node, OssError
 
 __all__ = ["Node"]
@@ -103,17 +104,15 @@ def parse_deletion(body: bytes) -> tuple[list[str], bool]:
     return keys, quiet is not None and quiet.text == "true"
 
 
-def parse_tags(body: bytes) -> Mapping[str, str]:
-    """The tags of a bucket; at most 20, no key twice (OSS docs, "PutBucketTags")."""
+def parse_tags(
+    body: bytes, *, most: int = 20, longest: tuple[int, int] = (64, 128)
+) -> Mapping[str, str]:
+    """The tags of a Tagging document; OSS docs, "PutBucketTags", for the limits."""
     root = _parse(body, "Tagging")
     pairs = [
         (_text(tag, "Key"), _text(tag, "Value")) for tag in root.findall("TagSet/Tag")
     ]
-    tags = dict(pairs)
-    good = all(0 < len(key) <= 64 and len(value) <= 128 for key, value in pairs)
-    if len(tags) != len(pairs) or len(tags) > 20 or not good:
-        raise OssError("InvalidArgument", "The tags are invalid.")
-    return tags
+    return check_tags(pairs, most=most, longest=longest)
 
 
 def parse_bucket_configuration(body: bytes) -> str:

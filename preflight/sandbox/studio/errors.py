@@ -35,4 +35,6 @@ def operation_denied(message: str) -> StudioError:
 
 def unknown_to_sandbox(message: str) -> StudioError:
     """Nothing documented: the sandbox refuses loudly instead of guessing."""
-    return StudioError(501, "NotImplementedBySandbox", message)
+    return StudioError(
+        501, "NotImplemented", f"The sandbox does not do this: {message}."
+    )

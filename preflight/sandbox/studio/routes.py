@@ -9,8 +9,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from preflight.sandbox.call import request_line
 from preflight.sandbox.faults import Action
-from preflight.sandbox.server import call_of, operation, unknown_request
+from preflight.sandbox.server import call_of, operation
 from preflight.sandbox.studio.bodies import parse_create, parse_list
 from preflight.sandbox.studio.errors import (
     StudioError,
@@ -41,7 +42,7 @@ class StudioRoutes:
             output = self._route(request)
         except StudioError as error:
             if error.status == 501:
-                return unknown_request(request, error.message)
+                error.message += f" It was asked for {request_line(request)}"
             return _json({"code": error.code, "message": error.message}, error.status)
         return _json({"output": output}, 200)
 

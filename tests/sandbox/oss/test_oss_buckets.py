@@ -1,9 +1,24 @@
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+
 import oss2
 import pytest
 
-from tests.sandbox.oss.box import BUCKET, KEY_ID, REGION, SECRET, Box, code_of, refused
+from preflight.sandbox.oss import Policy
+from preflight.sandbox.oss.records import Attributes
+from tests.sandbox.oss.box import (
+    BUCKET,
+    KEY_ID,
+    REGION,
+    SECRET,
+    Box,
+    code_of,
+    parsed,
+    refused,
+)
 
 
 def test_what_a_bucket_says_of_itself(box: Box) -> None:
@@ -86,21 +101,95 @@ def test_a_bucket_of_another_region(box: Box) -> None:
 
 
 def test_what_the_sandbox_does_not_know_is_501(box: Box) -> None:
+    """In the words of OSS, with what was asked, and never a success."""
     for method, key, query in (
-        ("GET", "", {"lifecycle": ""}),
+        ("GET", "", {"website": ""}),
         ("GET", "", {"max-keys": "1", "maxkeys": "2"}),
+        ("PUT", "", {"lifecycle": ""}),
         ("PUT", "k", {"acl": ""}),
-        ("POST", "k", {"append": "", "position": "0"}),
         ("POST", "", {}),
         ("PATCH", "k", {}),
         ("PUT", "k", {"partNumber": "1"}),
         ("GET", "k", {"x-oss-process": "image/info"}),
     ):
         answer = box.send(method, key, query=query, data=b"")
-        assert answer.status_code == 501, (method, query)
-        assert f"{method} /{BUCKET}/{key}" in answer.text
+        assert (answer.status_code, code_of(answer)) == (501, "NotImplemented")
+        assert answer.headers["x-oss-ec"]
+        asked = parsed(answer.content).findtext("Request") or ""
+        assert asked.startswith(f"{method} /{BUCKET}/{key}")
         assert all(name in answer.text for name in query)
-    answer = box.send("PUT", "k", headers={"x-oss-tagging": "a=b"}, data=b"")
-    assert answer.status_code == 501
-    assert "x-oss-tagging" in answer.text
+    answer = box.send("PUT", "k", headers={"x-oss-callback": "a"}, data=b"")
+    assert (answer.status_code, code_of(answer)) == (501, "NotImplemented")
+    assert "x-oss-callback" in answer.text
+    error = refused("NotImplemented", 501, box.client().get_bucket_website)
+    assert "does not do this" in error.message
     assert box.state.objects(BUCKET) == []
+
+
+def test_requests_that_are_signed_for_s3_are_told_so(box: Box) -> None:
+    url = f"{box.endpoint.url}/{BUCKET}/k"
+    header = {"Authorization": "AWS4-HMAC-SHA256 Credential=a/b/c/s3/aws4_request"}
+    for answer in (
+        box.http.put(url, data=b"x", headers=header, timeout=10),
+        box.http.get(url, headers={"Authorization": "AWS a:b"}, timeout=10),
+        box.http.get(url, params={"X-Amz-Algorithm": "AWS4-HMAC-SHA256"}, timeout=10),
+    ):
+        assert (answer.status_code, code_of(answer)) == (501, "NotImplemented")
+        assert "signed for S3" in answer.text
+        assert answer.headers["x-oss-ec"] == "0002-00000033"
+
+
+def test_names_of_the_endpoint_and_of_buckets(box: Box) -> None:
+    """Path style at the endpoint's own names, the bucket's name before them else."""
+    box.client().put_object("dir/k", b"x")
+    port = box.endpoint.port
+    own = f"oss-{REGION}.aliyuncs.com"
+    for host, path in (
+        ("127.0.0.1", f"{BUCKET}/dir/k"),
+        ("localhost", f"{BUCKET}/dir/k"),
+        (f"LocalHost:{port}", f"{BUCKET}/dir/k"),
+        (own, f"{BUCKET}/dir/k"),
+        (f"{BUCKET}.localhost:{port}", "dir/k"),
+        (f"{BUCKET}.{own}", "dir/k"),
+        (f"{BUCKET}.oss-{REGION}-internal.aliyuncs.com", "dir/k"),
+    ):
+        signed = box.client().sign_url("GET", "dir/k", 60)
+        query = signed.partition("?")[2]
+        url = f"{box.endpoint.url}/{path}?{query}"
+        answer = box.http.get(url, headers={"Host": host}, timeout=10)
+        assert (answer.status_code, answer.content) == (200, b"x"), host
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl")
+def test_a_client_that_resolves_names_below_localhost(box: Box) -> None:
+    box.client().put_object("k", b"x")
+    query = box.client().sign_url("GET", "k", 60).partition("?")[2]
+    url = f"http://{BUCKET}.localhost:{box.endpoint.port}/k?{query}"
+    command = ["curl", "--silent", "--noproxy", "*", "--fail", url]
+    done = subprocess.run(command, capture_output=True, timeout=30, check=True)
+    assert done.stdout == b"x"
+
+
+def test_what_a_bucket_tells_of_itself(box: Box) -> None:
+    client = box.client()
+    for call, code in (
+        (client.get_bucket_encryption, "NoSuchServerSideEncryptionRule"),
+        (client.get_bucket_lifecycle, "NoSuchLifecycle"),
+        (client.get_bucket_policy, "NoSuchBucketPolicy"),
+    ):
+        refused(code, 404, call)
+    client.put_object("k", b"12345")
+    box.state.put(BUCKET, "cold", [b"123"], attributes=Attributes("IA"))
+    upload = client.init_multipart_upload("open").upload_id
+    client.upload_part("open", upload, 1, b"12")
+    stat = client.get_bucket_stat()
+    assert (stat.storage_size_in_bytes, stat.object_count) == (10, 2)
+    assert stat.multi_part_upload_count == 1
+    assert (stat.standard_storage, stat.infrequent_access_storage) == (5, 3)
+    box.state.set_encryption(BUCKET, "KMS", "key-1")
+    rule = client.get_bucket_encryption()
+    assert (rule.sse_algorithm, rule.kms_master_keyid) == ("KMS", "key-1")
+    allow = {"Effect": "Allow", "Action": ["oss:*"], "Resource": "*", "Principal": []}
+    document = {"Version": "1", "Statement": [allow]}
+    box.state.set_policy(BUCKET, Policy.from_json(document))
+    assert json.loads(client.get_bucket_policy().policy) == document

@@ -133,6 +133,20 @@ def test_signed_urls(box: Box, v1: bool) -> None:
 
 
 @BOTH
+def test_new_accounts_sign_with_v4_alone(box: Box, v1: bool) -> None:
+    box.client().put_object("k", b"x")
+    box.state.strict_v4 = True
+    client = box.client(v1=v1)
+    answer = box.http.get(client.sign_url("GET", "k", 60), timeout=10)
+    if v1:
+        error = refused("AccessDenied", 403, lambda: client.get_object("k"))
+        assert error.ec == "0002-00000080"
+        assert code_of(answer) == "AccessDenied"
+    else:
+        assert answer.content == client.get_object("k").read() == b"x"
+
+
+@BOTH
 def test_temporary_credentials(box: Box, v1: bool) -> None:
     now = time.time()
     known = Credential("STS.id", "sts-secret", token="tok", expires_at=now + 3600)

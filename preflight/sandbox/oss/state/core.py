@@ -46,6 +46,7 @@ class Core:
         self.region = region
         self.clock = clock
         self.digests = digests
+        self.strict_v4 = False  # as for accounts made after 2025-03-01
         self.credentials: dict[str, Credential] = {}
         self._callbacks: list[Callable[[str, str], None]] = []
         self._temporary = directory is None

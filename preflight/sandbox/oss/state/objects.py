@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Literal
 
 from preflight.sandbox.oss import checks
 from preflight.sandbox.oss.errors import OssError
-from preflight.sandbox.oss.records import Attributes, StoredObject
+from preflight.sandbox.oss.records import Attributes, Stat, StoredObject
 from preflight.sandbox.oss.state.core import Core, Pieces
 from preflight.sandbox.oss.storage import Reader
+
+_APPENDED: Literal["Appendable"] = "Appendable"
 
 
 class Objects(Core):
@@ -66,6 +70,90 @@ class Objects(Core):
         self._storage.remove(gone)
         self._changed(bucket, key)
         return made
+
+    def append(
+        self,
+        bucket: str,
+        key: str,
+        position: int,
+        pieces: Pieces,
+        *,
+        size: int | None = None,
+        md5: bytes | None = None,
+        attributes: Attributes | None = None,
+    ) -> StoredObject:
+        """Add bytes to the end of an object that was begun so ("AppendObject").
+
+        Raises OssError: ObjectNotAppendable, PositionNotEqualToLength, and all that
+        `put` raises.
+        """
+        checks.check_key(key)
+        attributes = attributes or Attributes(self.bucket(bucket).storage_class)
+        self._check_position(bucket, key, position)
+        body = self._receive(pieces, offset=position, size=size, md5=md5)
+        with self._kept(body), self._db.write():
+            old = self._check_position(bucket, key, position)
+            added = self._tables.add_received(body)
+            attributes = replace(old.attributes if old else attributes, kind=_APPENDED)
+            content = self._tables.join([old.content, added] if old else [added])
+            gone = self._tables.drop_content(added)
+            # "The ETag of an appendable object is not the MD5 of its content"
+            etag = f"{content.crc64:016X}{content.size:016X}"
+            made = StoredObject(key, content, etag, self.clock(), attributes)
+            gone += self._publish(bucket, made)
+        self._storage.remove(gone)
+        self._changed(bucket, key)
+        return made
+
+    def _check_position(
+        self, bucket: str, key: str, position: int
+    ) -> StoredObject | None:
+        self.bucket(bucket)
+        old = self._tables.object(bucket, key)
+        if old is not None and old.attributes.kind != _APPENDED:
+            raise OssError("ObjectNotAppendable", details={"ObjectName": key})
+        length = old.size if old else 0
+        if position != length:
+            raise OssError("PositionNotEqualToLength", details={"Length": str(length)})
+        return old
+
+    def copy(
+        self,
+        bucket: str,
+        key: str,
+        found: StoredObject,
+        attributes: Attributes,
+        *,
+        forbid_overwrite: bool = False,
+    ) -> StoredObject:
+        """A new object with the bytes of another, of which none is moved.
+
+        Raises OssError: InvalidObjectName, FileAlreadyExists, NoSuchBucket, NoSuchKey
+        if the source is not this one any more.
+        """
+        checks.check_key(key)
+        with self._db.write():
+            self._check_overwrite(bucket, key, forbid_overwrite)
+            spans = self._tables.spans(found.content)
+            if not spans:
+                raise OssError("NoSuchKey", details={"Key": found.key})
+            content = self._tables.add_content(spans, found.crc64, found.content.md5)
+            made = StoredObject(key, content, found.etag, self.clock(), attributes)
+            gone = self._publish(bucket, made)
+        self._storage.remove(gone)
+        self._changed(bucket, key)
+        return made
+
+    def set_object_tags(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+        """Replace all tags of an object, whose bytes and time stay."""
+        with self._db.write():
+            found = self.object(bucket, key)
+            attributes = replace(found.attributes, tags=dict(tags))
+            self._tables.keep_object(bucket, replace(found, attributes=attributes))
+
+    def stat(self, bucket: str) -> Stat:
+        """How much a bucket holds."""
+        return self._tables.stat(bucket)
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object; one that is not there is no error ("DeleteObject")."""

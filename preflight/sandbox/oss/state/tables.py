@@ -22,6 +22,7 @@ from preflight.sandbox.oss.records import (
     Bucket,
     Content,
     Part,
+    Stat,
     StoredObject,
     Upload,
 )
@@ -125,6 +126,28 @@ class Tables:
             " UNION ALL SELECT 1 FROM upload WHERE bucket = ? LIMIT 1"
         )
         return self._db.row(query, [bucket, bucket]) is None
+
+    def stat(self, bucket: str) -> Stat:
+        """How much the bucket holds."""
+        by_class = {
+            name: (size, count)
+            for name, size, count in self._db.rows(
+                "SELECT json_extract(attributes, '$.storage_class'), sum(size),"
+                " count(*) FROM object JOIN content ON content.id = object.content"
+                " WHERE bucket = ? GROUP BY 1",
+                [bucket],
+            )
+        }
+        counts = self._db.row(
+            "SELECT count(DISTINCT upload.id), count(part.number),"
+            " coalesce(sum(size), 0) FROM upload"
+            " LEFT JOIN part ON part.upload = upload.id"
+            " LEFT JOIN content ON content.id = part.content WHERE bucket = ?",
+            [bucket],
+        )
+        uploads, parts, held = counts or (0, 0, 0)
+        size, objects = (sum(pair[i] for pair in by_class.values()) for i in (0, 1))
+        return Stat(size + held, objects, uploads, parts, by_class)
 
     # Contents
 
