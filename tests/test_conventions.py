@@ -293,13 +293,13 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_the_readme_names_every_flag() -> None:
-    named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", in_code(README)))
+    named = set(re.findall(r"--[a-z0-9]+(?:-[a-z0-9]+)*", in_code(README)))
     assert long_flags() - named - {"--help"} == set()
 
 
 def test_the_readme_names_no_flag_that_is_not_there() -> None:
     lines = [line for line in in_code(README).splitlines() if "preflight" in line]
-    flags = {flag for line in lines for flag in re.findall(r"(?<!\S)--[a-z-]+", line)}
+    flags = {flag for line in lines for flag in re.findall(r"(?<!\S)--[a-z0-9-]+", line)}
     assert flags <= long_flags()
 
 
