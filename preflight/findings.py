@@ -22,11 +22,16 @@ class Severity(str, Enum):
 
 
 class Result(str, Enum):
-    """How one rule ended; a rule that lacked its input is skipped, never passed."""
+    """How one rule ended; a rule that lacked its input is skipped, never passed.
+
+    `NOT_APPLICABLE`: there is nothing in such a directory that the rule could judge,
+    as the shards of a model in one file, so nobody has to do anything about it.
+    """
 
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    NOT_APPLICABLE = "not applicable"
 
 
 class Verdict(str, Enum):
@@ -61,10 +66,18 @@ class CannotTell:
 
 
 @dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """Yielded by a rule that finds nothing that it could judge, and needs nothing."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One rule's answer for one directory.
 
-    `problems` holds the first few; `count` is how many there were in all.
+    `problems` holds the first few, errors before warnings;
+    `count` is how many there were in all.
     """
 
     code: str
@@ -104,6 +117,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Something that could not be had; a rule that needs it is skipped, so told."""
+    """Something that could not be had; a rule that needs it is skipped, so told.
+
+    Not `applicable`: such a directory has it never, and rules that need it have
+    nothing to judge.
+    """
 
     reason: str
+    applicable: bool = field(default=True, compare=False)

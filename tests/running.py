@@ -176,12 +176,14 @@ def assert_contract(document: Mapping[str, Any]) -> None:
         texts = ("code", "name", "severity", "result", "reason", "fix")
         assert all(isinstance(outcome[key], str) for key in texts)
         assert outcome["severity"] in ("error", "warning")
-        assert outcome["result"] in ("passed", "failed", "skipped")
+        assert outcome["result"] in ("passed", "failed", "skipped", "not applicable")
         failed = outcome["result"] == "failed"
         assert bool(outcome["problems"]) == failed
-        assert bool(outcome["reason"]) == (outcome["result"] == "skipped")
+        unjudged = outcome["result"] in ("skipped", "not applicable")
+        assert bool(outcome["reason"]) == unjudged
         for problem in outcome["problems"]:
-            assert set(problem) == {"where", "message"}
+            assert set(problem) >= {"where", "message"}
+            assert set(problem) <= {"where", "message", "severity", "fix", "details"}
     if document["exit_code"] == 0:
         assert document["verdict"] in ("pass", "warn")
         assert "error" not in document

@@ -50,6 +50,7 @@ from preflight.model.vocabulary import (
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
 
 _ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
 _FULL_LIKE = re.compile(
@@ -222,6 +223,24 @@ def _read(source: ModelSource, entries: Iterable[FileEntry]) -> tuple[Reading, .
     return tuple(read_container(source.open(entry), entry.name) for entry in entries)
 
 
+def _config(
+    documents: Mapping[str, JsonObject | Unavailable],
+    weight_type: WeightType | Unavailable,
+) -> JsonObject | Unavailable:
+    """`config.json`, which lies beside full weights; a push adds it to an adapter."""
+    if "config.json" not in documents and weight_type is WeightType.LORA:
+        return Unavailable("an adapter has no config.json of its own", applicable=False)
+    return _document(documents, "config.json")
+
+
+def _index(
+    documents: Mapping[str, JsonObject | Unavailable], weights: Iterable[FileEntry]
+) -> JsonObject | Unavailable:
+    if INDEX not in documents and [each.name for each in weights] == [SINGLE]:
+        return Unavailable("weights in one file need no index", applicable=False)
+    return _document(documents, INDEX)
+
+
 def _containers(
     source: ModelSource, entries: Iterable[FileEntry]
 ) -> tuple[Reading, ...] | Unavailable:
@@ -259,12 +278,13 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     weight_type = request.weight_type or decide_weight_type(names)
     read = _read_documents(source, names)
     documents = read.documents
-    containers = _containers(source, weight_files(names, weight_type))
+    weights = weight_files(names, weight_type)
+    containers = _containers(source, weights)
     tensors = _all_tensors(containers)
     claim = _claim(documents, weight_type, directory)
     asked = request.base_model or named_by(request.base_dir, claim)
     requested, base = choose_base(asked, claim)
-    config, lora = _document(documents, "config.json"), _lora(tensors, weight_type)
+    config, lora = _config(documents, weight_type), _lora(tensors, weight_type)
     candidates: tuple[BaseModel, ...]
     candidates = () if isinstance(base, Unavailable) else (base,)
     if isinstance(base, Unavailable) and asked is None:
@@ -282,7 +302,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         generation_config=_document(documents, "generation_config.json"),
         vocabularies=read.vocabularies,
         tokenizer_config=_document(documents, "tokenizer_config.json"),
-        index=_document(documents, INDEX),
+        index=_index(documents, weights),
         pointers=find_lfs_pointers(source, names.values(), weight_type),
         templates=read_templates(
             names, documents, lambda entry: read_text(source.open(entry), entry.name)

@@ -31,14 +31,21 @@ def _why(code: str) -> str:
     return " ".join(_MANUALS.get(code, "").split("\n\n", 1)[0].split())
 
 
-def _told(problem: Problem) -> Iterator[str]:
+def _milder(problem: Problem, outcome: Outcome) -> str:
+    """The word for a warning among errors."""
+    warning = Severity.WARNING
+    return "warning: " if problem.severity is warning is not outcome.severity else ""
+
+
+def _told(problem: Problem, outcome: Outcome) -> Iterator[str]:
     """A problem on one line, or on two where one would be too long."""
-    line = f"  {problem.where}: {problem.message}" if problem.where else ""
+    message = f"{_milder(problem, outcome)}{problem.message}"
+    line = f"  {problem.where}: {message}" if problem.where else ""
     if problem.where and len(line) > WIDTH:
         yield f"  {problem.where}:"
-        yield f"    {problem.message}"
+        yield f"    {message}"
     else:
-        yield line or f"  {problem.message}"
+        yield line or f"  {message}"
     yield from (f"    {detail}" for detail in problem.details)
 
 
@@ -77,7 +84,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     several = len(_fixes(outcome)) > 1
     following = [*outcome.problems[1:], None]
     for problem, after in zip(outcome.problems, following, strict=True):
-        yield from _told(problem)
+        yield from _told(problem, outcome)
         if several and (after is None or after.fix != problem.fix):
             yield from _prose("fix", problem.fix or outcome.fix)
 
@@ -86,7 +93,9 @@ def _listed(record: RunRecord, style: Style) -> Iterator[str]:
     """Every rule on one line, for those who asked for it."""
     for outcome in record.report.outcomes:
         reason = f" ({outcome.reason})" if outcome.reason else ""
-        yield f"{outcome.result.value:8}{outcome.code} {outcome.name}{reason}"
+        idle = outcome.result is Result.NOT_APPLICABLE
+        word = "n/a" if idle else outcome.result.value
+        yield f"{word:8}{outcome.code} {outcome.name}{reason}"
     if style.verbose and record.report.outcomes:
         yield ""
 
@@ -103,7 +112,8 @@ def _skipped(record: RunRecord) -> Iterator[str]:
 
 def _sum(record: RunRecord) -> str:
     number = counts(record.report)
-    text = ", ".join(f"{number[result.value]} {result.value}" for result in Result)
+    told = [r for r in Result if number[r.value] or r is not Result.NOT_APPLICABLE]
+    text = ", ".join(f"{number[result.value]} {result.value}" for result in told)
     return f"{text}{_in_the_bucket(record)}"
 
 

@@ -27,8 +27,10 @@ def verdict(record: RunRecord) -> Verdict:
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
-    """Fix and details only where this one problem has its own."""
+    """Severity, fix and details only where this one problem has its own."""
     told: dict[str, Any] = {"where": problem.where, "message": problem.message}
+    if problem.severity is not None:
+        told["severity"] = problem.severity.value
     if problem.fix:
         told["fix"] = problem.fix
     if problem.details:

@@ -10,6 +10,7 @@ from typing import Any
 
 from preflight.findings import (
     CannotTell,
+    NotApplicable,
     Outcome,
     Problem,
     Result,
@@ -19,7 +20,7 @@ from preflight.findings import (
 )
 from preflight.text import shortened
 
-Answer = Problem | CannotTell
+Answer = Problem | CannotTell | NotApplicable
 Check = Callable[..., Iterator[Answer]]
 
 BOTH = frozenset(WeightType)
@@ -82,13 +83,21 @@ def rule(
 def run_rule(rule: Rule, facts: object) -> Outcome:
     """The outcome of one rule over `facts`, whose fields the rule names.
 
-    An unavailable field skips the rule with that reason. A rule that breaks on an
-    input nobody thought of has proven nothing and therefore counts as failed.
+    An unavailable field skips the rule with that reason, or makes it not applicable.
+    A rule that breaks on an input nobody thought of has proven nothing and therefore
+    counts as failed.
     """
     values: dict[str, Any] = {name: getattr(facts, name) for name in rule.reads}
-    for name, value in values.items():
-        if isinstance(value, Unavailable) and name not in rule.copes_without:
-            return _outcome(rule, Result.SKIPPED, reason=value.reason)
+    lacking = [
+        value
+        for name, value in values.items()
+        if isinstance(value, Unavailable) and name not in rule.copes_without
+    ]
+    if lacking:
+        # What never is in such a directory tells more than what is missing today.
+        first = min(lacking, key=lambda value: value.applicable)
+        result = Result.SKIPPED if first.applicable else Result.NOT_APPLICABLE
+        return _outcome(rule, result, reason=first.reason)
     try:
         return _answer(rule, rule.check(**values))
     except Exception as exc:  # noqa: BLE001 - see the docstring
@@ -97,21 +106,30 @@ def run_rule(rule: Rule, facts: object) -> Outcome:
 
 
 def _answer(rule: Rule, answers: Iterable[Answer]) -> Outcome:
-    problems: list[Problem] = []
-    reason, count, worst = "", 0, Severity.WARNING
+    problems: dict[Severity, list[Problem]] = {each: [] for each in Severity}
+    reasons: dict[Result, str] = {}
+    count = 0
     for answer in answers:
         if isinstance(answer, CannotTell):
-            reason = reason or answer.reason
-            continue
-        count += 1
-        severity = answer.severity or rule.severity
-        if severity is Severity.ERROR and worst is Severity.WARNING:
-            worst, problems[:] = severity, []  # show the errors, not the warnings
-        if len(problems) < SHOWN and severity is worst:
-            problems.append(_readable(answer))
+            reasons.setdefault(Result.SKIPPED, answer.reason)
+        elif isinstance(answer, NotApplicable):
+            reasons.setdefault(Result.NOT_APPLICABLE, answer.reason)
+        else:
+            count += 1
+            severity = answer.severity or rule.severity
+            if len(problems[severity]) < SHOWN:
+                problems[severity].append(_readable(answer))
     if count:
-        return _outcome(rule, Result.FAILED, problems, count=count, severity=worst)
-    return _outcome(rule, Result.SKIPPED if reason else Result.PASSED, reason=reason)
+        errors, warnings = problems[Severity.ERROR], problems[Severity.WARNING]
+        worst = Severity.ERROR if errors else Severity.WARNING
+        if errors:  # beside an error a warning has to say that it is one
+            warnings = [replace(each, severity=Severity.WARNING) for each in warnings]
+        found = errors + warnings
+        return _outcome(rule, Result.FAILED, found, count=count, severity=worst)
+    for result in (Result.SKIPPED, Result.NOT_APPLICABLE):
+        if result in reasons:
+            return _outcome(rule, result, reason=reasons[result])
+    return _outcome(rule, Result.PASSED)
 
 
 def _readable(problem: Problem) -> Problem:

@@ -42,7 +42,10 @@ class Policy:
         if outcome.code in self.ignore:
             reason = self.ignore[outcome.code] or "as --ignore asks"
             return replace(outcome, result=Result.SKIPPED, reason=f"ignored: {reason}")
-        return replace(outcome, severity=Severity.ERROR) if self.strict else outcome
+        if not self.strict:
+            return outcome
+        problems = tuple(replace(each, severity=None) for each in outcome.problems)
+        return replace(outcome, severity=Severity.ERROR, problems=problems)
 
 
 def _known(code: str, rules: Sequence[Rule], flag: str) -> str:

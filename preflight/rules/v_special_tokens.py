@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel
-from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.findings import CannotTell, NotApplicable, Problem, Severity, Unavailable
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.rules._rule import Answer, rule
@@ -50,7 +50,9 @@ def special_tokens_unchanged(
     if all(
         isinstance(one, Unavailable) for one in (*documents.values(), tokenizer_config)
     ):
-        yield CannotTell("there is no config that names these tokens")
+        told = "there is no config that names these tokens"
+        usual = isinstance(config, Unavailable) and not config.applicable
+        yield NotApplicable(told) if usual else CannotTell(told)
 
 
 def _of_ids(name: str, section: JsonObject, base: BaseModel) -> Iterator[Problem]:

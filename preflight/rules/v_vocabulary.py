@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel
-from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.findings import CannotTell, NotApplicable, Problem, Severity, Unavailable
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
@@ -53,7 +53,9 @@ def vocabulary_size_unchanged(
     if not isinstance(config, Unavailable):
         declared = text_section(config).get("vocab_size")
     if not rows and declared is None:
-        yield CannotTell("neither config.json nor a tensor tells the vocabulary's size")
+        told = "neither config.json nor a tensor tells the vocabulary's size"
+        usual = isinstance(config, Unavailable) and not config.applicable
+        yield NotApplicable(told) if usual else CannotTell(told)
         return
     sizes = sorted({base.vocab_size for base in candidates})
     if declared is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preflight.catalog.base import BaseModel
 from preflight.catalog.bases import load_bases
-from preflight.findings import CannotTell, Problem, Severity
+from preflight.findings import Problem, Severity
 from preflight.model.files import FileEntry, FileKind, Walk
 from preflight.model.headers import Container, Tensor
 from preflight.model.lora import LoraView, lora_view
@@ -20,7 +20,7 @@ PREFIX = "base_model.model.model.layers."
 
 def problems(rule: Rule, **facts: object) -> list[Problem]:
     """What a rule finds; a rule that cannot tell has found nothing."""
-    return [a for a in rule.check(**facts) if not isinstance(a, CannotTell)]
+    return [a for a in rule.check(**facts) if isinstance(a, Problem)]
 
 
 def severities(rule: Rule, **facts: object) -> list[Severity]:

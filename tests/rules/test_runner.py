@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from preflight.findings import (
     CannotTell,
+    NotApplicable,
     Outcome,
     Problem,
     Result,
@@ -99,6 +101,35 @@ def test_skipped_because_it_found_that_it_cannot_tell() -> None:
     assert (found.result, found.reason) == (Result.SKIPPED, "no base")
 
 
+def test_not_applicable_where_nothing_is_to_be_judged() -> None:
+    never = Unavailable("one file needs no index", applicable=False)
+    for found in (
+        run_rule(says_what_it_reads, Facts(never)),
+        outcome(says_what_it_reads, NotApplicable("one file needs no index")),
+    ):
+        assert found.result is Result.NOT_APPLICABLE
+        assert found.reason == "one file needs no index"
+    doubtful = outcome(says_what_it_reads, NotApplicable("a"), CannotTell("no base"))
+    assert (doubtful.result, doubtful.reason) == (Result.SKIPPED, "no base")
+    wrong = outcome(says_what_it_reads, NotApplicable("a"), Problem("b", "c"))
+    assert wrong.result is Result.FAILED
+
+
+@rule("T08", fix="x")
+def reads_two(
+    answers: tuple[Answer, ...], more: tuple[Answer, ...]
+) -> Iterator[Answer]:
+    """Why it matters."""
+    yield from (*answers, *more)
+
+
+def test_what_never_is_there_tells_more_than_what_is_missing_today() -> None:
+    never = Unavailable("never there", applicable=False)
+    facts = SimpleNamespace(answers=Unavailable("missing today"), more=never)
+    found = run_rule(reads_two, facts)
+    assert (found.result, found.reason) == (Result.NOT_APPLICABLE, "never there")
+
+
 def test_a_problem_weighs_more_than_a_doubt() -> None:
     found = outcome(says_what_it_reads, CannotTell("no base"), Problem("a", "b"))
     assert (found.result, found.count) == (Result.FAILED, 1)
@@ -112,7 +143,7 @@ def test_a_rule_may_judge_the_absence_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "severities", "worst", "shown"),
+    ("made", "severities", "worst", "first"),
     [
         (says_what_it_reads, [None], Severity.ERROR, 1),
         (says_what_it_reads, [Severity.WARNING], Severity.WARNING, 1),
@@ -123,13 +154,15 @@ def test_a_rule_may_judge_the_absence_itself() -> None:
     ],
 )
 def test_a_problem_may_be_milder_or_graver_than_its_rule(
-    made: Rule, severities: list[Severity | None], worst: Severity, shown: int
+    made: Rule, severities: list[Severity | None], worst: Severity, first: int
 ) -> None:
+    """All are kept, errors first; beside them a warning says that it is one."""
     problems = [Problem(str(i), "wrong", s) for i, s in enumerate(severities)]
     found = outcome(made, *problems)
     assert (found.severity, found.count) == (worst, len(problems))
-    assert len(found.problems) == shown
-    assert {p.severity or made.severity for p in found.problems} == {worst}
+    assert len(found.problems) == len(problems)
+    graver = [p.severity or worst for p in found.problems]
+    assert graver == [worst] * first + [Severity.WARNING] * (len(problems) - first)
 
 
 @pytest.mark.parametrize("count", [SHOWN - 1, SHOWN, SHOWN + 1, 5000])
