@@ -25,7 +25,10 @@ _ALSO = {Service.JOB: (Service.STUDIO, Service.OSS)}
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One cause with its remedy; `codes` or `sentences` are what the service says."""
+    """One cause with its remedy.
+
+    `ecs`, `sentences` or `codes` are what the service says; OSS's EC is the finest.
+    """
 
     service: Service
     codes: tuple[str, ...]
@@ -33,6 +36,7 @@ class Explanation:
     cause: str
     remedy: str
     source: str
+    ecs: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -47,6 +51,7 @@ def load_explanations() -> tuple[Explanation, ...]:
             row["cause"],
             row["remedy"],
             row["source"],
+            tuple(row.get("ecs", ())),
         )
         for row in rows
     )
@@ -67,24 +72,31 @@ def _by_sentence(rows: tuple[Explanation, ...], text: str) -> Explanation | None
     return next(said, None)
 
 
-def _explain(service: Service, text: str) -> Explanation | None:
-    rows = tuple(row for row in load_explanations() if row.service is service)
-    first_word = text.split(maxsplit=1)[0].rstrip(":,;.") if text else ""
-    # A sentence says more than the code before it ("AccessDenied: … endpoint …").
-    return (
-        _by_code(rows, text)
-        or _by_sentence(rows, text)
-        or (_by_code(rows, first_word) if first_word != text else None)
-    )
+def _by_ec(rows: tuple[Explanation, ...], ec: str) -> Explanation | None:
+    return next((row for row in rows if ec and ec in row.ecs), None)
 
 
-def explain_code(service: Service, code_or_sentence: str) -> Explanation | None:
-    """The explanation of a code, a sentence, or "CODE: sentence"; None if unknown.
+def explain(
+    service: Service, *, code: str = "", said: str = "", ec: str = ""
+) -> Explanation | None:
+    """What a refusal means: by its EC, then its sentence, then its code; or None.
 
-    Case does not matter; an unknown sub-code is explained as its parent code.
+    One code, AccessDenied, has a dozen causes; the EC and the sentence tell which. Case
+    does not matter; an unknown sub-code is explained as its parent code.
     """
-    text = " ".join(code_or_sentence.split()).casefold()
+    said, code = (" ".join(text.split()).casefold() for text in (said, code))
     for asked in (service, *_ALSO.get(service, ())):
-        if found := _explain(asked, text):
+        rows = tuple(row for row in load_explanations() if row.service is asked)
+        found = (
+            _by_ec(rows, ec.strip()) or _by_sentence(rows, said) or _by_code(rows, code)
+        )
+        if found:
             return found
     return None
+
+
+def explain_code(service: Service, text: str) -> Explanation | None:
+    """The same for a code, a sentence or "CODE: sentence", not taken apart."""
+    first_word = text.split(maxsplit=1)[0].rstrip(":,;.") if text.split() else ""
+    whole = explain(service, code=text) if " " not in text.strip() else None
+    return whole or explain(service, code=first_word, said=text)

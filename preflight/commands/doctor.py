@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from preflight.catalog.permissions import policy
 from preflight.commands._flags import add_format
 from preflight.commands._settings import read_settings
-from preflight.destination import parse_destination
+from preflight.destination import Destination, parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
+from preflight.doctor.diagnostics import FIX_FIRST
 from preflight.errors import ConfigurationError, UsageError
 from preflight.settings import Need, Settings, masked
 from preflight.terminal import Terminal
@@ -29,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also check this bucket, and that the prefix may be written to",
     )
     parser.add_argument(
+        "--policy",
+        action="store_true",
+        help="only print the RAM policy that a push to this prefix needs",
+    )
+    parser.add_argument(
         "--fix", action="store_true", help="set the bucket's tag if it lacks it"
     )
     add_format(parser)
@@ -43,9 +50,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     destination = (
         parse_destination(arguments.destination) if arguments.destination else None
     )
+    if arguments.policy:
+        return _show_policy(destination, terminal, tag=arguments.fix)
     settings = _settings(arguments, terminal)
-    visit = Examination(settings, dict(os.environ), destination, fix=arguments.fix)
-    found = [_masked(each) for each in examine(visit)]
+    wanted = Examination(settings, dict(os.environ), destination, fix=arguments.fix)
+    found = [_masked(each) for each in examine(wanted)]
     problems = [each for each in found if each.level is Level.FAIL]
     exit_code = problems[0].exit_code if problems else 0
     if arguments.format == "json":
@@ -53,6 +62,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.show_lines(_lines(found))
     return exit_code
+
+
+def _show_policy(
+    destination: Destination | None, terminal: Terminal, *, tag: bool
+) -> int:
+    if destination is None:
+        raise UsageError(
+            "--policy needs a bucket",
+            hint="preflight doctor --policy oss://bucket/prefix/",
+        )
+    terminal.show_document(policy(destination.bucket, destination.prefix, tag=tag))
+    return 0
 
 
 def _settings(arguments: argparse.Namespace, terminal: Terminal) -> Settings:
@@ -78,11 +99,13 @@ def _lines(found: Sequence[Finding]) -> Iterator[str]:
         if each.request_id:
             yield f"  request id  {each.request_id}"
     count = Counter(each.level for each in found)
-    yield (
+    sum_up = (
         f"{_number(count[Level.FAIL], 'problem')}, "
         f"{_number(count[Level.WARN], 'warning')}, "
-        f"{count[Level.OK]} in order, {count[Level.SKIPPED]} not looked at"
+        f"{count[Level.OK]} ok, {count[Level.SKIPPED]} skipped"
     )
+    blocked = any(each.message.endswith(FIX_FIRST) for each in found)
+    yield f"{sum_up}: {FIX_FIRST}" if blocked else sum_up
 
 
 def _number(count: int, thing: str) -> str:

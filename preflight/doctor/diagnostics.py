@@ -1,21 +1,23 @@
 """The examination: this machine, then Model Studio, then the bucket.
 
 A service is not asked when its settings are broken, and asking it ends with the first
-call that fails: one cause, one problem.
+call that fails for another reason than a lacking permission: one cause, one problem.
+Of the bucket every kind of call is tried that a push makes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from preflight.catalog.endpoints import is_loopback
 from preflight.catalog.explanations import Service
 from preflight.destination import Destination
 from preflight.doctor import local
 from preflight.doctor.results import Finding, Level, note, of_error, ok, skipped, warn
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
+from preflight.oss.client import PROBE_PREFIX
+from preflight.oss.errors import PermissionMissing
 from preflight.oss.inspector import BucketInspector
 from preflight.oss.preconditions import (
     CLOCK_TOLERANCE,
@@ -26,10 +28,15 @@ from preflight.oss.preconditions import (
     tag_bucket,
 )
 from preflight.pipeline.guard import jobs_reading
-from preflight.pipeline.services import bucket_access, studio_client
+from preflight.pipeline.services import bucket_access
+from preflight.retry import Retry
 from preflight.settings import Need, Settings
+from preflight.studio.client import StudioClient
 from preflight.studio.imports import ImportApi
 
+FIX_FIRST = "fix the settings above first"
+# Somebody waits for the answer: what does not come soon is a finding itself.
+_TIMEOUT = (4.0, 15.0)  # seconds to connect, seconds between two pieces of an answer
 _ROLE = (
     "the service-linked role AliyunServiceRoleForSFMDataHubOSSImport cannot be seen "
     "from here: the main account makes it once in the console's import page"
@@ -46,14 +53,14 @@ class Examination:
     fix: bool = False
 
 
-def examine(visit: Examination) -> list[Finding]:
+def examine(wanted: Examination) -> list[Finding]:
     """Everything that was found, problems first; changes nothing without `fix`."""
     found = [
         *local.versions(),
-        *local.settings_in_order(visit.settings, visit.environ),
-        *_through_proxies(visit),
-        *_studio(visit),
-        *_oss(visit),
+        *local.settings_in_order(wanted.settings, wanted.environ),
+        *_ways(wanted.settings),
+        *_studio(wanted),
+        *_oss(wanted),
     ]
     order = list(Level)
     return sorted(found, key=lambda finding: order.index(finding.level))
@@ -67,97 +74,141 @@ def _is_usable(settings: Settings, need: Need) -> bool:
     return True
 
 
-def _through_proxies(visit: Examination) -> Iterator[Finding]:
-    for told in local.proxies(visit.environ):
-        yield ok(f"requests go through a proxy: {told}")
+_NAMES = {Need.OSS: "OSS", Need.STUDIO: "Model Studio"}
 
 
-def _failed(visit: Examination, error: PreflightError, service: Service) -> Finding:
+def _ways(settings: Settings) -> Iterator[Finding]:
+    for need, way in settings.ways.items():
+        yield ok(f"{_NAMES[need]} is reached through a proxy: {way}")
+
+
+def _failed(wanted: Examination, error: PreflightError, need: Need) -> Finding:
+    service = Service.OSS if need is Need.OSS else Service.STUDIO
     finding = of_error(error, service)
-    told = local.proxies(visit.environ)
-    local_only = all(
-        is_loopback(url.value)
-        for url in (visit.settings.endpoint, visit.settings.base_url)
-    )
-    if "proxy" in error.message and told and not local_only:
-        message = f"{error.message} ({'; '.join(told)})"
-        return Finding(
-            Level.FAIL, message, error.hint, error.request_id, error.exit_code
-        )
+    way = wanted.settings.ways.get(need)
+    if way and "proxy" in error.message:
+        return replace(finding, message=f"{finding.message} ({way})")
     return finding
 
 
-def _studio(visit: Examination) -> Iterator[Finding]:
-    if not _is_usable(visit.settings, Need.STUDIO):
-        yield skipped("Model Studio was not asked: see its settings")
+def _quickly() -> Retry:
+    return Retry(attempts=2)
+
+
+def _studio(wanted: Examination) -> Iterator[Finding]:
+    settings = wanted.settings
+    if not _is_usable(settings, Need.STUDIO):
+        yield skipped(f"Model Studio was not asked: {FIX_FIRST}")
         return
+    client = StudioClient(
+        settings.base_url.value,
+        settings.api_key.value,
+        timeout=_TIMEOUT,
+        retry=_quickly(),
+    )
     try:
-        with studio_client(visit.settings) as client:
+        with client:
             api = ImportApi(client)
             page = api.list_page(1, 1)
             yield ok(f"Model Studio accepts the key; it lists {page.total} import jobs")
             yield from _clock(client.clock_ahead)
-            yield from _live(visit, api)
+            yield from _live(wanted, api)
     except PreflightError as error:
-        yield _failed(visit, error, Service.STUDIO)
+        yield _failed(wanted, error, Need.STUDIO)
 
 
-def _clock(offset: float | None) -> Iterator[Finding]:
-    if offset is None:
+def _clock(ahead: float | None) -> Iterator[Finding]:
+    if ahead is None:
         yield skipped("the clock was not compared: the answer has no Date header")
-    elif abs(offset) <= CLOCK_TOLERANCE:
-        yield ok(f"the clock is right, within {abs(offset) + 1:.0f} s")
+    elif abs(ahead) <= CLOCK_TOLERANCE:
+        yield ok(f"the clock is right, within {abs(ahead) + 1:.0f} s")
     else:
-        where = "behind" if offset > 0 else "ahead"
+        where = "behind" if ahead > 0 else "ahead"
         yield warn(
-            f"this machine's clock is {abs(offset):.0f} s {where} that of Model Studio",
+            f"this machine's clock is {abs(ahead):.0f} s {where} that of Model Studio",
             "set the clock (NTP)",
         )
 
 
-def _live(visit: Examination, api: ImportApi) -> Iterator[Finding]:
-    if visit.destination is None:
+def _live(wanted: Examination, api: ImportApi) -> Iterator[Finding]:
+    if wanted.destination is None:
         return
-    for job in jobs_reading(api, visit.destination):
+    for job in jobs_reading(api, wanted.destination):
         yield note(
-            f"{visit.destination.url} is in use: {job.model_name} came from "
+            f"{wanted.destination.url} is in use: {job.model_name} came from "
             f"it (job {job.job_id}, {job.status}); an upload may change "
             "nothing there"
         )
 
 
-def _oss(visit: Examination) -> Iterator[Finding]:
-    destination = visit.destination
-    if not _is_usable(visit.settings, Need.OSS):
-        yield skipped("OSS was not asked: see its settings")
+def _oss(wanted: Examination) -> Iterator[Finding]:
+    destination = wanted.destination
+    if not _is_usable(wanted.settings, Need.OSS):
+        yield skipped(f"OSS was not asked: {FIX_FIRST}")
     elif destination is None:
         yield skipped(
             "no bucket was looked at: name one with preflight doctor oss://bucket/prefix/"
         )
     else:
         try:
-            access = bucket_access(visit.settings)
-            with BucketInspector(access, destination.bucket) as inspector:
-                yield from _bucket(visit, destination, inspector)
+            access = bucket_access(wanted.settings)
+            with BucketInspector(
+                access, destination.bucket, timeout=_TIMEOUT, retry=_quickly()
+            ) as inspector:
+                yield from _bucket(wanted, destination, inspector)
         except PreflightError as error:
-            yield _failed(visit, error, Service.OSS)
+            yield _failed(wanted, error, Need.OSS)
 
 
 def _bucket(
-    visit: Examination, destination: Destination, inspector: BucketInspector
+    wanted: Examination, destination: Destination, inspector: BucketInspector
 ) -> Iterator[Finding]:
-    if visit.fix and tag_bucket(inspector):
+    if wanted.fix and tag_bucket(inspector):
         yield ok(f"tagged {inspector.bucket}: {TAG_KEY} = {TAG_VALUE}")
-    region = visit.settings.studio_region
+    region = wanted.settings.studio_region
     issues = check_bucket(inspector, service_region=region)
     yield from map(_of_issue, issues)
     if not issues:
         yield ok(f"{inspector.bucket} is tagged, of an importable class and region")
-    inspector.prove_writable(destination.prefix)
-    yield ok(f"{destination.url} may be written to")
-    inspector.snapshot(destination.prefix)
-    yield ok(f"{destination.url} may be listed")
+    for told, look in _looks(inspector, destination):
+        try:
+            look()
+        # The other permissions may be lacking, too.
+        except PermissionMissing as error:  # noqa: PERF203
+            yield _failed(wanted, error, Need.OSS)
+        else:
+            yield ok(f"{destination.url} {told}")
     yield skipped(_ROLE)
+
+
+def _looks(
+    inspector: BucketInspector, destination: Destination
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each kind of call that a push makes below the prefix, once; all are undone."""
+    prefix = destination.prefix
+    yield "may be listed", lambda: next(inspector.list_objects(prefix), None)
+    yield "may be asked for uploads", lambda: next(inspector.list_uploads(prefix), None)
+    probe: list[tuple[str, str]] = []
+    yield "may be written to", lambda: probe.append(inspector.begin_probe(prefix))
+    key, upload_id = probe[0] if probe else (f"{prefix}{PROBE_PREFIX}none", "")
+    yield "may be read from", lambda: inspector.head(key)
+    if probe:
+        yield (
+            "may be asked for parts",
+            lambda: next(inspector.list_parts(key, upload_id), None),
+        )
+        yield "may be cleaned up", lambda: _clean_up(inspector, key, upload_id)
+
+
+def _clean_up(inspector: BucketInspector, key: str, upload_id: str) -> None:
+    try:
+        inspector.abort(key, upload_id)
+    except PermissionMissing as error:
+        raise PermissionMissing(
+            f"{error.message}; so this unfinished upload stays there",
+            hint=error.hint,
+            request_id=error.request_id,
+        ) from error
 
 
 def _of_issue(issue: BucketIssue) -> Finding:

@@ -1,4 +1,4 @@
-"""What this machine can tell without asking anyone: versions, settings, proxies."""
+"""What this machine can tell without asking anyone: versions and settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from preflight import __version__
-from preflight.catalog.endpoints import is_loopback
+from preflight.catalog.endpoints import (
+    EndpointKind,
+    internal_endpoint,
+    read_endpoint,
+)
+from preflight.catalog.explanations import Service, explain
 from preflight.catalog.regions import find_region, import_regions
 from preflight.doctor.results import Finding, fail, note, ok, warn
 from preflight.errors import ConfigurationError
@@ -18,7 +22,6 @@ from preflight.settings import Need, Settings
 
 _PACKAGES = ("oss2", "requests", "fastcrc", "numpy", "safetensors", "huggingface_hub")
 _FAST_CRC = (0, 4, 1)  # older ones are 40 times slower and hold the interpreter lock
-_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _PRODUCT = Path("/sys/class/dmi/id/product_name")
 
 
@@ -82,6 +85,15 @@ def _key_formats(settings: Settings) -> Iterator[Finding]:
             "OSS_ACCESS_KEY_ID does not begin with LTAI or STS., as the vendor's do",
             "check that id and secret are not mixed up",
         )
+    secret = settings.access_key_secret.value
+    if secret.startswith("LTAI") and not key_id.startswith(("LTAI", "STS.")):
+        yield fail(
+            "OSS_ACCESS_KEY_SECRET begins with LTAI, as access key ids do",
+            "id and secret are swapped: set each to the other's value",
+        )
+    plan = explain(Service.STUDIO, said="Coding Plan")
+    if settings.api_key.value.startswith("sk-sp-") and plan:
+        yield fail(f"DASHSCOPE_API_KEY: {plan.cause}", plan.remedy)
     if settings.api_key.value and not settings.api_key.value.startswith("sk-"):
         yield warn(
             "DASHSCOPE_API_KEY does not begin with sk-, as the vendor's do",
@@ -104,11 +116,11 @@ def _regions(settings: Settings) -> Iterator[Finding]:
             f"imports by API are open in {open_in}; in {studio} only the console "
             "imports"
         )
-    endpoint = settings.endpoint.value
-    if _is_ecs() and "-internal" not in endpoint and not is_loopback(endpoint):
+    kind = read_endpoint(settings.endpoint.value).kind
+    if oss and kind is EndpointKind.PUBLIC and _is_ecs():
         yield note(
             f"this is an ECS machine: if it lies in {oss}, the endpoint "
-            f"https://oss-{oss}-internal.aliyuncs.com is quicker and free of charge"
+            f"{internal_endpoint(oss)} is quicker and free of charge"
         )
 
 
@@ -118,16 +130,3 @@ def _is_ecs() -> bool:
         return "Alibaba Cloud ECS" in _PRODUCT.read_text("utf-8", "replace")
     except OSError:
         return False
-
-
-def proxies(environ: Mapping[str, str]) -> list[str]:
-    """`HTTPS_PROXY is host:port` for each proxy that is set, without passwords."""
-    told = []
-    for name in _PROXIES:
-        for spelled in (name, name.lower()):
-            if value := environ.get(spelled, ""):
-                parts = urlsplit(value if "://" in value else f"http://{value}")
-                # netloc may hold a password, so it is put together anew.
-                host = parts.netloc.rpartition("@")[2]
-                told.append(f"{spelled} is {host}")
-    return told

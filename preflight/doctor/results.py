@@ -1,4 +1,4 @@
-"""What `doctor` found: each problem's message names its cause."""
+"""What `doctor` found, as values: the message of a problem names its cause."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from preflight.catalog.explanations import Explanation, Service, explain_code
+from preflight.catalog.explanations import Explanation, Service, explain
 from preflight.errors import PreflightError, UsageError
 
 
@@ -57,7 +57,7 @@ def skipped(message: str) -> Finding:
 
 
 def of_error(error: PreflightError, service: Service) -> Finding:
-    """A call that failed: the explanation of its code first, then what was said."""
+    """A call that failed: the explanation of it first, then what was said."""
     found, message = _explained(error.message, service), error.message
     if found is not None and found.cause not in message:
         message = f"{found.cause}: {message}"
@@ -66,7 +66,8 @@ def of_error(error: PreflightError, service: Service) -> Finding:
 
 
 def _explained(message: str, service: Service) -> Explanation | None:
-    """By a sentence that is known, else by the first word that is a code."""
+    """By the EC, by a sentence that is known, else by the first word that is a code."""
+    ec = re.search(r"\(EC ([\d-]+)\)", message)
     words = re.findall(r"[A-Za-z0-9][\w.]+\w", message)
-    asked = (explain_code(service, text) for text in (message, *words))
-    return next(filter(None, asked), None)
+    whole = explain(service, said=message, ec=ec[1] if ec else "")
+    return whole or next(filter(None, (explain(service, code=w) for w in words)), None)

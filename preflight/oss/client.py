@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from preflight.catalog.permissions import Permission
 from preflight.crc import combine_all
 from preflight.errors import TransferError, VerificationFailed
 from preflight.oss.body import Body
@@ -57,7 +58,11 @@ class BucketClient(Connection):
     def head(self, key: str) -> ObjectHead | None:
         """What is stored under `key`; None when nothing is."""
         try:
-            result = self._ask(f"look at {key}", lambda: self._oss.head_object(key))
+            result = self._ask(
+                f"look at {key}",
+                lambda: self._oss.head_object(key),
+                self._allow(Permission.GET_OBJECT, key),
+            )
         except Missing:
             return None
         if result.content_length is None:
@@ -75,7 +80,8 @@ class BucketClient(Connection):
         headers = _NO_OVERWRITE if forbid_overwrite else {}
         put = partial(self._oss.put_object, key, headers=headers)
         try:
-            return self._send(f"put {key}", make, put)[1].crc
+            allow = self._allow(Permission.PUT_OBJECT, key)
+            return self._send(f"put {key}", make, put, allow)[1].crc
         except Occupied:  # by whom? by us, if the answer to a first attempt was lost
             if not forbid_overwrite:
                 raise
@@ -88,7 +94,9 @@ class BucketClient(Connection):
 
     def initiate(self, key: str) -> str:
         """Begin a multipart upload; its id."""
-        result = self._ask(f"begin {key}", lambda: self._oss.init_multipart_upload(key))
+        begin = partial(self._oss.init_multipart_upload, key)
+        allow = self._allow(Permission.PUT_OBJECT, key)
+        result = self._ask(f"begin {key}", begin, allow)
         return str(result.upload_id)
 
     def upload_part(
@@ -96,7 +104,8 @@ class BucketClient(Connection):
     ) -> Part:
         """Send part `number` (from 1) from `make()`'s body; CRC-64 compared."""
         put = partial(self._oss.upload_part, key, upload_id, number)
-        result, body = self._send(f"part {number} of {key}", make, put)
+        allow = self._allow(Permission.PUT_OBJECT, key)
+        result, body = self._send(f"part {number} of {key}", make, put, allow)
         return Part(number, str(result.etag), body.len, body.crc)
 
     def _holds(self, key: str, size: int, crc: int) -> bool:
@@ -122,13 +131,14 @@ class BucketClient(Connection):
         size, crc = _joined(action, parts)
         infos = [PartInfo(part.number, part.etag) for part in parts]
         headers = _NO_OVERWRITE if forbid_overwrite else {}
+        allow = self._allow(Permission.PUT_OBJECT, key)
         finish = partial(
             self._oss.complete_multipart_upload, key, upload_id, infos, headers=headers
         )
 
         def attempt() -> int | None:
             try:
-                result = self._once(action, finish)
+                result = self._once(action, finish, allow)
             except (Transient, Missing, Occupied):
                 if self._holds(key, size, crc):
                     return crc
@@ -146,7 +156,9 @@ class BucketClient(Connection):
         """Drop a multipart upload and its parts; one that is gone is fine."""
         try:
             self._ask(
-                f"abort {key}", lambda: self._oss.abort_multipart_upload(key, upload_id)
+                f"abort {key}",
+                lambda: self._oss.abort_multipart_upload(key, upload_id),
+                self._allow(Permission.ABORT_UPLOAD, key),
             )
         except Missing:
             return
@@ -170,8 +182,10 @@ class BucketClient(Connection):
             "max-parts": str(_PAGE),
         }
 
+        allow = self._allow(Permission.LIST_PARTS, key)
+
         def attempt() -> tuple[list[Part], str]:
-            with translated(action, self.access):
+            with translated(action, self.access, allow):
                 # ListParts is GET on the object's key. oss2's own call of that name
                 # drops each part's CRC-64, which saves us from reading parts again.
                 return parse_parts(self._oss.get_object(key, params=query).read())
@@ -184,11 +198,11 @@ class BucketClient(Connection):
             self._oss.list_multipart_uploads, prefix=prefix, max_uploads=_PAGE
         )
         action, at = f"list uploads below {prefix}", ("", "")
+        allow = self._allow(Permission.LIST_UPLOADS)
         seen = {at}
         while True:
-            page = self._ask(
-                action, partial(call, key_marker=at[0], upload_id_marker=at[1])
-            )
+            turn = partial(call, key_marker=at[0], upload_id_marker=at[1])
+            page = self._ask(action, turn, allow)
             for found in page.upload_list:
                 yield PendingUpload(found.key, found.upload_id)
             if not page.is_truncated:
@@ -204,9 +218,10 @@ class BucketClient(Connection):
     def _objects(self, prefix: str) -> Iterator[SimplifiedObjectInfo]:
         call = partial(self._oss.list_objects_v2, prefix, max_keys=_PAGE)
         action, at = f"list {prefix}", ""
+        allow = self._allow(Permission.LIST_OBJECTS)
         seen = {at}
         while True:
-            page = self._ask(action, partial(call, continuation_token=at))
+            page = self._ask(action, partial(call, continuation_token=at), allow)
             yield from page.object_list
             if not page.is_truncated:
                 return
@@ -216,7 +231,9 @@ class BucketClient(Connection):
         """The bucket's tags."""
         try:
             answer = self._ask(
-                f"ask for the tags of {self.bucket}", self._oss.get_bucket_tagging
+                f"ask for the tags of {self.bucket}",
+                self._oss.get_bucket_tagging,
+                self._allow(Permission.GET_BUCKET_TAGGING),
             )
         except Missing:  # what the S3 protocol says of a bucket without tags
             return {}

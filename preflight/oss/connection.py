@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from preflight.catalog.endpoints import PRIVATE
+from preflight.catalog.permissions import Permission
 from preflight.clock import SystemClock, seconds_ahead
 from preflight.errors import TransferError
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.body import Body
-from preflight.oss.errors import Damaged, KeysExpired, Skewed, not_oss, translated
+from preflight.oss.errors import (
+    NOTHING,
+    Allow,
+    Damaged,
+    KeysExpired,
+    Skewed,
+    not_oss,
+    translated,
+)
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
 from preflight.retry import Retry
@@ -102,8 +113,8 @@ class Connection:
         """Seconds that the clock of OSS is ahead of ours, by its last answer."""
         return self._ring.ahead or self._last_ahead
 
-    def _once(self, action: str, call: Callable[[], T]) -> T:
-        with translated(action, self.access):
+    def _once(self, action: str, call: Callable[[], T], allow: Allow = NOTHING) -> T:
+        with translated(action, self.access, allow):
             result = call()
             self._last_ahead = _check_answer(action, result)
         return result
@@ -125,23 +136,32 @@ class Connection:
         return call()
 
     def _retried(self, call: Callable[[], T]) -> T:
-        return self._retry.call(lambda: self._mended(call))
+        retry = self._retry
+        if self.access.kind in PRIVATE and self._last_ahead is None:
+            # From outside of the region there will never be an answer.
+            retry = replace(retry, attempts=2, patience=None)
+        return retry.call(lambda: self._mended(call))
 
-    def _ask(self, action: str, call: Callable[[], T]) -> T:
-        return self._retried(lambda: self._once(action, call))
+    def _ask(self, action: str, call: Callable[[], T], allow: Allow = NOTHING) -> T:
+        return self._retried(lambda: self._once(action, call, allow))
+
+    def _allow(self, permission: Permission, key: str = "") -> Allow:
+        """What the key must be allowed for a call, told when it is not."""
+        return Allow(permission, permission.resource(self.bucket, key))
 
     def _send(
         self,
         action: str,
         make: Callable[[], Body],
         call: Callable[[Body | bytes], PutObjectResult],
+        allow: Allow = NOTHING,
     ) -> tuple[PutObjectResult, Body]:
         """Send a body made anew for each attempt; the answer and the body sent."""
 
         def attempt() -> tuple[PutObjectResult, Body]:
             body = make()
             # An empty file-like body would be sent chunked, without a length.
-            result = self._once(action, lambda: call(body if body.len else b""))
+            result = self._once(action, lambda: call(body if body.len else b""), allow)
             _check_crc(action, body.crc, result)
             return result, body
 

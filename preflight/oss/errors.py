@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError
 
+from preflight.catalog.endpoints import PRIVATE, public_endpoint
+from preflight.catalog.explanations import Service, explain
+from preflight.catalog.permissions import Permission
 from preflight.errors import (
     AccessDenied,
     ConfigurationError,
@@ -63,19 +68,49 @@ class Occupied(Refused):
     """An object of that key exists, and the request must not overwrite one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """The permission that a call needs, and the resource that it is needed on."""
+
+    permission: Permission | None = None
+    resource: str = ""
+
+    def told(self, error: ServerError) -> str:
+        """` [oss:PutObject on acs:…]`; the action that OSS itself names comes first."""
+        named = re.search(r"<AuthAction>\s*([\w:]+)\s*<", _text(error.body))
+        action = named[1] if named else self.permission and self.permission.value
+        where = f" on {self.resource}" if self.resource else ""
+        return f" [{action}{where}]" if action else ""
+
+
+NOTHING = Allow()
+
 # Codes: OSS docs, "Error codes", read 2026-11.
 # https://www.alibabacloud.com/help/en/oss/developer-reference/error-codes
-_KEY_ERRORS = {
-    "InvalidAccessKeyId": "check OSS_ACCESS_KEY_ID; temporary keys need their token",
-    "SignatureDoesNotMatch": "check OSS_ACCESS_KEY_SECRET and OSS_REGION",
-    "InvalidSecurityToken": "check the security token; it belongs to one key pair",
-    "SecurityTokenExpired": "get fresh temporary keys; the same command then goes on",
-    "RequestTimeTooSkewed": "set this machine's clock; 15 minutes are tolerated",
-    "UserDisable": "the account is disabled; an overdue payment is the usual cause",
+_KEY_CODES = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "AccessKeyIdAndSecurityTokenNotMatch",
+    "InvalidSecurityToken",
+    "SecurityTokenExpired",
+    "RequestTimeTooSkewed",
+    "UserDisable",
 }
 _ENDED_KEYS = {"SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"}
-_TRANSIENT_CODES = {"RequestTimeout", "BadRequest", "TooManyRequests", "Throttling"}
+# The last two speak of a body that was cut or damaged on its way.
+_TRANSIENT_CODES = {
+    "RequestTimeout",
+    "BadRequest",
+    "TooManyRequests",
+    "Throttling",
+    "IncompleteBody",
+    "InvalidDigest",
+}
 _TRANSIENT_STATUS = {408, 429}
+
+
+def _text(body: object) -> str:
+    return body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body)
 
 
 def not_oss(action: str, status: object = "") -> TransferError:
@@ -111,54 +146,59 @@ def _foreign(status: int, action: str) -> PreflightError:
     return not_oss(action, status)
 
 
-def _refused(error: ServerError, message: str, request_id: str) -> PreflightError:
+def _refused(
+    error: ServerError, message: str, hint: str, request_id: str, allow: Allow
+) -> PreflightError:
     """401 and 403: is it the key, the endpoint or the permission?"""
-    if hint := _KEY_ERRORS.get(error.code):
+    if error.code in _KEY_CODES:
         if error.code == "RequestTimeTooSkewed":
             ahead = _seconds_ahead(error)
             return Skewed(message, hint=hint, request_id=request_id, ahead=ahead)
         kind = KeysExpired if error.code in _ENDED_KEYS else AccessDenied
         return kind(message, hint=hint, request_id=request_id)
     if endpoint := error.details.get("Endpoint"):
-        return ConfigurationError(
-            message,
-            hint=f"set OSS_ENDPOINT to https://{endpoint}",
-            request_id=request_id,
-        )
-    return PermissionMissing(
-        message,
-        hint="the RAM policy of this key must allow it; see `preflight doctor`",
-        request_id=request_id,
-    )
+        hint = f"set OSS_ENDPOINT to https://{endpoint}"
+        return ConfigurationError(message, hint=hint, request_id=request_id)
+    message += allow.told(error)
+    return PermissionMissing(message, hint=hint, request_id=request_id)
 
 
-def _missing(error: ServerError, message: str, request_id: str) -> PreflightError:
-    if error.code == "NoSuchBucket":
-        return UsageError(
-            message, hint="check the bucket's name and region", request_id=request_id
-        )
-    return Missing(message, request_id=request_id)
+def _missing(
+    error: ServerError, message: str, hint: str, request_id: str
+) -> PreflightError:
+    kind = UsageError if error.code == "NoSuchBucket" else Missing
+    return kind(message, hint=hint, request_id=request_id)
 
 
-def _answered(error: ServerError, action: str, access: OssAccess) -> PreflightError:
+def _answered(
+    error: ServerError, action: str, access: OssAccess, allow: Allow
+) -> PreflightError:
     """An error that OSS itself answered."""
     status, details = int(error.status), error.details
     request_id = str(error.request_id or details.get("RequestId", ""))
     if not request_id:
         return _foreign(status, action)
     words = [f"{action}: HTTP {status}", str(error.code), str(error.message or "")]
-    if error.ec:
-        words.append(f"(EC {error.ec})")
+    # In the body; of an answer without one, to HEAD, in a header.
+    ec = str(error.ec or error.headers.get("x-oss-ec", ""))
+    if ec:
+        words.append(f"(EC {ec})")
     message = access.mask(" ".join(word for word in words if word))
+    code, said = str(error.code), str(error.message or "")
+    found = explain(Service.OSS, code=code, said=said, ec=ec)
+    hint = found.remedy if found else ""
     if status in (401, 403):
-        return _refused(error, message, request_id)
+        return _refused(error, message, hint, request_id, allow)
     if status == 404:
-        return _missing(error, message, request_id)
+        return _missing(error, message, hint, request_id)
     passes = status >= 500 or status in _TRANSIENT_STATUS
-    if passes or error.code in _TRANSIENT_CODES:
-        return OssUnavailable(message, request_id=request_id, wait=_wait(error.headers))
-    kind = Occupied if error.code == "FileAlreadyExists" else Refused
-    return kind(message, request_id=request_id)
+    if passes or code in _TRANSIENT_CODES:
+        wait = _wait(error.headers)
+        return OssUnavailable(message, hint=hint, request_id=request_id, wait=wait)
+    if code == "PublicEndpointForbidden":
+        return ConfigurationError(message, hint=hint, request_id=request_id)
+    kind = Occupied if code == "FileAlreadyExists" else Refused
+    return kind(message, hint=hint, request_id=request_id)
 
 
 def _unreached(error: BaseException, action: str, access: OssAccess) -> PreflightError:
@@ -167,18 +207,27 @@ def _unreached(error: BaseException, action: str, access: OssAccess) -> Prefligh
     message = f"{action}: {why.words}"
     if why.is_setting:
         return ConfigurationError(message, hint=why.hint)
+    hint = why.hint
+    if access.kind in PRIVATE and not why.sent:
+        public = public_endpoint(access.region)
+        hint = (
+            f"an {access.kind.value} endpoint is reached from inside its region alone: "
+            f"elsewhere set OSS_ENDPOINT to the public one, {public}"
+        )
     if why.passes:
-        return OssUnavailable(message, hint=why.hint, sent=why.sent)
-    return TransferError(message, hint=why.hint)
+        return OssUnavailable(message, hint=hint, sent=why.sent)
+    return TransferError(message, hint=hint)
 
 
-def _translate(error: Exception, action: str, access: OssAccess) -> PreflightError:
+def _translate(
+    error: Exception, action: str, access: OssAccess, allow: Allow
+) -> PreflightError:
     from oss2 import exceptions as oss
 
     if isinstance(error, oss.RequestError):
         return _unreached(error.exception, action, access)
     if isinstance(error, oss.ServerError):
-        return _answered(error, action, access)
+        return _answered(error, action, access, allow)
     if isinstance(error, oss.OssError):  # oss2 refuses to send it
         text = access.mask(str(error.body or error))
         return ConfigurationError(f"{action}: {text}")
@@ -188,10 +237,13 @@ def _translate(error: Exception, action: str, access: OssAccess) -> PreflightErr
 
 
 @contextmanager
-def translated(action: str, access: OssAccess) -> Iterator[None]:
+def translated(
+    action: str, access: OssAccess, allow: Allow = NOTHING
+) -> Iterator[None]:
     """Raise what goes wrong inside as a `PreflightError`, its cause attached.
 
-    `action` says in a few words what was tried. Errors of our own pass unchanged.
+    `action` says in a few words what was tried, `allow` what the key must be allowed
+    for it. Errors of our own pass unchanged.
     """
     from urllib3.exceptions import HTTPError
 
@@ -203,10 +255,10 @@ def translated(action: str, access: OssAccess) -> Iterator[None]:
         raise _unreached(exc, action, access) from exc
     # oss2's own tree, broken XML (RuntimeError, ParseError) and broken numbers
     except (OSError, RuntimeError, ValueError, ParseError) as exc:
-        raise _translate(exc, action, access) from exc
+        raise _translate(exc, action, access, allow) from exc
     except Exception as exc:
         from oss2.exceptions import OssError
 
         if not isinstance(exc, OssError):
             raise
-        raise _translate(exc, action, access) from exc
+        raise _translate(exc, action, access, allow) from exc

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from preflight.catalog.permissions import Permission
 from preflight.errors import ConfigurationError, TransferError
 from preflight.oss.client import PROBE_PREFIX, BucketClient
-from preflight.oss.errors import Missing, translated
+from preflight.oss.errors import Missing, PermissionMissing, translated
 from preflight.oss.models import BucketInfo
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ class BucketInspector(BucketClient):
 
     def _info(self) -> GetBucketInfoResult:
         try:
-            return self._ask(f"ask about {self.bucket}", self._oss.get_bucket_info)
+            return self._ask(
+                f"ask about {self.bucket}",
+                self._oss.get_bucket_info,
+                self._allow(Permission.GET_BUCKET_INFO),
+            )
         except TransferError as error:
             # Its code is the general InvalidArgument: only the sentence tells of it.
             if "Invalid signing region" not in error.message:
@@ -95,13 +100,16 @@ class BucketInspector(BucketClient):
         for name, text in {**self.tags(), key: value}.items():
             rule.add(name, text)
         put = partial(self._oss.put_bucket_tagging, Tagging(rule))
-        self._ask(f"set the tag {key} of {self.bucket}", put)
+        allow = self._allow(Permission.PUT_BUCKET_TAGGING)
+        self._ask(f"set the tag {key} of {self.bucket}", put, allow)
 
     def read_small(self, key: str, limit: int) -> bytes | None:
         """The first `limit` bytes of an object; None when there is none."""
 
+        allow = self._allow(Permission.GET_OBJECT, key)
+
         def attempt() -> bytes:
-            with translated(f"read {key}", self.access):
+            with translated(f"read {key}", self.access, allow):
                 answer = self._oss.get_object(key)
                 try:
                     return bytes(answer.read(limit))
@@ -120,6 +128,21 @@ class BucketInspector(BucketClient):
         No object ever appears, so an imported model stays valid and no permission to
         delete is needed. Raises `PermissionMissing` for a key that may not write.
         """
+        key, upload_id = self.begin_probe(prefix)
+        self.abort(key, upload_id)
+
+    def begin_probe(self, prefix: str) -> tuple[str, str]:
+        """An upload of a probe below `prefix`: its key and id; never completed.
+
+        One that is still there from before is taken, so that a key which may not
+        abort leaves one behind and not one for each run.
+        """
+        try:
+            left = next(self.list_uploads(f"{prefix}{PROBE_PREFIX}"), None)
+        except PermissionMissing:  # told where the uploads themselves are asked for
+            left = None
+        if left is not None:
+            return left.key, left.upload_id
         # OSS docs, "RAM policies": oss:PutObject covers InitiateMultipartUpload.
         key = f"{prefix}{PROBE_PREFIX}{secrets.token_hex(4)}"
-        self.abort(key, self.initiate(key))
+        return key, self.initiate(key)

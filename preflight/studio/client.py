@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 from preflight import __version__
 from preflight.catalog.endpoints import is_loopback
+from preflight.catalog.explanations import Service, explain
 from preflight.catalog.regions import region_of_base_url
 from preflight.clock import Clock, SystemClock, seconds_ahead
 from preflight.errors import (
+    AccessDenied,
     AmbiguousAnswer,
     ConfigurationError,
     PreflightError,
@@ -158,6 +160,7 @@ class StudioClient:
             _log.debug("%s: HTTP %d, %d bytes", asked, reply.status, len(reply.body))
             return read_answer(reply)
         except PreflightError as error:
+            self._blame_plan(error)
             self._mask(error)
             raise
 
@@ -213,6 +216,12 @@ class StudioClient:
     ) -> requests.PreparedRequest:
         prepared.headers["Authorization"] = f"Bearer {self._api_key}"
         return prepared
+
+    def _blame_plan(self, error: PreflightError) -> None:
+        """A key of a Coding Plan is refused like any wrong key; its prefix tells."""
+        found = explain(Service.STUDIO, said="Coding Plan")
+        if isinstance(error, AccessDenied) and self._api_key.startswith("sk-sp-"):
+            error.hint = f"{found.cause}: {found.remedy}" if found else error.hint
 
     def _mask(self, error: PreflightError) -> None:
         """Take the key out of an error: some servers quote it."""

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
-from preflight.catalog.explanations import Explanation, Service, explain_code
+from preflight.catalog.explanations import Explanation, Service, explain
 from preflight.errors import (
     AccessDenied,
     ImportFailed,
@@ -123,7 +123,7 @@ def _foreign(reply: Reply) -> PreflightError:
 def _refusal(reply: Reply, form: Mapping[str, Any], request_id: str) -> PreflightError:
     code, said = clean(form.get("code") or ""), clean(form.get("message") or "")
     told = ": ".join(filter(None, (code, said))) or f"HTTP {reply.status}"
-    found = explain_code(Service.STUDIO, code) or explain_code(Service.STUDIO, said)
+    found = explain(Service.STUDIO, code=code, said=said)
     message = f"{reply.asked}: {told}" + (f" ({found.cause})" if found else "")
     kind = _kind(reply.status, code)
     hint = _hint(reply, found, denied=kind is AccessDenied)

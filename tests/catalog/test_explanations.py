@@ -2,14 +2,19 @@ from __future__ import annotations
 
 from collections import Counter
 
-from preflight.catalog.explanations import Service, explain_code, load_explanations
+from preflight.catalog.explanations import (
+    Service,
+    explain,
+    explain_code,
+    load_explanations,
+)
 
 
 def test_every_row_says_what_why_and_from_where() -> None:
     rows = load_explanations()
     assert {row.service for row in rows} == set(Service)
     for row in rows:
-        assert row.codes or row.sentences
+        assert row.codes or row.sentences or row.ecs
         assert row.cause
         assert row.remedy
         assert row.source.startswith(("OSS docs", "Model Studio docs"))
@@ -24,6 +29,8 @@ def test_no_code_is_explained_twice() -> None:
         for code in row.codes
     )
     assert [code for code, count in codes.items() if count > 1] == []
+    ecs = Counter(ec for row in load_explanations() for ec in row.ecs)
+    assert [ec for ec, count in ecs.items() if count > 1] == []
 
 
 def test_the_documented_codes_of_the_api_are_explained() -> None:
@@ -102,6 +109,20 @@ def test_codes_and_sentences_find_their_cause() -> None:
         found = explain_code(service, text)
         assert found is not None
         assert words in found.cause
+
+
+def test_the_ec_is_finer_than_the_sentence_and_that_than_the_code() -> None:
+    said = "Access denied by bucket policy."
+    told = [
+        explain(Service.OSS, code="AccessDenied", said=said, ec="0003-00000201"),
+        explain(Service.OSS, code="AccessDenied", said=said, ec="9999-00000001"),
+        explain(Service.OSS, code="AccessDenied", said="no"),
+    ]
+    words = ("Deny in a RAM policy", "bucket policy denies", "may not do this")
+    for found, cause in zip(told, words, strict=True):
+        assert found is not None
+        assert cause in found.cause
+    assert explain(Service.OSS, ec="9999-00000001") is None
 
 
 def test_the_unknown_is_not_guessed() -> None:

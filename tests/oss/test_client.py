@@ -227,7 +227,7 @@ def test_temporary_keys_carry_their_token_until_they_expire(
         sandbox.oss.expire("STS.abc")
         with pytest.raises(AccessDenied, match="SecurityTokenExpired") as caught:
             put(client, "p/k", b"x")
-    assert "fresh" in caught.value.hint
+    assert "new temporary keys" in caught.value.hint
     assert "tOkEn" not in str(caught.value)
 
 

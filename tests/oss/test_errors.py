@@ -7,10 +7,12 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pytest_httpserver import HTTPServer
 
+from preflight.catalog.explanations import Service, load_explanations
 from preflight.errors import (
     AccessDenied,
     ConfigurationError,
@@ -89,16 +91,52 @@ KINDS: tuple[tuple[int, str, type], ...] = (
 )
 
 
+ALLOW = " [oss:PutObject on acs:oss:*:*:bucket/k]"
+
+
 def test_each_code_has_its_error(client: BucketClient, httpserver: HTTPServer) -> None:
     for status, code, kind in KINDS:
         answer(httpserver, status, error_xml(code, EC="0002-00000042"))
         error = failure(client)
         assert type(error) is kind, code
-        assert error.message == (
+        assert error.message.removesuffix(ALLOW) == (
             f"put k: HTTP {status} {code} words of OSS (EC 0002-00000042)"
         )
+        assert error.message.endswith(ALLOW) == (kind is PermissionMissing)
         assert error.request_id == REQUEST_ID
         httpserver.clear_all_handlers()
+
+
+def test_each_explanation_is_the_remedy_of_what_it_explains(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    """Every row of the data file, by each of its ECs, sentences and codes."""
+    rows = [row for row in load_explanations() if row.service is Service.OSS]
+    assert len(rows) > 30
+    for row in rows:
+        answers = [
+            *(error_xml("AccessDenied", EC=ec) for ec in row.ecs),
+            *(error_xml("Other").replace("words of OSS", s) for s in row.sentences),
+            *(error_xml(code) for code in row.codes),
+        ]
+        for body in answers:
+            answer(httpserver, 403, body)
+            assert failure(client).hint == row.remedy, body
+            httpserver.clear_all_handlers()
+
+
+def test_the_action_that_oss_names_is_told(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    detail = (
+        "<PolicyType>AccountLevelIdentityBasedPolicy</PolicyType>"
+        "<NoPermissionType>ImplicitDeny</NoPermissionType>"
+        "<AuthAction>oss:PutObjectTagging</AuthAction>"
+    )
+    answer(httpserver, 403, error_xml("AccessDenied", AccessDeniedDetail=detail))
+    assert failure(client).message.endswith(
+        " [oss:PutObjectTagging on acs:oss:*:*:bucket/k]"
+    )
 
 
 def test_a_wrong_endpoint_is_told_the_right_one(
@@ -268,6 +306,10 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+def nowhere() -> NoReturn:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
 def test_who_was_not_reached_is_told_and_whether_it_may_pass(
     monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
 ) -> None:
@@ -284,6 +326,12 @@ def test_who_was_not_reached_is_told_and_whether_it_may_pass(
     error = unreachable(f"https://127.0.0.1:{httpserver.port}")
     assert type(error) is ConfigurationError
     assert error.message == "look at k: 127.0.0.1 does not speak TLS on this port"
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: nowhere())
+    error = unreachable("https://oss-cn-beijing-internal.aliyuncs.com")
+    assert isinstance(error, OssUnavailable)
+    assert "from inside its region alone" in error.hint
+    assert "https://oss-cn-beijing.aliyuncs.com" in error.hint
+    monkeypatch.undo()
     monkeypatch.setenv("https_proxy", f"http://user:pw@127.0.0.1:{free_port()}")
     error = unreachable("https://oss.example")
     assert isinstance(error, OssUnavailable)  # one that is started anew comes back

@@ -6,8 +6,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from preflight.crc import crc64
 from preflight.errors import PreflightError
@@ -15,6 +18,7 @@ from preflight.oss.access import OssAccess
 from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
 from preflight.retry import Retry, Transient
+from tests.certificates import make_certificates
 
 DATA = bytes(8 << 20)  # more than the sockets' buffers take
 CONNECT = 0.2  # seconds
@@ -67,3 +71,31 @@ def test_a_link_that_stands_still_is_given_up() -> None:
         put_twice(url, 0.5)
     assert isinstance(caught.value, Transient)
     assert "did not answer in time" in caught.value.message
+
+
+def test_a_custom_domain_is_asked_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name stands for the bucket, which OSS would not find as `bucket.domain`."""
+    host = "files.example.com"
+    made = make_certificates(tmp_path, host)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.authority))
+    look_up = socket.getaddrinfo
+
+    def at_home(name: str, *words: Any, **more: Any) -> Any:  # noqa: ANN401
+        return look_up("127.0.0.1" if name.endswith(host) else name, *words, **more)
+
+    with HTTPServer(ssl_context=made.context()) as server:
+        headers = {"x-oss-request-id": "r", "Content-Length": "0"}
+        server.expect_request("/k").respond_with_data("", 200, headers)
+        monkeypatch.setattr(socket, "getaddrinfo", at_home)
+        access = OssAccess(
+            "LTAIexample",
+            "secret",
+            region="cn-beijing",
+            endpoint=f"https://{host}:{server.port}",
+        )
+        with BucketClient(access, "bucket", retry=Retry(attempts=1)) as client:
+            assert client.head("k") is not None
+        (request, _), *_ = server.log
+    assert request.headers["Host"] == f"{host}:{server.port}"

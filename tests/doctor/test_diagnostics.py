@@ -14,7 +14,7 @@ from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.policy import READ_ONLY
-from tests.running import InProcess, tiny_adapter
+from tests.running import ROOT, InProcess, tiny_adapter
 
 TAG = {"bailian-datahub-access": "read"}
 OTHER_SECRET = "wrongSecretOfTheRightLength0123"
@@ -130,6 +130,22 @@ def temporary_key_without_token(patient: Patient) -> str:
     return patient.set(OSS_ACCESS_KEY_ID="STS.abc")
 
 
+def swapped_keys(patient: Patient) -> str:
+    names = ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET")
+    values = (patient.box.access_key_secret, patient.box.access_key_id)
+    return patient.set(**dict(zip(names, values, strict=True)))
+
+
+def key_of_a_plan(patient: Patient) -> str:
+    return patient.set(DASHSCOPE_API_KEY="sk-sp-0123456789abcdef0123456789abcdef")
+
+
+def socks_without_its_package(patient: Patient) -> str:
+    real = "https://dashscope-intl.aliyuncs.com/api/v1"
+    proxy = "socks5h://127.0.0.1:1080"
+    return patient.set(DASHSCOPE_HTTP_BASE_URL=real, ALL_PROXY=proxy)
+
+
 SET_UPS: list[tuple[Callable[[Patient], str], int, str, str]] = [
     (no_key, 2, "fail", "not set: DASHSCOPE_API_KEY"),
     (key_of_another_region, 4, "fail", "belongs to another region than the base URL"),
@@ -138,11 +154,19 @@ SET_UPS: list[tuple[Callable[[Patient], str], int, str, str]] = [
     (wrong_region, 2, "fail", "the region in the signature is not that of the bucket"),
     (no_tag, 2, "fail", "the tag bailian-datahub-access of"),
     (archive, 2, "fail", "cold-bucket is of storage class Archive"),
-    (no_write_permission, 4, "fail", "the keys may not do this"),
+    (
+        no_write_permission,
+        4,
+        "fail",
+        "[oss:PutObject on acs:oss:*:*:preflight-sandbox/models/one/",
+    ),
     (proxy_in_the_way, 6, "fail", "the proxy refuses connections"),
     (endpoint_without_scheme, 0, "warn", "OSS_ENDPOINT has no scheme"),
     (bucket_in_endpoint, 2, "fail", "OSS_ENDPOINT has the bucket"),
     (temporary_key_without_token, 2, "fail", "there is no session token"),
+    (swapped_keys, 2, "fail", "OSS_ACCESS_KEY_SECRET begins with LTAI"),
+    (key_of_a_plan, 2, "fail", "DASHSCOPE_API_KEY: the key is one of a Coding Plan"),
+    (socks_without_its_package, 2, "fail", "ALL_PROXY names a SOCKS proxy"),
 ]
 
 
@@ -205,6 +229,98 @@ def test_a_login_page_instead_of_the_service(patient: Patient) -> None:
     assert done.code == 6
     assert "answered with an HTML page" in done.out.splitlines()[0]
     assert "a proxy or a login page may stand in between" in done.out.splitlines()[1]
+
+
+CALLS = {
+    "GetBucketInfo": ("oss:GetBucketInfo", "warn"),
+    "GetBucketTags": ("oss:GetBucketTagging", "warn"),
+    "ListObjectsV2": ("oss:ListObjects on acs:oss:*:*:preflight-sandbox]", "fail"),
+    "ListMultipartUploads": ("oss:ListMultipartUploads on acs:oss", "fail"),
+    "InitiateMultipartUpload": ("oss:PutObject on acs:oss", "fail"),
+    "HeadObject": ("oss:GetObject on acs:oss", "fail"),
+    "ListParts": ("oss:ListParts on acs:oss", "fail"),
+    "AbortMultipartUpload": ("oss:AbortMultipartUpload on acs:oss", "fail"),
+}
+
+
+def denied(patient: Patient, operation: str, **more: object) -> str:
+    """The bucket, where one kind of call is refused."""
+    form = {
+        "service": "oss",
+        "operation": operation,
+        "action": "status",
+        "status": 403,
+        "code": "AccessDenied",
+        "message": "You have no right to access this object because of bucket acl.",
+        "times": "always",
+    }
+    patient.box.faults.add(Fault.from_json(form | more))
+    return patient.set()
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_each_action_that_is_denied_is_named_in_the_first_line(
+    patient: Patient, operation: str
+) -> None:
+    action, level = CALLS[operation]
+    url = denied(patient, operation)
+    for _ in range(2):
+        done = patient.preflight("doctor", url)
+        first = done.out.splitlines()[0]
+        assert first.startswith(level), done.out
+        assert action in first + done.out.splitlines()[1], done.out
+        assert done.code == (4 if level == "fail" else 0)
+        assert done.out.count("\nfail") == 0  # the first line is the only one
+    left = patient.box.oss.uploads(patient.box.bucket)
+    assert len(left) == (1 if operation == "AbortMultipartUpload" else 0)
+    assert patient.box.oss.objects(patient.box.bucket) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "ec", "words"),
+    [
+        ("The bucket you access does not belong to you.", "", "account that owns"),
+        ("Access denied by bucket policy.", "", "Deny in the bucket policy"),
+        ("Access denied by bucket policy.", "0003-00000201", "Deny in the policies"),
+        ("no permission to use the KMS key (kms:GenerateDataKey).", "", "kms:Decrypt"),
+        ("Access denied by authorizer's policy.", "", "temporary keys"),
+        ("Nobody ever said that.", "", "give the RAM user or role"),
+    ],
+)
+def test_a_refusal_has_its_own_remedy_in_push_and_doctor_alike(
+    patient: Patient, tmp_path: Path, *, said: str, ec: str, words: str
+) -> None:
+    more = {"headers": {"x-oss-ec": ec}} if ec else {}
+    url = denied(patient, "ListObjectsV2", message=said, **more)
+    adapter = tiny_adapter(tmp_path / "adapter")
+    examined = patient.preflight("doctor", url)
+    pushed = patient.preflight("push", adapter, url)
+    assert (examined.code, pushed.code) == (4, 4)
+    hints = (examined.out.splitlines()[1], pushed.told()[1])
+    assert hints[0] == hints[1]
+    assert words in hints[0]
+    assert "preflight doctor" not in hints[0]
+
+
+def test_the_policy_is_printed_without_asking_anyone(patient: Patient) -> None:
+    done = patient.preflight("doctor", "--policy", "oss://my-bucket/models/")
+    assert done.code == 0
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = readme.partition("<!-- policy -->")[2].partition("<!-- /policy -->")[0]
+    assert json.loads(shown.strip().removeprefix("```json").removesuffix("```")) == (
+        done.document
+    )
+    tagging = patient.preflight(
+        "doctor", "--policy", "--fix", "oss://my-bucket/models/"
+    )
+    assert "oss:PutBucketTagging" in tagging.out
+    assert patient.preflight("doctor", "--policy").code == 2
+    assert patient.box.oss_endpoint.log_calls.count() == 0
+
+
+def test_the_sum_says_what_to_do_first(patient: Patient) -> None:
+    done = patient.preflight("doctor", no_key(patient))
+    assert done.out.splitlines()[-1].endswith("skipped: fix the settings above first")
 
 
 def test_fix_sets_the_tag_and_keeps_the_others(patient: Patient) -> None:
