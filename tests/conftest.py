@@ -49,5 +49,5 @@ def access(sandbox: Sandbox) -> OssAccess:
 def client(sandbox: Sandbox, access: OssAccess) -> Iterator[BucketClient]:
     """The sandbox's bucket; retries do not wait."""
     retry = Retry(clock=ManualClock())
-    with BucketClient(access, sandbox.bucket, timeout=(5, 5), retry=retry) as made:
+    with BucketClient(access, sandbox.bucket, timeout=(30, 30), retry=retry) as made:
         yield made

@@ -266,7 +266,7 @@ def test_a_signal_ends_it_at_once_and_keeps_the_parts(
     box.faults.clear()
     before = sent(box)
     with started(words, env) as process:
-        assert ended(process, within=60).code == 0
+        assert ended(process, within=180).code == 0
     assert visible(box) == local(model)
     assert sent(box) - before <= weights(model) - 3 * PART
     assert box.oss.uploads(box.bucket) == []

@@ -48,7 +48,7 @@ def access_to(url: str) -> OssAccess:
 def client(httpserver: HTTPServer) -> Iterator[BucketClient]:
     once = Retry(attempts=1)
     access = access_to(httpserver.url_for(""))
-    with BucketClient(access, "bucket", timeout=(5, 5), retry=once) as made:
+    with BucketClient(access, "bucket", timeout=(30, 30), retry=once) as made:
         yield made
 
 
