@@ -16,7 +16,7 @@ import urllib3
 from pytest_httpserver import HTTPServer
 
 from preflight.http import Cause, Unreached, what_came, why_unreached
-from tests.certificates import make_certificates
+from preflight.sandbox.certificates import make_certificates
 from tests.raw_server import RESET, SILENCE, http, raw_server
 
 NOWHERE = "https://oss.example"

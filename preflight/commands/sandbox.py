@@ -96,6 +96,7 @@ def _serve(
         faults=_fault_plan(arguments.faults),
         seed_bucket=arguments.seed_bucket,
         job_seconds=arguments.job_seconds,
+        tls=arguments.tls,
     )
     box.oss.strict_v4 = arguments.strict_v4
     _restrict(box, arguments.policy)
@@ -109,9 +110,10 @@ def _serve(
                 ready.tell("\n".join(_exports(values | pid)))
             else:
                 bucket = arguments.seed_bucket
-                by_name = f"{bucket}.localhost:{box.oss_endpoint.port}"
+                scheme, _, address = box.oss_url.partition("://")
+                by_name = f"{scheme}://{bucket}.localhost:{address.partition(':')[2]}"
                 terminal.say(f"sandbox: bucket {bucket}; Ctrl-C ends it")
-                terminal.say(f"sandbox: the bucket by name: http://{by_name}")
+                terminal.say(f"sandbox: the bucket by name: {by_name}")
                 terminal.show_lines(_exports(values))
             while True:
                 signal.pause()
@@ -151,6 +153,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--strict-v4",
         action="store_true",
         help="refuse signature V1, as OSS does for new accounts",
+    )
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="speak https; REQUESTS_CA_BUNDLE tells the authority to trust",
     )
     parser.add_argument(
         "--policy",

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from preflight.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from preflight.sandbox.faults import FaultPlan
     from preflight.sandbox.oss.state import OssState
     from preflight.sandbox.server import Endpoint
@@ -33,6 +35,7 @@ class Sandbox:
     without one they vanish with the sandbox. `digests`: keep checksums instead of the
     bytes of large objects. `job_seconds`: how long an import takes. `bases`: base
     models beside the real ones. `clock`: seconds since the epoch, for both services.
+    `tls`: speak https, with an authority whose certificate is in `ca_file`.
     More is switched on `studio.policy`, `oss` and `faults`. One process at a time may
     use a directory. Constructing raises ConfigurationError without the extra, and for
     a directory that another sandbox uses or an earlier version wrote.
@@ -55,6 +58,7 @@ class Sandbox:
         job_seconds: float = 0.0,
         bases: Iterable[BaseModel] = (),
         clock: Callable[[], float] = time.time,
+        tls: bool = False,
     ) -> None:
         _require_extra()
         self.region = region
@@ -65,7 +69,9 @@ class Sandbox:
         self._open_database()
         self._open_oss(digests)
         self._open_studio(bases, job_seconds)
-        self._make_endpoints(faults, oss_port, studio_port)
+        self.ca_file: Path | None = None
+        context = self._certified() if tls else None
+        self._make_endpoints(faults, (oss_port, studio_port), context)
 
     def _open_database(self) -> None:
         from preflight.sandbox.database import Database
@@ -103,8 +109,25 @@ class Sandbox:
             database=self._database,
         )
 
+    def _certified(self) -> SSLContext:
+        try:
+            from preflight.sandbox.certificates import kept_certificates
+        except ImportError as exc:
+            raise ConfigurationError(
+                f"https needs a package that is not installed: {exc.name}",
+                hint="pip install 'modelstudio-preflight[tls]'",
+            ) from exc
+
+        hosts = ("127.0.0.1", "localhost", "*.localhost")
+        made = kept_certificates(self.oss.directory / "tls", *hosts)
+        self.ca_file = made.authority
+        return made.context()
+
     def _make_endpoints(
-        self, faults: FaultPlan | None, oss_port: int, studio_port: int
+        self,
+        faults: FaultPlan | None,
+        ports: tuple[int, int],
+        tls: SSLContext | None,
     ) -> None:
         from preflight.sandbox.faults import FaultPlan
         from preflight.sandbox.oss.routes import OssRoutes
@@ -116,7 +139,8 @@ class Sandbox:
             "oss",
             OssRoutes(self.oss),
             faults=self.faults,
-            port=oss_port,
+            port=ports[0],
+            tls=tls,
             clock=lambda: self.oss.clock(),  # noqa: PLW0108 - it can be replaced
         )
         studio_routes = StudioRoutes(self.studio, api_key=self.api_key)
@@ -124,7 +148,8 @@ class Sandbox:
             "studio",
             studio_routes,
             faults=self.faults,
-            port=studio_port,
+            port=ports[1],
+            tls=tls,
             clock=lambda: self.studio.clock(),  # noqa: PLW0108
         )
 
@@ -174,6 +199,7 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """The variables that point preflight and dashscope here; valid once started."""
+        trusted = {"REQUESTS_CA_BUNDLE": str(self.ca_file)} if self.ca_file else {}
         return {
             "OSS_ACCESS_KEY_ID": self.access_key_id,
             "OSS_ACCESS_KEY_SECRET": self.access_key_secret,
@@ -181,6 +207,7 @@ class Sandbox:
             "OSS_ENDPOINT": self.oss_url,
             "DASHSCOPE_API_KEY": self.api_key,
             "DASHSCOPE_HTTP_BASE_URL": self.studio_url,
+            **trusted,
         }
 
     def restrict(self, document: Mapping[str, object] | None) -> None:

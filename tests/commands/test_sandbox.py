@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +32,9 @@ Running = tuple["subprocess.Popen[str]", dict[str, str]]
 
 
 @contextmanager
-def serving(home: Path, *flags: object) -> Iterator[Running]:
+def serving(
+    home: Path, *flags: object, names: AbstractSet[str] = frozenset(_NAMES)
+) -> Iterator[Running]:
     """The command once it serves, and what it told to export."""
     words = command("sandbox", *flags)
     with started(words, environment(home)) as process:
@@ -41,9 +44,9 @@ def serving(home: Path, *flags: object) -> Iterator[Running]:
             found = _EXPORT.fullmatch(line.strip())
             assert found, line
             values[found[1]] = found[2]
-            if set(values) == _NAMES:
+            if set(values) == names:
                 break
-        assert set(values) == _NAMES, process.communicate()
+        assert set(values) == names, process.communicate()
         yield process, values
 
 

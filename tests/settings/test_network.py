@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from preflight.sandbox.certificates import make_certificates
 from preflight.settings import Need, load_settings, masked
 from preflight.settings.network import proxy_for, read_proxy, tls_problem
-from tests.certificates import make_certificates
 from tests.settings.values import PLACED, refused
 
 REAL = "https://oss-cn-beijing.aliyuncs.com"

@@ -24,10 +24,10 @@ from preflight.errors import (
     PreflightError,
     ServiceUnavailable,
 )
+from preflight.sandbox.certificates import make_certificates
 from preflight.studio import StudioClient
 from preflight.studio.client import MAX_BODY
 from preflight.studio.models import StudioUnavailable
-from tests.certificates import make_certificates
 from tests.manual_clock import ManualClock
 from tests.raw_server import OK, RESET, SILENCE, http, raw_server
 

@@ -49,7 +49,7 @@ client.complete_multipart_upload("k", upload, parts)
 made = state.object("large-bucket", "k")
 assert made.size == count * part
 assert made.crc64 == combine_all([(crc64(data), part)] * count)
-kept = sum(path.stat().st_size for path in (state._directory / 'bodies').iterdir())
+kept = sum(path.stat().st_size for path in (state.directory / 'bodies').iterdir())
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 endpoint.stop()
 state.close()

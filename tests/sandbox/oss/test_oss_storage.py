@@ -199,7 +199,7 @@ def test_changes_are_announced() -> None:
 
 def test_a_temporary_directory_goes_away() -> None:
     state = OssState()
-    directory = state._directory
+    directory = state.directory
     assert directory.is_dir()
     state.close()
     assert not directory.exists()

@@ -53,8 +53,8 @@ class Core:
         self._owns_database = database is None
         self._db = database or Database(directory)
         self._tables = Tables(self._db)
-        self._directory = directory or _temporary()
-        self._storage = Storage(self._directory / "bodies", digests=digests)
+        self.directory = directory or _temporary()
+        self._storage = Storage(self.directory / "bodies", digests=digests)
         self._storage.remove_all_but(self._tables.knows_file)
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Core:
         if self._owns_database:
             self._db.close()
         if self._temporary:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def on_change(self, callback: Callable[[str, str], None]) -> None:
         """Call back with (bucket, key) after each put, completion and deletion."""

@@ -1,4 +1,7 @@
-"""Certificates for tests of https: an authority, and a server that it signs."""
+"""Certificates for https on this machine: an authority, and a server that it signs.
+
+Needs the extra `tls`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-_LIFE = timedelta(days=1)
+_DAY = timedelta(days=1)
+_LIFE = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,19 @@ def _alternative(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
+def kept_certificates(folder: Path, *hosts: str) -> Certificates:
+    """Those that the folder keeps from last time, or new ones for `hosts`.
+
+    New ones are made a day before the old ones end.
+    """
+    kept = Certificates(folder / "ca.pem", folder / "server.pem")
+    if kept.authority.exists() and kept.server.exists():
+        made = x509.load_pem_x509_certificate(kept.server.read_bytes())
+        if made.not_valid_after_utc > datetime.now(timezone.utc) + _DAY:
+            return kept
+    return make_certificates(folder, *hosts)
+
+
 def make_certificates(folder: Path, *hosts: str, expired: bool = False) -> Certificates:
     """An authority of our own, and a server's certificate for `hosts` signed by it."""
     now = datetime.now(timezone.utc)
@@ -62,10 +79,10 @@ def make_certificates(folder: Path, *hosts: str, expired: bool = False) -> Certi
         decipher_only=False,
     )
     root = (
-        x509.CertificateBuilder(_name("Test Root"), _name("Test Root"))
+        x509.CertificateBuilder(_name("Sandbox Root"), _name("Sandbox Root"))
         .public_key(root_key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _LIFE)
+        .not_valid_before(now - _DAY)
         .not_valid_after(now + _LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(usage, critical=True)
@@ -75,10 +92,10 @@ def make_certificates(folder: Path, *hosts: str, expired: bool = False) -> Certi
     named = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
     signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
     leaf = (
-        x509.CertificateBuilder(_name("Test Root"), _name(hosts[0]))
+        x509.CertificateBuilder(_name("Sandbox Root"), _name(hosts[0]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _LIFE)
+        .not_valid_before(now - _DAY)
         .not_valid_after(end)
         .add_extension(named, critical=False)
         .add_extension(signer, critical=False)
@@ -89,8 +106,9 @@ def make_certificates(folder: Path, *hosts: str, expired: bool = False) -> Certi
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     authority, server = folder / "ca.pem", folder / "server.pem"
     authority.write_bytes(_pem(root))
+    server.touch(mode=0o600)  # it holds the key
     server.write_bytes(secret + _pem(leaf))
     return Certificates(authority, server)
