@@ -18,7 +18,7 @@ from preflight.oss.access import OssAccess
 from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
 from preflight.retry import Retry, Transient
-from tests.certificates import make_certificates
+from preflight.sandbox.certificates import make_certificates
 
 DATA = bytes(8 << 20)  # more than the sockets' buffers take
 CONNECT = 0.2  # seconds
