@@ -81,8 +81,8 @@ class Inspection:
     `traces` what trainers left there, above and below, `pointers` the files that
     git-lfs left without their content, `tensors` all tensors of the weight files when
     every one is intact. `base` is the base that was asked for or named; where there is
-    none, `candidates` are those that the shapes and figures allow, and `compared` is
-    the only one of them. Nothing is imported on the word of these two.
+    none, `candidates` are the bases that fit by shape, and `compared` is the single
+    candidate, if there is exactly one. Nothing is imported on the word of these two.
     """
 
     directory: Path

@@ -35,8 +35,8 @@ class SigningKeys:
     def refresh(self, ended: OssKeys) -> bool:
         """Whether there are other keys than those that `ended`.
 
-        The first thread that asks reads them; the others take what it found. Raises
-        what the source raises.
+        One thread reads the keys again; those that failed with the same old keys get
+        the new ones. Raises what the source raises.
         """
         with self._lock:
             if self._keys == ended and self._source is not None:

@@ -318,7 +318,7 @@ def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
 def base_dir_holds_the_base(reference: Reference | Unavailable) -> Iterator[Problem]:
     """`--base-dir` points at a different model, so every comparison was skipped.
 
-    Compared with another model, a good directory would look broken.
+    A good directory compared with it would look broken, so nothing was compared.
     Causes: the directory of another size, of a quantised copy, or of an earlier
     fine-tune was given.
     Source: config.json of the base models.

@@ -84,15 +84,15 @@ def _targets(config: JsonObject) -> Iterator[Problem]:
             message = "missing" if targets is None else f"is {shown(targets)}"
             yield Problem(where, f"{message}; no layer is adapted")
     elif isinstance(targets, str):
-        if fault := _pattern_fault(targets):
-            yield Problem(where, f"is {shown(targets)}, no valid pattern: {fault}")
+        if problem := _pattern_problem(targets):
+            yield Problem(where, f"is {shown(targets)}, no valid pattern: {problem}")
     elif not isinstance(targets, list):
         yield Problem(where, f"is {shown(targets)}, neither a list nor a pattern")
     elif odd := [t for t in targets if not isinstance(t, str) or not t]:
         yield Problem(where, f"holds {shown(odd[0])}, which is no module's name")
 
 
-def _pattern_fault(pattern: str) -> str:
+def _pattern_problem(pattern: str) -> str:
     """Why a pattern cannot be compiled; long ones are not tried."""
     if len(pattern) > _LONGEST_PATTERN:
         return ""
@@ -100,8 +100,8 @@ def _pattern_fault(pattern: str) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as fault:
-        return shortened(str(fault) or type(fault).__name__, 80)
+    except (re.error, RecursionError, OverflowError) as error:
+        return shortened(str(error) or type(error).__name__, 80)
     return ""
 
 

@@ -87,7 +87,7 @@ def json_files_readable(
     pointers: tuple[str, ...],
     weight_type: WeightType | Unavailable,
 ) -> Iterator[Problem]:
-    """Every JSON file that goes up is read by somebody, who may stop at a fault in it.
+    """Every JSON file that goes up is read by somebody, who may stop at a mistake in it.
 
     Causes: edited by hand, cut short by a full disk, saved in another encoding.
     Source: https://www.rfc-editor.org/rfc/rfc8259
@@ -131,7 +131,7 @@ def _unfinished(entry: FileEntry, weight_type: WeightType | Unavailable) -> str:
 def nothing_unfinished(
     walk: Walk, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
-    """Remains of a save or download that did not end: other files may be of before.
+    """Leftovers of an interrupted save or download: other files may be older.
 
     Causes: the trainer is still writing, was killed while it saved, or a download was
     interrupted.
@@ -143,7 +143,7 @@ def nothing_unfinished(
             yield Problem(entry.name, f"remains of {what} that did not end")
 
 
-def _name_fault(name: str) -> str:
+def _name_problem(name: str) -> str:
     try:
         length = len(name.encode("utf-8"))
     except UnicodeEncodeError:
@@ -168,8 +168,8 @@ def names_fit_for_objects(
     seen: dict[str, str] = {}
     for entry in _taken(files, weight_type):
         name = entry.name
-        if fault := _name_fault(name):
-            yield Problem(name, f"the name {fault}")
+        if problem := _name_problem(name):
+            yield Problem(name, f"the name {problem}")
         twin = seen.setdefault(name.casefold(), name)
         if twin != name:
             told = f"differs from {twin} by letter case only"

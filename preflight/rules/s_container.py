@@ -117,7 +117,7 @@ def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
 
 @rule("S06", fix="Gather the weights before saving, then save again.")
 def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
-    """A tensor with a dimension of 0, or a LoRA half that is no matrix, is a shard.
+    """A tensor with a zero dimension is one rank's shard, not the gathered weight.
 
     Causes: DeepSpeed ZeRO-3 or FSDP partitions saved in place of the gathered weights.
     Source: https://github.com/huggingface/peft/issues/2892; PEFT 0.21 warns of it

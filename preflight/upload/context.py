@@ -27,7 +27,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all files of a transfer share. `part` is the usual part size in bytes."""
+    """Shared state of one transfer; `part` is the usual part size in bytes."""
 
     client: BucketClient
     workers: Workers
