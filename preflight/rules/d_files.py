@@ -87,7 +87,7 @@ def json_files_readable(
     pointers: tuple[str, ...],
     weight_type: WeightType | Unavailable,
 ) -> Iterator[Problem]:
-    """Every JSON file that goes up is read by somebody, who may stop at a mistake in it.
+    """Every JSON file that goes up is read by somebody; a mistake in it may stop them.
 
     Causes: edited by hand, cut short by a full disk, saved in another encoding.
     Source: https://www.rfc-editor.org/rfc/rfc8259
