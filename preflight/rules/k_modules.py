@@ -16,6 +16,7 @@ from preflight.text import shortened
 
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
+_PATH = "the path begins with"
 _SIZE = re.compile(r"^\w+\.lora_[AB] has ")
 _BEYOND = re.compile(r"^(layer|expert) [0-9,]+ does not exist")
 
@@ -79,7 +80,7 @@ def misfit(half: LoraTensor, base: BaseModel) -> str:
 def _path_told(prefix: str, base: BaseModel) -> str:
     """What a wrong path before the layer's number comes from, with both paths."""
     expected = " or ".join(base.lora_prefixes)
-    told = f"the path begins with {prefix}, {base.code} has {expected}"
+    told = f"{_PATH} {prefix}, {base.code} has {expected}"
     segment = "language_model"
     if segment in prefix.split(".") and segment not in expected:
         return f"{told}: {segment} is of a vision-language model's class"
@@ -139,7 +140,9 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
     halves = judged(lora)
     causes = [(half, misfit(half, base)) for half in halves]
     groups = _grouped(causes)
-    if groups and (fits := fitting(halves)):
+    # A path is told as such: the same layers may lie in a model of another class.
+    paths = any(told.startswith(_PATH) for told in groups)
+    if groups and not paths and (fits := fitting(halves)):
         codes = " or ".join(each.code for each in fits)
         fix = f"Give --base-model {fits[0].code}, if that is what was trained."
         if len(fits) > 1:
@@ -166,6 +169,6 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
 
 def _remedy(told: str) -> str:
     """The fix of a cause that is not another base's; empty for the rule's own."""
-    if told.startswith("the path begins with"):
+    if told.startswith(_PATH):
         return _PATH_FIX
     return _PADDED_FIX if "pad it so" in told else ""

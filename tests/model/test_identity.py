@@ -508,7 +508,7 @@ def test_shortened_names(name: str, long: str) -> None:
         ("Qwen3-VL8B", "qwen3-vl-8b-instruct"),
         ("qwen2.5 72b", "qwen2.5-72b-instruct"),
         ("qwen25-7b-instruct", "qwen2.5-7b-instruct"),
-        ("qwen3-30b", "qwen3-32b"),
+        ("qwen3-33b", "qwen3-32b"),
         ("Qwen/Qwen2.5-Coder-32B-Instruct-AWQ", "qwen2.5-32b-instruct"),
         ("Qwen/Qwen3-Embedding-8B", None),
         ("llama-3-8b", None),
