@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
-from preflight.sandbox.studio.bases import BaseModel, Family
+from preflight.sandbox.studio.importable import BaseModel, Family
 
 INTERMEDIATE, LAYERS = 2048, 4
 SHARD_BYTES = 1_200_000

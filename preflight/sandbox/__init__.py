@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from preflight.sandbox.faults import FaultPlan
     from preflight.sandbox.oss.state import OssState
     from preflight.sandbox.server import Endpoint
-    from preflight.sandbox.studio.bases import BaseModel
+    from preflight.sandbox.studio.importable import BaseModel
     from preflight.sandbox.studio.state import StudioState
 
 __all__ = ["Sandbox"]
@@ -96,7 +96,7 @@ class Sandbox:
         seed.account(self.oss, keys, self.bucket)
 
     def _open_studio(self, bases: Iterable[BaseModel], job_seconds: float) -> None:
-        from preflight.sandbox.studio.bases import IMPORTABLE
+        from preflight.sandbox.studio.importable import IMPORTABLE
         from preflight.sandbox.studio.policy import Policy
         from preflight.sandbox.studio.state import StudioState
 

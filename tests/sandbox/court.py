@@ -17,7 +17,7 @@ from preflight.errors import PreflightError
 from preflight.findings import WeightType
 from preflight.model.files import walk
 from preflight.sandbox.oss.records import Bucket
-from preflight.sandbox.studio.bases import (
+from preflight.sandbox.studio.importable import (
     IMPORTABLE,
     QWEN25_ADDED,
     BaseModel,

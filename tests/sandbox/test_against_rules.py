@@ -16,7 +16,7 @@ from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.trainers import TRAINERS
 from preflight.catalog.bases import load_bases
 from preflight.findings import WeightType
-from preflight.sandbox.studio.bases import IMPORTABLE
+from preflight.sandbox.studio.importable import IMPORTABLE
 from tests.sandbox.court import Court, Judgement
 from tests.sandbox.differences import STRICTER
 

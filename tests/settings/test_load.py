@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from preflight.settings import Need, Settings, load_settings, mask
-from tests.settings.values import (
+from tests.settings.samples import (
     API_KEY,
     ID,
     KEYS,

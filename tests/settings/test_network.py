@@ -10,7 +10,7 @@ import pytest
 from preflight.sandbox.certificates import make_certificates
 from preflight.settings import Need, load_settings, masked
 from preflight.settings.network import proxy_for, read_proxy, tls_problem
-from tests.settings.values import PLACED, refused
+from tests.settings.samples import PLACED, refused
 
 REAL = "https://oss-cn-beijing.aliyuncs.com"
 

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 
 from preflight.errors import ConfigurationError
 from preflight.settings import Need, Settings, load_settings, masked, with_role_keys
-from tests.settings.values import KEYS, SECRET, TOKEN, aliyun
+from tests.settings.samples import KEYS, SECRET, TOKEN, aliyun
 
 ROLE_FORM = {
     "Code": "Success",

@@ -8,7 +8,7 @@ import pytest
 
 from preflight.findings import Unavailable
 from preflight.settings import Need, load_settings
-from tests.settings.values import (
+from tests.settings.samples import (
     API_KEY,
     ID,
     KEYS,

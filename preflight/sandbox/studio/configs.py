@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.sandbox.studio.bases import BaseModel
+from preflight.sandbox.studio.importable import BaseModel
 from preflight.sandbox.studio.store import Files
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from preflight.sandbox.studio.bases import BaseModel
 from preflight.sandbox.studio.configs import check_base_config
 from preflight.sandbox.studio.headers import Tensor, not_float, read_tensors
+from preflight.sandbox.studio.importable import BaseModel
 from preflight.sandbox.studio.store import Files, Rejected
 from preflight.sandbox.studio.tokens import (
     check_template,

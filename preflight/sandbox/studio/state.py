@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from preflight.sandbox.database import Database
-from preflight.sandbox.studio.bases import IMPORTABLE, BaseModel
 from preflight.sandbox.studio.bodies import CreateRequest, ListRequest
 from preflight.sandbox.studio.errors import not_found, operation_denied
+from preflight.sandbox.studio.importable import IMPORTABLE, BaseModel
 from preflight.sandbox.studio.jobs import Job, Status
 from preflight.sandbox.studio.policy import FILES_MISSING, Policy
 from preflight.sandbox.studio.store import ObjectStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from preflight.sandbox.studio.bases import BaseModel, template_digest
+from preflight.sandbox.studio.importable import BaseModel, template_digest
 from preflight.sandbox.studio.store import Files, Rejected
 
 _SPECIAL = ("additional_special_tokens", "extra_special_tokens")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from preflight.sandbox.oss.errors import OssError
-from preflight.sandbox.studio.bases import BaseModel
 from preflight.sandbox.studio.full import check_full
+from preflight.sandbox.studio.importable import BaseModel
 from preflight.sandbox.studio.jobs import Source, WeightType
 from preflight.sandbox.studio.lora import check_lora
 from preflight.sandbox.studio.policy import FILES_MISSING, Policy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from preflight.sandbox.oss.state import OssState
-from preflight.sandbox.studio.bases import BaseModel
+from preflight.sandbox.studio.importable import BaseModel
 from preflight.sandbox.studio.jobs import Job, Status, WeightType
 from preflight.sandbox.studio.state import StudioState
 from tests.sandbox.studio import models

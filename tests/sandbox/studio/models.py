@@ -10,8 +10,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from preflight.sandbox.oss.state import OssState
-from preflight.sandbox.studio.bases import BaseModel, Family, template_digest
 from preflight.sandbox.studio.bodies import CreateRequest
+from preflight.sandbox.studio.importable import BaseModel, Family, template_digest
 from preflight.sandbox.studio.jobs import Job, Source, WeightType
 from preflight.sandbox.studio.state import StudioState
 

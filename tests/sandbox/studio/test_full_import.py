@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preflight.sandbox.oss.state import OssState
-from preflight.sandbox.studio.bases import IMPORTABLE, BaseModel, Family
+from preflight.sandbox.studio.importable import IMPORTABLE, BaseModel, Family
 from preflight.sandbox.studio.jobs import Status, WeightType
 from tests.sandbox.studio import models
 from tests.sandbox.studio.judge import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preflight.sandbox.oss.state import OssState
-from preflight.sandbox.studio.bases import Family
+from preflight.sandbox.studio.importable import Family
 from preflight.sandbox.studio.jobs import Status
 from tests.sandbox.studio import models
 from tests.sandbox.studio.judge import (
