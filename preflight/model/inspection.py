@@ -242,8 +242,12 @@ def _index(
 
 
 def _containers(
-    source: ModelSource, entries: Iterable[FileEntry]
+    source: ModelSource,
+    entries: Iterable[FileEntry],
+    weight_type: WeightType | Unavailable,
 ) -> tuple[Reading, ...] | Unavailable:
+    if isinstance(weight_type, Unavailable):
+        return weight_type
     return _read(source, entries) or Unavailable(
         "there are no safetensors weights to read"
     )
@@ -279,7 +283,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     read = _read_documents(source, names)
     documents = read.documents
     weights = weight_files(names, weight_type)
-    containers = _containers(source, weights)
+    containers = _containers(source, weights, weight_type)
     tensors = _all_tensors(containers)
     claim = _claim(documents, weight_type, directory)
     asked = request.base_model or named_by(request.base_dir, claim)

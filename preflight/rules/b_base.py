@@ -279,17 +279,27 @@ def base_not_quantised(
         yield Problem(claim.where, told)
     elif found is not None and _is_quantised(claim.config):
         yield Problem(claim.where, f"the model in {found.given} is quantised")
-    if not isinstance(config, Unavailable) and config.get("quantization_config"):
+    if key := _is_quantised(config):
         full = weight_type is WeightType.FULL
         severity = Severity.ERROR if full else Severity.WARNING
-        where = "config.json: quantization_config"
-        yield Problem(where, "the weights are quantised", severity)
+        fix = _NOT_QUANTISED if full else ""
+        by = " by MLX" if key == "quantization" else ""
+        told = f"the weights are quantised{by}"
+        yield Problem(f"config.json: {key}", told, severity, fix=fix)
 
 
-def _is_quantised(config: JsonObject | Unavailable) -> bool:
-    return not isinstance(config, Unavailable) and bool(
-        config.get("quantization_config")
-    )
+_NOT_QUANTISED = (
+    "Save the 16-bit model: load the 16-bit base, merge the adapter into it and "
+    "save_pretrained that. Where the weights are 16-bit ones, remove the field."
+)
+_QUANTISED = ("quantization_config", "quantization")  # the second is MLX's
+
+
+def _is_quantised(config: JsonObject | Unavailable) -> str:
+    """The field that tells of quantised weights, or nothing."""
+    if isinstance(config, Unavailable):
+        return ""
+    return next((key for key in _QUANTISED if config.get(key)), "")
 
 
 @rule(

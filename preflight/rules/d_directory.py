@@ -11,6 +11,7 @@ from preflight.catalog.trainers import Trace
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.files import FileEntry, Walk
+from preflight.model.identity import Identity
 from preflight.model.inspection import INDEX
 from preflight.model.lfs import is_uploadable
 from preflight.rules._rule import FULL, LORA, rule
@@ -68,7 +69,10 @@ def directory_readable(
     fix="Point preflight at the directory that holds the weights themselves.",
 )
 def weight_type_decidable(
-    directory: Path, files: Files, weight_type: WeightType | Unavailable
+    directory: Path,
+    files: Files,
+    weight_type: WeightType | Unavailable,
+    requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """An import is either of an adapter or of full weights, never of a mixture.
 
@@ -82,7 +86,7 @@ def weight_type_decidable(
     full = [name for name in files if is_full_weights(name) or name == INDEX]
     adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
     if full and adapter:
-        yield from _side_by_side(directory, adapter, full)
+        yield from _side_by_side(directory, adapter, full, requested)
         return
     yield Problem(".", weight_type.reason)
     strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
@@ -95,7 +99,10 @@ def weight_type_decidable(
 
 
 def _side_by_side(
-    directory: Path, adapter: list[str], full: list[str]
+    directory: Path,
+    adapter: list[str],
+    full: list[str],
+    requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """One problem for each kind, with the command that chooses it."""
     fix = (
@@ -108,7 +115,7 @@ def _side_by_side(
         told = f"there is no {WEIGHTS}; if these are the adapter's weights, rename them"
         yield Problem(full[0], told, fix=f"Rename {full[0]} to {WEIGHTS}.")
     for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
-        told = f"for the {kind.value} weights: {command(directory, kind)}"
+        told = f"for the {kind.value} weights: {command(directory, requested, kind)}"
         yield Problem(names[0], told, fix=fix)
 
 
@@ -214,7 +221,11 @@ def _no_weights(files: Files) -> Problem:
 
 @rule("D03", fix="Run the command of the sub-directory that you want.")
 def weights_at_the_top(
-    directory: Path, walk: Walk, files: Files, weight_type: WeightType | Unavailable
+    directory: Path,
+    walk: Walk,
+    files: Files,
+    weight_type: WeightType | Unavailable,
+    requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """The files must lie directly under the prefix; sub-directories are not read.
 
@@ -229,4 +240,6 @@ def weights_at_the_top(
         return
     for found in candidates(walk):
         told = f"{found.what}, saved {found.saved}: "
-        yield Problem(found.weights, told + command(directory / found.folder))
+        yield Problem(
+            found.weights, told + command(directory / found.folder, requested)
+        )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.uploadable import is_full_weights
-from preflight.findings import WeightType
+from preflight.findings import Unavailable, WeightType
 from preflight.model.files import FileEntry, Walk
+from preflight.model.identity import Identity
 from preflight.text import shortened
 
 _LONGEST = 2000  # characters of a command; more than any path
@@ -26,9 +27,18 @@ class Candidate:
     saved: str
 
 
-def command(directory: Path, weight_type: WeightType | None = None) -> str:
-    """The command line that checks `directory`, fit to be pasted into a shell."""
+def command(
+    directory: Path,
+    requested: Identity | Unavailable,
+    weight_type: WeightType | None = None,
+) -> str:
+    """The command line that checks `directory`, fit to be pasted into a shell.
+
+    A base that was asked for is asked for again.
+    """
     chosen = ["--weight-type", weight_type.value] if weight_type else []
+    if isinstance(requested, Identity):
+        chosen += ["--base-model", requested.given]
     line = shlex.join(["preflight", "check", str(directory), *chosen])
     return shortened(line, _LONGEST)
 

@@ -14,6 +14,7 @@ from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, Walk
 from preflight.model.headers import Container, Reading, Tensor
+from preflight.model.identity import Identity
 from preflight.model.lfs import is_uploadable
 from preflight.model.vision_tower import is_visual
 from preflight.rules._rule import FULL, LORA, rule
@@ -141,6 +142,8 @@ def weights_are_safetensors(
     for trace in found:
         yield _form_problem(trace, directory, wanted)
     told = {name for trace in found for name in trace.names}
+    if any(map(_ADAPTER_PICKLES.match, files)):
+        return  # D05 tells of those
     rest = [n for n in files if n not in told and _is_pickled_weights(files[n])]
     if rest and not found:
         more = f" ({len(rest):,} files)" if len(rest) > 1 else ""
@@ -259,7 +262,11 @@ def _spare(reading: Reading, *, adapter: bool) -> Iterator[Problem]:
     "was merged. To import the adapter itself run the command above.",
 )
 def adapter_is_merged(
-    directory: Path, walk: Walk, files: Files, traces: tuple[Trace, ...]
+    directory: Path,
+    walk: Walk,
+    files: Files,
+    traces: tuple[Trace, ...],
+    requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """An adapter below full weights may be what was trained, and they the base's own.
 
@@ -279,5 +286,5 @@ def adapter_is_merged(
     by_verl = any(t.signature.id == "verl-adapter" and not t.folder for t in traces)
     if by_verl:
         told += " verl's merger does not do it"
-    line = command(directory / found[0].folder)
+    line = command(directory / found[0].folder, requested)
     yield Problem(found[0].weights, told, details=(line,))

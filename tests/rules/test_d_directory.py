@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from preflight.catalog.trainers import recognise
 from preflight.findings import Severity, Unavailable, WeightType
-from preflight.model.files import FileKind
+from preflight.model.files import FileEntry, FileKind
+from preflight.model.identity import identify
 from preflight.model.inspection import decide_weight_type
 from preflight.rules.d_directory import (
     adapter_files_present,
@@ -16,9 +19,17 @@ from preflight.rules.d_directory import (
 from tests.rules.inputs import ROOT, entry, files, problems, severities, told, walk
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
+NOT_ASKED = Unavailable("no base was asked for")
 UNKNOWN = Unavailable("neither adapter nor full weights")
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 TOP = "model.safetensors"
+
+
+def asked_nothing(
+    there: Mapping[str, FileEntry], kind: WeightType | Unavailable
+) -> dict[str, object]:
+    facts = {"directory": ROOT, "files": there, "weight_type": kind}
+    return {**facts, "requested": NOT_ASKED}
 
 
 def test_directory_must_hold_something() -> None:
@@ -49,29 +60,56 @@ def test_stopped_walk_is_a_warning() -> None:
 @pytest.mark.parametrize("kind", [LORA, FULL])
 def test_decided_weight_type_is_enough(kind: WeightType) -> None:
     both = files(WEIGHTS, TOP)
-    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    facts = {
+        "directory": ROOT,
+        "files": both,
+        "weight_type": kind,
+        "requested": NOT_ASKED,
+    }
     assert problems(weight_type_decidable, **facts) == []
 
 
 def test_mixture_gives_a_command_for_each() -> None:
     both = files(WEIGHTS, CONFIG, "model-00001-of-00002.safetensors")
     kind = decide_weight_type(both)
-    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    facts = {
+        "directory": ROOT,
+        "files": both,
+        "weight_type": kind,
+        "requested": NOT_ASKED,
+    }
     text = told(weight_type_decidable, **facts)
     assert "preflight check '/models/run 1' --weight-type lora" in text
     assert "preflight check '/models/run 1' --weight-type full" in text
 
 
+def test_the_commands_keep_the_base_that_was_asked_for() -> None:
+    both = files(WEIGHTS, CONFIG, TOP)
+    facts = {"directory": ROOT, "files": both, "weight_type": decide_weight_type(both)}
+    text = told(weight_type_decidable, **facts, requested=identify("qwen3-8b"))
+    assert text.count("--base-model qwen3-8b") == 2
+
+
 def test_adapter_saved_as_model_is_named() -> None:
     both = files(CONFIG, TOP)
     kind = decide_weight_type(both)
-    facts = {"directory": ROOT, "files": both, "weight_type": kind}
+    facts = {
+        "directory": ROOT,
+        "files": both,
+        "weight_type": kind,
+        "requested": NOT_ASKED,
+    }
     assert f"no {WEIGHTS}" in told(weight_type_decidable, **facts)
 
 
 def test_no_weights_at_all_is_one_problem() -> None:
     kind = decide_weight_type(files("notes.txt"))
-    facts = {"directory": ROOT, "files": files("notes.txt"), "weight_type": kind}
+    facts = {
+        "directory": ROOT,
+        "files": files("notes.txt"),
+        "weight_type": kind,
+        "requested": NOT_ASKED,
+    }
     assert len(problems(weight_type_decidable, **facts)) == 1
 
 
@@ -81,7 +119,12 @@ def test_no_weights_at_all_is_one_problem() -> None:
 def test_strange_weights_alone_are_named(name: str) -> None:
     alone = files(name)
     kind = decide_weight_type(alone)
-    facts = {"directory": ROOT, "files": alone, "weight_type": kind}
+    facts = {
+        "directory": ROOT,
+        "files": alone,
+        "weight_type": kind,
+        "requested": NOT_ASKED,
+    }
     assert f"{name}: no import reads" in told(weight_type_decidable, **facts)
 
 
@@ -187,7 +230,7 @@ def _below(*names: str, top: tuple[str, ...] = ()) -> str:
     found = walk(*made, *top)
     facts = {"directory": ROOT, "walk": found, "files": files(*top)}
     kind = decide_weight_type(files(*top))
-    return told(weights_at_the_top, **facts, weight_type=kind)
+    return told(weights_at_the_top, **facts, weight_type=kind, requested=NOT_ASKED)
 
 
 def test_sub_directories_newest_first_with_their_commands() -> None:
@@ -217,7 +260,10 @@ def test_weights_at_the_top_are_enough(top: tuple[str, ...]) -> None:
 def test_hidden_and_empty_candidates_are_left_out() -> None:
     made = [entry(f".cache/{WEIGHTS}"), entry(f"checkpoint-1/{WEIGHTS}", size=0)]
     facts = {"directory": ROOT, "walk": walk(*made), "files": {}}
-    assert problems(weights_at_the_top, **facts, weight_type=UNKNOWN) == []
+    assert (
+        problems(weights_at_the_top, **facts, weight_type=UNKNOWN, requested=NOT_ASKED)
+        == []
+    )
 
 
 def test_each_folder_is_named_once() -> None:

@@ -40,6 +40,7 @@ def facts(
         "tensors": UNKNOWN,
         "index": UNKNOWN,
         "weight_type": kind,
+        "requested": UNKNOWN,
     }
 
 
