@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
+
+# numpy's libraries start a thread for each core when they are loaded. Nothing here
+# multiplies matrices; and where no thread can be made, OpenBLAS raises SIGINT, which
+# would pass for a Ctrl-C.
+_MATH = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 
 def entry() -> NoReturn:
     """Run the command line; a Ctrl-C before it can say so ends without a traceback."""
+    for name in _MATH:
+        os.environ.setdefault(name, "1")
     try:
         from preflight.cli import entry as begin
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from preflight.catalog.permissions import Permission
 from preflight.crc import combine_all
 from preflight.errors import TransferError, VerificationFailed
 from preflight.oss.body import Body
-from preflight.oss.connection import Connection
+from preflight.oss.connection import STRIPPED, Connection
 from preflight.oss.errors import Missing, Occupied, not_oss, translated
 from preflight.oss.models import (
     ListedObject,
@@ -36,7 +36,7 @@ def _joined(action: str, parts: list[Part]) -> tuple[int, int]:
     """Size in bytes and CRC-64 of all parts laid end to end."""
     known = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
     if len(known) != len(parts):
-        raise TransferError(f"{action}: OSS did not return the CRC-64 of every part")
+        raise TransferError(f"{action}: a part has no CRC-64", hint=STRIPPED)
     return sum(size for _, size in known), combine_all(known)
 
 

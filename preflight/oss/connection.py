@@ -36,6 +36,10 @@ C = TypeVar("C", bound="Connection")
 _SAME_TIME = 60.0  # seconds; a clock that is off by less is not the cause
 
 
+# OSS sends it with every answer to an upload (OSS docs, "PutObject", "UploadPart").
+STRIPPED = "a proxy on the way may strip headers of OSS (x-oss-…): see HTTPS_PROXY"
+
+
 def _check_answer(action: str, result: RequestResult) -> float | None:
     """Give the connection back; raise unless OSS itself answered.
 
@@ -52,7 +56,9 @@ def _check_crc(action: str, sent: int, result: PutObjectResult) -> None:
     stored = result.crc
     if stored is None:
         raise TransferError(
-            f"{action}: OSS did not return a CRC-64", request_id=result.request_id
+            f"{action}: the answer of OSS has no CRC-64",
+            hint=STRIPPED,
+            request_id=result.request_id,
         )
     if stored != sent:
         raise Damaged(

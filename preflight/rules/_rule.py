@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,7 +59,18 @@ class Rule:
     @property
     def manual(self) -> str:
         """The docstring: why, common causes and the public source."""
-        return inspect.getdoc(self.check) or ""
+        return inspect.getdoc(self.check) or _written(self.check)
+
+
+def _written(check: Check) -> str:
+    """The docstring in the source: under PYTHONOPTIMIZE=2 functions have none."""
+    try:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(check))).body
+    except (OSError, SyntaxError):  # a zipped or compiled package
+        return ""
+    if not isinstance(function, ast.FunctionDef):
+        return ""
+    return ast.get_docstring(function) or ""
 
 
 def rule(

@@ -59,9 +59,10 @@ class Workers:
             for number in range(min(self.size, len(todo)))
         ]
         try:
-            for thread in threads:
-                thread.start()
-            shift.await_end(len(threads))
+            started = _started(threads)
+            if not started:
+                shift.work()
+            shift.await_end(max(1, started))
         except BaseException as exc:
             self._end(threads, exc)
             raise
@@ -77,6 +78,18 @@ class Workers:
                 thread.join(max(0.0, deadline - time.monotonic()))
         if not hasty:
             self._hurry.clear()
+
+
+def _started(threads: Iterable[threading.Thread]) -> int:
+    """Start as many as this machine allows, of a limited number of tasks; how many."""
+    count = 0
+    for thread in threads:
+        try:
+            thread.start()
+        except RuntimeError:  # "can't start new thread"
+            break
+        count += 1
+    return count
 
 
 class _Shift:

@@ -269,7 +269,8 @@ def test_an_answer_without_crc_proves_nothing(
 ) -> None:
     answer(httpserver, 200, "")
     error = failure(client)
-    assert "did not return a CRC-64" in error.message
+    assert "has no CRC-64" in error.message
+    assert "proxy" in error.hint
     assert error.request_id == REQUEST_ID
 
 

@@ -66,3 +66,28 @@ def test_after_ctrl_c_nobody_waits_for_what_hangs() -> None:
         Workers(2, threading.Event()).run([hang, interrupt])
     assert not released.is_set()
     release.set()
+
+
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_where_no_more_threads_can_be_made_those_there_are_do_all(
+    monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    begin, begun = threading.Thread.start, list[threading.Thread]()
+
+    def start(thread: threading.Thread) -> None:
+        if len(begun) == allowed:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    seen: list[int] = []
+    jobs = [lambda _, n=n: seen.append(n) for n in range(9)]
+    Workers(8, threading.Event()).run(jobs)
+    assert sorted(seen) == list(range(9))
+
+    def fail(_: memoryview) -> None:
+        raise TransferError("no")
+
+    with pytest.raises(TransferError, match="no"):
+        Workers(8, threading.Event()).run([fail])
