@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from preflight.errors import (
 )
 from preflight.http import PORTAL, why_unreached
 from preflight.oss.access import OssAccess
+from preflight.oss.models import parse_parts
 from preflight.retry import Transient
 
 if TYPE_CHECKING:
@@ -236,6 +238,17 @@ def _translate(
     return not_oss(action)
 
 
+def _is_ours(error: Exception) -> bool:
+    """Whether code of ours broke while a body was read for sending.
+
+    What `models` raises is an answer that it could not read.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = frames[-1].f_globals.get("__name__", "") if frames else ""
+    inside = module.startswith("preflight.") and module != parse_parts.__module__
+    return inside and not isinstance(error, OSError)
+
+
 @contextmanager
 def translated(
     action: str, access: OssAccess, allow: Allow = NOTHING
@@ -255,6 +268,8 @@ def translated(
         raise _unreached(exc, action, access) from exc
     # oss2's own tree, broken XML (RuntimeError, ParseError) and broken numbers
     except (OSError, RuntimeError, ValueError, ParseError) as exc:
+        if _is_ours(exc):
+            raise
         raise _translate(exc, action, access, allow) from exc
     except Exception as exc:
         from oss2.exceptions import OssError

@@ -34,6 +34,9 @@ def endpoint_problem(name: str, url: str) -> str:
         bucket, host = found
         # oss2 would put the bucket before it a second time.
         return f"{name} has the bucket {bucket!r} in it: set https://{host}"
+    if ":" in (urlsplit(url).hostname or ""):
+        # oss2 takes none, not even that of this machine.
+        return f"{name} may be no IPv6 address: write a name, or 127.0.0.1 for loopback"
     if urlsplit(url).path:
         return f"{name} may hold no path: {url!r}"
     return ""

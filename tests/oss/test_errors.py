@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -396,3 +396,21 @@ def test_oss2_logs_nothing(
 def test_a_bad_bucket_name_is_a_configuration_error(httpserver: HTTPServer) -> None:
     with pytest.raises(ConfigurationError, match="bucket"):
         BucketClient(access_to(httpserver.url_for("")), "No Bucket")
+
+
+def test_an_error_of_our_own_while_sending_is_not_blamed_on_oss(
+    client: BucketClient, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    answer(httpserver, 200, "")
+    # A module of the package whose body breaks while it is read.
+    source = (
+        "class Broken:\n"
+        "    len = 4\n"
+        "    crc = 0\n"
+        "    def read(self, size=-1):\n"
+        "        raise ValueError('ours')\n"
+    )
+    space: dict[str, Any] = {"__name__": "preflight.oss.body"}
+    exec(compile(source, str(tmp_path), "exec"), space)  # noqa: S102
+    with pytest.raises(ValueError, match="ours"):
+        client.put("k", space["Broken"])
