@@ -23,12 +23,14 @@ _BILLED = "billing starts when a deployment succeeds; preflight makes none"
 _DEFAULT_SERVICE = "https://dashscope-intl.aliyuncs.com/api/v1"
 
 
-def _body(record: RunRecord, model_name: str) -> dict[str, Any]:
-    # API page "Create a deployment": lora is billed by the token; full weights need
-    # units of their own, whose number is the user's choice.
+def _body(record: RunRecord, model_name: str, name: str) -> dict[str, Any]:
+    # API page "Create deployment": lora is billed by the token; full weights need
+    # units of their own, of which `GET /deployments/models` tells kinds and numbers.
+    body: dict[str, Any] = {"name": name or model_name, "model_name": model_name}
     if record.weight_type is WeightType.FULL:
-        return {"model_name": model_name, "plan": "mu"}
-    return {"model_name": model_name, "plan": "lora", "capacity": 1}
+        units = {"billing_method": "POST_PAY", "deploy_spec": "MU1", "capacity": 1}
+        return {**body, "plan": "mu", **units}
+    return {**body, "plan": "lora", "capacity": 1}
 
 
 def as_value(record: RunRecord) -> dict[str, Any] | None:
@@ -40,7 +42,7 @@ def as_value(record: RunRecord) -> dict[str, Any] | None:
     return {
         "method": "POST",
         "url": f"{service or _DEFAULT_SERVICE}/deployments",
-        "body": _body(record, job.model_name),
+        "body": _body(record, job.model_name, job.display_name),
         "remark": _BILLED,
         "sampling": SAMPLING,
     }

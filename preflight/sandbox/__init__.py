@@ -132,6 +132,7 @@ class Sandbox:
         from preflight.sandbox.faults import FaultPlan
         from preflight.sandbox.oss.routes import OssRoutes
         from preflight.sandbox.server import Endpoint
+        from preflight.sandbox.studio.deployments import Deployments
         from preflight.sandbox.studio.routes import StudioRoutes
 
         self.faults = faults if faults is not None else FaultPlan()
@@ -143,7 +144,11 @@ class Sandbox:
             tls=tls,
             clock=lambda: self.oss.clock(),  # noqa: PLW0108 - it can be replaced
         )
-        studio_routes = StudioRoutes(self.studio, api_key=self.api_key)
+        studio_routes = StudioRoutes(
+            self.studio,
+            api_key=self.api_key,
+            deployments=Deployments(self.studio, self._database),
+        )
         self.studio_endpoint: Endpoint = Endpoint(
             "studio",
             studio_routes,

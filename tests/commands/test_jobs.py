@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from preflight.findings import WeightType
 from preflight.sandbox import Sandbox
 from preflight.sandbox.studio.bodies import CreateRequest
 from preflight.sandbox.studio.jobs import Job, Source
-from tests.running import InProcess, tiny_adapter
+from tests.running import InProcess, run, tiny_adapter
 
 QUICK = ("--poll-interval", "0.05")
 PREFIX = "models/one/"
@@ -260,7 +261,12 @@ def test_the_next_step_is_named_and_not_taken(
     words = ("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
     done = preflight(*words)
     (job,) = sandbox.studio.jobs()
-    body = {"model_name": job.model_name, "plan": "lora", "capacity": 1}
+    body = {
+        "name": job.display_name,
+        "model_name": job.model_name,
+        "plan": "lora",
+        "capacity": 1,
+    }
     assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
     assert json.dumps(body) in done.out
     assert "billing starts when a deployment succeeds" in done.out
@@ -269,3 +275,18 @@ def test_the_next_step_is_named_and_not_taken(
     assert (step["method"], step["body"]) == ("POST", body)
     assert step["sampling"]["repetition_penalty"] == 1.0
     assert sandbox.api_key not in done.out
+
+
+def test_the_next_step_can_be_taken_as_it_is_printed(
+    preflight: InProcess, sandbox: Sandbox, uploaded: str
+) -> None:
+    done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    lines = iter(done.out.splitlines())
+    call = [next(line for line in lines if line.startswith("  curl "))]
+    while call[-1].endswith("\\"):
+        call.append(next(lines))
+    script = "\n".join(call).replace("curl", "curl --silent --noproxy '*'", 1)
+    told = run(["bash", "-c", script], {**os.environ, **sandbox.environment()})
+    (job,) = sandbox.studio.jobs()
+    output = json.loads(told.out)["output"]
+    assert (output["deployed_model"], output["status"]) == (job.model_name, "PENDING")

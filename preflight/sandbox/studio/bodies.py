@@ -35,7 +35,8 @@ class ListRequest:
     model_name: str = ""
 
 
-def _refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
+def refuse_unknown(given: Collection[str], known: Collection[str], where: str) -> None:
+    """Answer 501 for names that no page has, instead of guessing what they mean."""
     if unknown := sorted(set(given) - set(known)):
         raise unknown_to_sandbox(f"unknown in the {where}: {', '.join(unknown)}")
 
@@ -47,7 +48,8 @@ def _text(values: Mapping[str, Any], field: str) -> str:
     return value
 
 
-def _object(raw: bytes) -> dict[str, Any]:
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a request, or InvalidParameter."""
     try:
         value = json.loads(raw)
     except ValueError as exc:
@@ -60,7 +62,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 def _source(info: object) -> Source:
     if not isinstance(info, dict):
         raise invalid_parameter("storage_info is required and has to be an object.")
-    _refuse_unknown(info, ("bucket_name", "object_key"), "storage_info")
+    refuse_unknown(info, ("bucket_name", "object_key"), "storage_info")
     bucket, prefix = _text(info, "bucket_name"), _text(info, "object_key")
     if not prefix.endswith("/"):
         raise invalid_parameter("storage_info.object_key has to end with '/'.")
@@ -71,9 +73,9 @@ def _source(info: object) -> Source:
 
 def parse_create(raw: bytes) -> CreateRequest:
     """The create call; raises `StudioError` InvalidParameter, naming the field."""
-    body = _object(raw)
+    body = parse_body(raw)
     known = ("model_name", "display_name", "source", "weight_type", "storage_info")
-    _refuse_unknown(body, known, "request body")
+    refuse_unknown(body, known, "request body")
     model_name = _text(body, "model_name")
     shown = body.get("display_name", "")
     if not isinstance(shown, str) or len(shown) > MAX_DISPLAY_NAME:
@@ -87,7 +89,8 @@ def parse_create(raw: bytes) -> CreateRequest:
     return CreateRequest(model_name, shown, source, kinds[body["weight_type"]])
 
 
-def _number(query: Mapping[str, str], field: str, default: int, most: int) -> int:
+def parse_number(query: Mapping[str, str], field: str, default: int, most: int) -> int:
+    """A parameter that is a number from 1 to `most`, or InvalidParameter."""
     text = query.get(field, str(default))
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise invalid_parameter(f"{field} has to be a number from 1 to {most}.")
@@ -96,14 +99,14 @@ def _number(query: Mapping[str, str], field: str, default: int, most: int) -> in
 
 def parse_list(query: Mapping[str, str]) -> ListRequest:
     """The list call; raises `StudioError` InvalidParameter, naming the parameter."""
-    _refuse_unknown(query, ("page_no", "page_size", "status", "model_name"), "query")
+    refuse_unknown(query, ("page_no", "page_size", "status", "model_name"), "query")
     statuses = {status.value: status for status in Status}
     wanted = query.get("status", "")
     if wanted and wanted not in statuses:
         raise invalid_parameter(f"status has to be one of {', '.join(statuses)}.")
     return ListRequest(
-        _number(query, "page_no", 1, 1_000_000),
-        _number(query, "page_size", 10, MAX_PAGE_SIZE),
+        parse_number(query, "page_no", 1, 1_000_000),
+        parse_number(query, "page_size", 10, MAX_PAGE_SIZE),
         statuses.get(wanted),
         query.get("model_name", ""),
     )

@@ -30,6 +30,8 @@ class Policy:
     spent waiting. `service_role`: whether the account made the service-linked role.
     `require_base_config`: the newest reading wants `config.json` beside an adapter.
     `success_spelling`: one page writes SUCCEEDED where the service says SUCCESSED.
+    `deployment_seconds`: how long a deployment takes to run; `base_capacity`: the
+    units that one needs at least, and in multiples of which it is sold.
     """
 
     job_seconds: float = 0.0
@@ -37,6 +39,8 @@ class Policy:
     require_base_config: bool = False
     success_spelling: str = "SUCCESSED"
     language: Language = Language.ENGLISH
+    deployment_seconds: float = 0.0
+    base_capacity: int = 1
 
     @property
     def fetch_failed(self) -> str:

@@ -1,10 +1,11 @@
-"""The four endpoints of the import API over HTTP; all else answers 501."""
+"""The endpoints of the import and deployment APIs over HTTP; all else is 501."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -12,7 +13,14 @@ from werkzeug.wrappers import Request, Response
 from preflight.sandbox.call import request_line
 from preflight.sandbox.faults import Action
 from preflight.sandbox.server import call_of, operation
-from preflight.sandbox.studio.bodies import parse_create, parse_list
+from preflight.sandbox.studio.bodies import (
+    parse_body,
+    parse_create,
+    parse_list,
+    parse_number,
+    refuse_unknown,
+)
+from preflight.sandbox.studio.deployments import Deployments
 from preflight.sandbox.studio.errors import (
     StudioError,
     invalid_api_key,
@@ -23,18 +31,61 @@ from preflight.sandbox.studio.state import StudioState
 
 BASE_PATH = "/api/v1"
 IMPORTS = f"{BASE_PATH}/custom_models/import"
+DEPLOYMENTS = f"{BASE_PATH}/deployments"
 _MAX_BODY = 1 << 20  # bytes
+_PAGES = ("page_no", "page_size")
 
 Output = dict[str, Any]
+Act = Callable[[Request, str, bytes], Output]
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """An endpoint; a `path` that ends in a slash is followed by an id."""
+
+    name: str
+    method: str
+    path: str
+    act: Act
+    query: tuple[str, ...] = ()
+
+    def id_in(self, request: Request) -> str | None:
+        """The id in the request's path, empty without one; None for another path."""
+        if self.method != request.method:
+            return None
+        if not self.path.endswith("/"):
+            return "" if request.path == self.path else None
+        root, _, found = request.path.rpartition("/")
+        return found if found and f"{root}/" == self.path else None
 
 
 class StudioRoutes:
     """The handler for an `Endpoint`: one key is valid, that of this region."""
 
-    def __init__(self, state: StudioState, *, api_key: str) -> None:
+    def __init__(
+        self,
+        state: StudioState,
+        *,
+        api_key: str,
+        deployments: Deployments | None = None,
+    ) -> None:
         self.state = state
         self.api_key = api_key
         self.key_expired = False
+        self._routes = [
+            _Route("CreateImportJob", "POST", IMPORTS, self._create),
+            _Route(
+                "ListImportJobs",
+                "GET",
+                IMPORTS,
+                self._list,
+                (*_PAGES, "status", "model_name"),
+            ),
+            _Route("GetImportJob", "GET", f"{IMPORTS}/", self._get),
+            _Route("DeleteImportJob", "DELETE", f"{IMPORTS}/", self._delete),
+        ]
+        if deployments is not None:
+            self._routes += _deployment_routes(deployments)
 
     def __call__(self, request: Request) -> Response:
         """Answer one request; raises what `operation` raises for a due fault."""
@@ -47,35 +98,25 @@ class StudioRoutes:
         return _json({"output": output}, 200)
 
     def _route(self, request: Request) -> Output:
-        name, act, job_id = self._find(request)
+        route, item = self._find(request)
         # The whole request is here before anything happens to it, so that a client
         # that ends in the middle of sending it has asked for nothing.
         raw = _body(request)
-        call = operation(request, name, job_id)
+        call = operation(request, route.name, item)
         if call.fault(Action.EXPIRE_TOKEN) is not None:
             self.key_expired = True
         self._check_key(request.headers.get("Authorization", ""))
-        if name != "ListImportJobs" and request.args:
-            raise unknown_to_sandbox("this call takes no query parameters")
-        return act(request, job_id, raw)
+        refuse_unknown(request.args, route.query, "query")
+        if request.method == "POST" and request.mimetype != "application/json":
+            raise invalid_parameter("Content-Type has to be application/json.")
+        return route.act(request, item, raw)
 
-    def _find(
-        self, request: Request
-    ) -> tuple[str, Callable[[Request, str, bytes], Output], str]:
-        collection = {
-            "POST": ("CreateImportJob", self._create),
-            "GET": ("ListImportJobs", self._list),
-        }
-        item = {
-            "GET": ("GetImportJob", self._get),
-            "DELETE": ("DeleteImportJob", self._delete),
-        }
-        root, _, job_id = request.path.rpartition("/")
-        if request.path == IMPORTS and request.method in collection:
-            return (*collection[request.method], "")
-        if root == IMPORTS and job_id and request.method in item:
-            return (*item[request.method], job_id)
-        raise unknown_to_sandbox("no such endpoint in the import API")
+    def _find(self, request: Request) -> tuple[_Route, str]:
+        for route in self._routes:
+            item = route.id_in(request)
+            if item is not None:
+                return route, item
+        raise unknown_to_sandbox("this is no endpoint that it knows")
 
     def _check_key(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
@@ -84,9 +125,7 @@ class StudioRoutes:
         if scheme != "Bearer" or key != self.api_key or self.key_expired:
             raise invalid_api_key("Invalid API-key provided.")
 
-    def _create(self, request: Request, _: str, raw: bytes) -> Output:
-        if request.mimetype != "application/json":
-            raise invalid_parameter("Content-Type has to be application/json.")
+    def _create(self, _: Request, __: str, raw: bytes) -> Output:
         job = self.state.create(parse_create(raw))
         shown = job.output(self.state.policy.success_spelling)
         return shown | {"weight_type": job.weight_type.value}
@@ -107,6 +146,40 @@ class StudioRoutes:
 
     def _delete(self, _: Request, job_id: str, __: bytes) -> Output:
         return self.state.delete(job_id).output(self.state.policy.success_spelling)
+
+
+def _deployment_routes(known: Deployments) -> list[_Route]:
+    def create(_: Request, __: str, raw: bytes) -> Output:
+        return known.create(parse_body(raw))
+
+    def listed(request: Request, _: str, __: bytes) -> Output:
+        number = parse_number(request.args, "page_no", 1, 1_000_000)
+        return known.page(number, parse_number(request.args, "page_size", 50, 200))
+
+    def models(request: Request, _: str, __: bytes) -> Output:
+        source = request.args.get("model_source", "base")
+        if source not in ("base", "custom"):
+            raise invalid_parameter("model_source has to be base or custom.")
+        number = parse_number(request.args, "page_no", 1, 1_000_000)
+        size = parse_number(request.args, "page_size", 50, 100)
+        return known.models(source, number, size)
+
+    path = f"{DEPLOYMENTS}/"
+    return [
+        _Route(
+            "ListDeployableModels",
+            "GET",
+            f"{DEPLOYMENTS}/models",
+            models,
+            (*_PAGES, "model_source", "version"),
+        ),
+        _Route("CreateDeployment", "POST", DEPLOYMENTS, create),
+        _Route("ListDeployments", "GET", DEPLOYMENTS, listed, _PAGES),
+        _Route("GetDeployment", "GET", path, lambda _, name, __: known.get(name)),
+        _Route(
+            "DeleteDeployment", "DELETE", path, lambda _, name, __: known.delete(name)
+        ),
+    ]
 
 
 def _body(request: Request) -> bytes:
