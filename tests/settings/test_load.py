@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from preflight.settings import Need, Settings, load_settings, mask
 from tests.settings.samples import (
     API_KEY,
@@ -45,35 +43,32 @@ def test_a_region_is_asked_for_and_never_guessed(home: Path) -> None:
     assert settings.access_key_id.origin == "environment (OSS_ACCESS_KEY_ID)"
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "kind"),
-    [
+def test_an_endpoint_that_names_no_region_needs_one(home: Path) -> None:
+    for endpoint, kind in [
         ("https://oss-accelerate.aliyuncs.com", "transfer acceleration"),
         ("https://files.example.com", "custom domain"),
         ("https://new-kind.aliyuncs.com", "unknown"),
         ("http://127.0.0.1:8080", "this machine"),
-    ],
-)
-def test_an_endpoint_that_names_no_region_needs_one(
-    home: Path, endpoint: str, kind: str
-) -> None:
-    environ = {**KEYS, "OSS_ENDPOINT": endpoint}
-    settings = load_settings(environ, home=home)
-    for needs in ((Need.OSS,), (Need.STUDIO,)):
-        message = refused(settings, *needs).message
-        assert message == (
-            f"OSS_ENDPOINT names no region ({kind}): set OSS_REGION to that of the "
-            "bucket"
-        )
-    for more in ({"OSS_REGION": "cn-beijing"}, {"DASHSCOPE_HTTP_BASE_URL": BEIJING}):
-        settings = load_settings({**environ, **more}, home=home)
-        settings.require(Need.OSS, Need.STUDIO)
-        assert places(settings) == ("cn-beijing", endpoint, BEIJING)
+    ]:
+        environ = {**KEYS, "OSS_ENDPOINT": endpoint}
+        settings = load_settings(environ, home=home)
+        for needs in ((Need.OSS,), (Need.STUDIO,)):
+            message = refused(settings, *needs).message
+            assert message == (
+                f"OSS_ENDPOINT names no region ({kind}): set OSS_REGION to that of the "
+                "bucket"
+            )
+        for more in (
+            {"OSS_REGION": "cn-beijing"},
+            {"DASHSCOPE_HTTP_BASE_URL": BEIJING},
+        ):
+            settings = load_settings({**environ, **more}, home=home)
+            settings.require(Need.OSS, Need.STUDIO)
+            assert places(settings) == ("cn-beijing", endpoint, BEIJING)
 
 
-@pytest.mark.parametrize(
-    ("environ", "wanted"),
-    [
+def test_region_endpoint_and_base_url_follow_from_each_other(home: Path) -> None:
+    for environ, wanted in [
         ({"OSS_REGION": "cn-beijing"}, ("cn-beijing", BEIJING_OSS, BEIJING)),
         ({"OSS_REGION": "oss-cn-beijing"}, ("cn-beijing", BEIJING_OSS, BEIJING)),
         ({"OSS_REGION": " CN-Beijing\n"}, ("cn-beijing", BEIJING_OSS, BEIJING)),
@@ -118,14 +113,10 @@ def test_an_endpoint_that_names_no_region_needs_one(
             },
             ("ap-southeast-1", "http://127.0.0.1:8080", "http://localhost:81/api/v1"),
         ),
-    ],
-)
-def test_region_endpoint_and_base_url_follow_from_each_other(
-    home: Path, environ: dict[str, str], wanted: tuple[str, str, str]
-) -> None:
-    settings = load_settings({**KEYS, **environ}, home=home)
-    settings.require(Need.OSS, Need.STUDIO)
-    assert places(settings) == wanted
+    ]:
+        settings = load_settings({**KEYS, **environ}, home=home)
+        settings.require(Need.OSS, Need.STUDIO)
+        assert places(settings) == wanted
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(home: Path) -> None:
@@ -183,9 +174,8 @@ def test_a_command_is_not_bothered_by_what_it_does_not_need(home: Path) -> None:
     load_settings(environ, home=home).require(Need.OSS)
 
 
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
+def test_a_badly_pasted_key_is_named_but_not_shown(home: Path) -> None:
+    for bad, words in [
         ("{}\n", "newline"),
         ("\r{}", "newline"),
         (" {}", "space or tab"),
@@ -196,20 +186,16 @@ def test_a_command_is_not_bothered_by_what_it_does_not_need(home: Path) -> None:
         ("${}", "placeholder"),
         ("{}…", "characters that no key has"),
         ("{}\x00", "characters that no key has"),
-    ],
-)
-def test_a_badly_pasted_key_is_named_but_not_shown(
-    home: Path, *, bad: str, words: str
-) -> None:
-    value = bad.format("PLANTEDKEY")
-    for name in (*KEYS, "OSS_SESSION_TOKEN"):
-        settings = load_settings({**PLACED, name: value}, home=home)
-        error = refused(settings)
-        assert name in error.message
-        assert words in error.message
-        assert "not set" not in error.message
-        shown = f"{error.message}{error.hint}{settings!r}{settings.describe()}"
-        assert "PLANTEDKEY" not in shown
+    ]:
+        value = bad.format("PLANTEDKEY")
+        for name in (*KEYS, "OSS_SESSION_TOKEN"):
+            settings = load_settings({**PLACED, name: value}, home=home)
+            error = refused(settings)
+            assert name in error.message
+            assert words in error.message
+            assert "not set" not in error.message
+            shown = f"{error.message}{error.hint}{settings!r}{settings.describe()}"
+            assert "PLANTEDKEY" not in shown
 
 
 def test_several_problems_are_told_together(home: Path) -> None:
@@ -219,9 +205,8 @@ def test_several_problems_are_told_together(home: Path) -> None:
         assert words in error.message
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "words"),
-    [
+def test_a_bad_endpoint_is_refused(home: Path) -> None:
+    for endpoint, words in [
         ("http://oss-cn-beijing.aliyuncs.com", "https://"),
         ("ftp://127.0.0.1", "https://"),
         ("http://127.0.0.1.example.com", "https://"),
@@ -234,41 +219,36 @@ def test_several_problems_are_told_together(home: Path) -> None:
         ("http://[::1]:8080", "no IPv6 address"),
         ("https://oss-<region>.aliyuncs.com", "complete"),
         ("https://a:99999", "not a URL"),
-    ],
-)
-def test_a_bad_endpoint_is_refused(home: Path, endpoint: str, words: str) -> None:
-    settings = load_settings({**KEYS, "OSS_ENDPOINT": endpoint}, home=home)
-    error = refused(settings, Need.OSS)
-    assert "OSS_ENDPOINT" in error.message
-    assert words in error.message
-    assert "planted@" not in error.message
-    assert settings.endpoint.value == ""
-    flagged = load_settings(KEYS, home=home, endpoint=endpoint)
-    assert "--endpoint" in refused(flagged, Need.OSS).message
+    ]:
+        settings = load_settings({**KEYS, "OSS_ENDPOINT": endpoint}, home=home)
+        error = refused(settings, Need.OSS)
+        assert "OSS_ENDPOINT" in error.message
+        assert words in error.message
+        assert "planted@" not in error.message
+        assert settings.endpoint.value == ""
+        flagged = load_settings(KEYS, home=home, endpoint=endpoint)
+        assert "--endpoint" in refused(flagged, Need.OSS).message
 
 
-@pytest.mark.parametrize(
-    ("base_url", "words"),
-    [
+def test_a_bad_base_url_is_refused(home: Path) -> None:
+    for base_url, words in [
         ("http://dashscope-intl.aliyuncs.com/api/v1", "https://"),
         ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "/api/v1"),
         ("https://{workspace-id}.cn-beijing.maas.aliyuncs.com/api/v1", "complete"),
         ("https://dashscope-intl.aliyuncs.com/api/v1?key=1", "query"),
-    ],
-)
-def test_a_bad_base_url_is_refused(home: Path, base_url: str, words: str) -> None:
-    environ = {**KEYS, "DASHSCOPE_HTTP_BASE_URL": base_url}
-    settings = load_settings(environ, home=home)
-    assert words in refused(settings, Need.STUDIO).message
-    assert settings.base_url.value == ""
+    ]:
+        environ = {**KEYS, "DASHSCOPE_HTTP_BASE_URL": base_url}
+        settings = load_settings(environ, home=home)
+        assert words in refused(settings, Need.STUDIO).message
+        assert settings.base_url.value == ""
 
 
-@pytest.mark.parametrize("region", ["cn_beijing", "1", "oss-", "a b", "ap-"])
-def test_a_bad_region_is_refused(home: Path, region: str) -> None:
-    settings = load_settings(KEYS, home=home, region=region)
-    error = refused(settings, Need.OSS)
-    assert "--region is not a region id" in error.message
-    assert settings.region.value == ""
+def test_a_bad_region_is_refused(home: Path) -> None:
+    for region in ["cn_beijing", "1", "oss-", "a b", "ap-"]:
+        settings = load_settings(KEYS, home=home, region=region)
+        error = refused(settings, Need.OSS)
+        assert "--region is not a region id" in error.message
+        assert settings.region.value == ""
 
 
 def test_no_secret_is_shown(home: Path) -> None:
@@ -293,9 +273,10 @@ def test_describing_tells_what_is_wrong_or_absent(home: Path) -> None:
     assert by_name["OSS_ACCESS_KEY_ID"].origin == "not set"
 
 
-@pytest.mark.parametrize(
-    ("secret", "shown"),
-    [("", ""), ("abc", "…(3 chars)"), ("STS.xyz", "STS.…(7 chars)")],
-)
-def test_masks(secret: str, shown: str) -> None:
-    assert mask(secret) == shown
+def test_masks() -> None:
+    for secret, shown in [
+        ("", ""),
+        ("abc", "…(3 chars)"),
+        ("STS.xyz", "STS.…(7 chars)"),
+    ]:
+        assert mask(secret) == shown

@@ -15,9 +15,8 @@ from tests.settings.samples import PLACED, refused
 REAL = "https://oss-cn-beijing.aliyuncs.com"
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
+def test_a_proxy_is_shown_without_its_login() -> None:
+    for value, shown in [
         ("http://proxy.corp:8080", "proxy.corp:8080"),
         ("proxy.corp:8080", "proxy.corp:8080"),
         ("http://proxy.corp:8080/", "proxy.corp:8080"),
@@ -25,16 +24,13 @@ REAL = "https://oss-cn-beijing.aliyuncs.com"
         ("http://user:p%23ss%2Fword@proxy.corp:8080", "proxy.corp:8080 with a login"),
         ("http://user:with@sign@proxy.corp:8080", "proxy.corp:8080 with a login"),
         ("http://[fd00::1]:8080", "fd00::1:8080"),
-    ],
-)
-def test_a_proxy_is_shown_without_its_login(value: str, shown: str) -> None:
-    found = read_proxy("HTTPS_PROXY", value)
-    assert (found.shown, found.problem) == (shown, "")
+    ]:
+        found = read_proxy("HTTPS_PROXY", value)
+        assert (found.shown, found.problem) == (shown, "")
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
+def test_nothing_is_shown_of_a_proxy_that_cannot_be_used(tmp_path: Path) -> None:
+    for value, words in [
         ("http://user:planted#2024@proxy:1", "%23 for #"),
         ("http://user:planted/2024@proxy:1", "%2F for /"),
         ("user:planted?2024@proxy:1", "%3F for ?"),
@@ -47,20 +43,16 @@ def test_a_proxy_is_shown_without_its_login(value: str, shown: str) -> None:
         ("'http://user:planted2024@proxy:1'", "quotation marks"),
         ("http://<user>:planted2024@<proxy>", "quotation marks or brackets"),
         ("http://", "no host and port"),
-    ],
-)
-def test_nothing_is_shown_of_a_proxy_that_cannot_be_used(
-    tmp_path: Path, value: str, words: str
-) -> None:
-    settings = load_settings({**PLACED, "HTTPS_PROXY": value}, home=tmp_path)
-    for need in Need:
-        error = refused(settings, need)
-        assert error.message.startswith("HTTPS_PROXY ")
-        assert words in error.message
-        assert "NO_PROXY" in error.hint
-        assert "planted" not in f"{error.message}{settings!r}{settings.ways}"
-    assert "planted" not in masked(value)
-    assert settings.ways == {}
+    ]:
+        settings = load_settings({**PLACED, "HTTPS_PROXY": value}, home=tmp_path)
+        for need in Need:
+            error = refused(settings, need)
+            assert error.message.startswith("HTTPS_PROXY ")
+            assert words in error.message
+            assert "NO_PROXY" in error.hint
+            assert "planted" not in f"{error.message}{settings!r}{settings.ways}"
+        assert "planted" not in masked(value)
+        assert settings.ways == {}
 
 
 def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,9 +66,8 @@ def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
     assert read_proxy("ALL_PROXY", "socks5h://127.0.0.1:1080").problem == ""
 
 
-@pytest.mark.parametrize(
-    ("environ", "variable"),
-    [
+def test_the_variable_that_requests_would_take() -> None:
+    for environ, variable in [
         ({}, None),
         ({"HTTP_PROXY": "http://a:1"}, None),
         ({"HTTPS_PROXY": ""}, None),
@@ -87,14 +78,10 @@ def test_a_socks_proxy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": ".aliyuncs.com"}, None),
         ({"HTTPS_PROXY": "http://a:1", "no_proxy": "*"}, None),
         ({"HTTPS_PROXY": "http://a:1", "NO_PROXY": "example.com"}, "HTTPS_PROXY"),
-    ],
-)
-def test_the_variable_that_requests_would_take(
-    environ: dict[str, str], variable: str | None
-) -> None:
-    found = proxy_for(REAL, environ)
-    assert (found.variable if found else None) == variable
-    assert proxy_for("http://127.0.0.1:1", environ) is None
+    ]:
+        found = proxy_for(REAL, environ)
+        assert (found.variable if found else None) == variable
+        assert proxy_for("http://127.0.0.1:1", environ) is None
 
 
 def test_a_service_that_is_exempt_is_not_bothered(tmp_path: Path) -> None:

@@ -45,31 +45,26 @@ def test_keys_of_two_sources_are_never_mixed(home: Path) -> None:
     assert refused(settings, Need.OSS).message == "not set: OSS_ACCESS_KEY_SECRET"
 
 
-@pytest.mark.parametrize(
-    ("names", "section"),
-    [
+def test_ossutil_s_file_is_read_in_its_spellings(home: Path) -> None:
+    for names, section in [
         (("accessKeyID", "accessKeySecret", "stsToken"), "Credentials"),
         (("accessKeyId", "AccessKeySecret", "ststoken"), "Credentials"),
         (("access_key_id", "access_key_secret", "sts_token"), "Credentials"),
         (("accessid", "accesskey", "stsToken"), "Credentials"),
         (("access_id", "access_key", "stsToken"), "Credentials"),
         (("accessKeyID", "accessKeySecret", "stsToken"), "default"),
-    ],
-)
-def test_ossutil_s_file_is_read_in_its_spellings(
-    home: Path, names: tuple[str, str, str], section: str
-) -> None:
-    lines = [f"{n} = {v}" for n, v in zip(names, (ID, SECRET, TOKEN), strict=True)]
-    path = ossutil(home, "language=EN", *lines, section=section)
-    settings = load_settings(HERE, home=home)
-    settings.require(Need.OSS)
-    found = (
-        settings.access_key_id.value,
-        settings.access_key_secret.value,
-        settings.session_token.value,
-    )
-    assert found == (ID, SECRET, TOKEN)
-    assert settings.access_key_secret.origin == str(path)
+    ]:
+        lines = [f"{n} = {v}" for n, v in zip(names, (ID, SECRET, TOKEN), strict=True)]
+        path = ossutil(home, "language=EN", *lines, section=section)
+        settings = load_settings(HERE, home=home)
+        settings.require(Need.OSS)
+        found = (
+            settings.access_key_id.value,
+            settings.access_key_secret.value,
+            settings.session_token.value,
+        )
+        assert found == (ID, SECRET, TOKEN)
+        assert settings.access_key_secret.origin == str(path)
 
 
 def test_ossutil_s_http_endpoint_is_used_over_https(home: Path) -> None:
@@ -89,17 +84,18 @@ def test_the_file_can_be_named(home: Path) -> None:
     assert f"there is no file {home}/none" in refused(settings, Need.OSS).message
 
 
-@pytest.mark.parametrize(
-    "text",
-    [f"accessKeySecret={SECRET}\n", f"[Credentials]\n{SECRET}\n =\n", "\x00\xff["],
-)
-def test_a_broken_file_is_named_but_not_quoted(home: Path, text: str) -> None:
-    path = home / ".ossutilconfig"
-    path.write_text(text, "latin-1")
-    error = refused(load_settings({}, home=home), Need.OSS)
-    assert SECRET not in f"{error.message}{error.hint}{error.__cause__}"
-    assert error.__context__ is None
-    load_settings(PLACED, home=home).require(Need.OSS, Need.STUDIO)
+def test_a_broken_file_is_named_but_not_quoted(home: Path) -> None:
+    for text in [
+        f"accessKeySecret={SECRET}\n",
+        f"[Credentials]\n{SECRET}\n =\n",
+        "\x00\xff[",
+    ]:
+        path = home / ".ossutilconfig"
+        path.write_text(text, "latin-1")
+        error = refused(load_settings({}, home=home), Need.OSS)
+        assert SECRET not in f"{error.message}{error.hint}{error.__cause__}"
+        assert error.__context__ is None
+        load_settings(PLACED, home=home).require(Need.OSS, Need.STUDIO)
 
 
 def test_a_directory_in_the_file_s_place_is_named(home: Path) -> None:

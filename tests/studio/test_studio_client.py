@@ -82,9 +82,10 @@ def test_a_netrc_entry_does_not_replace_the_key(
         assert made.request("GET", "/x").output == {}
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "kind", "exit_code", "words"),
-    [
+def test_each_refusal_is_a_typed_error_that_says_why(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    for status, code, kind, exit_code, words in [
         (400, "InvalidParameter", ImportFailed, 6, "malformed"),
         (400, "Arrearage", ImportFailed, 6, "overdue"),
         (401, "InvalidApiKey", AccessDenied, 4, "another region"),
@@ -105,30 +106,20 @@ def test_a_netrc_entry_does_not_replace_the_key(
         (500, "RequestTimeOut", ServiceUnavailable, 6, "too long"),
         (503, "SystemError", ServiceUnavailable, 6, "failed inside"),
         (501, "NotImplementedBySandbox", ServiceUnavailable, 6, "said the server"),
-    ],
-)
-def test_each_refusal_is_a_typed_error_that_says_why(
-    httpserver: HTTPServer,
-    client: StudioClient,
-    *,
-    status: int,
-    code: str,
-    kind: type[PreflightError],
-    exit_code: int,
-    words: str,
-) -> None:
-    httpserver.expect_request("/api/v1/x").respond_with_json(
-        error_form(code), status=status
-    )
-    with pytest.raises(kind) as caught:
-        client.request("GET", "/x")
-    error = caught.value
-    assert isinstance(error, ServiceUnavailable) == (kind is ServiceUnavailable)
-    assert error.exit_code == exit_code
-    assert error.request_id == "r-9"
-    assert code in error.message
-    assert words in error.message
-    assert str(error) == error.message
+    ]:
+        httpserver.expect_request("/api/v1/x").respond_with_json(
+            error_form(code), status=status
+        )
+        with pytest.raises(kind) as caught:
+            client.request("GET", "/x")
+        error = caught.value
+        assert isinstance(error, ServiceUnavailable) == (kind is ServiceUnavailable)
+        assert error.exit_code == exit_code
+        assert error.request_id == "r-9"
+        assert code in error.message
+        assert words in error.message
+        assert str(error) == error.message
+        httpserver.clear()
 
 
 def test_a_refused_key_names_the_host_it_was_sent_to(
@@ -172,21 +163,23 @@ def test_retry_after_is_honoured(
     assert 30 < clock.slept[0] <= 37
 
 
-@pytest.mark.parametrize(("value", "sent"), [("100000", 1), ("soon", 5), ("-5", 5)])
 def test_a_retry_after_beyond_reason_ends_the_tries(
-    httpserver: HTTPServer, client: StudioClient, *, value: str, sent: int
+    httpserver: HTTPServer, client: StudioClient
 ) -> None:
-    httpserver.expect_request("/api/v1/x").respond_with_json(
-        error_form("Throttling"), status=429, headers={"Retry-After": value}
-    )
-    with pytest.raises(ServiceUnavailable):
-        client.request("GET", "/x")
-    assert len(httpserver.log) == sent
+    for value, sent in [("100000", 1), ("soon", 5), ("-5", 5)]:
+        httpserver.expect_request("/api/v1/x").respond_with_json(
+            error_form("Throttling"), status=429, headers={"Retry-After": value}
+        )
+        with pytest.raises(ServiceUnavailable):
+            client.request("GET", "/x")
+        assert len(httpserver.log) == sent
+        httpserver.clear()
 
 
-@pytest.mark.parametrize(
-    ("status", "ambiguous", "gets"),
-    [
+def test_only_a_get_is_sent_again_and_only_a_failure_is_ambiguous(
+    httpserver: HTTPServer, client: StudioClient
+) -> None:
+    for status, ambiguous, gets in [
         (400, False, 1),
         (401, False, 1),
         (403, False, 1),
@@ -196,28 +189,20 @@ def test_a_retry_after_beyond_reason_ends_the_tries(
         (500, True, 5),
         (502, True, 5),
         (504, True, 5),
-    ],
-)
-def test_only_a_get_is_sent_again_and_only_a_failure_is_ambiguous(
-    httpserver: HTTPServer,
-    client: StudioClient,
-    *,
-    status: int,
-    ambiguous: bool,
-    gets: int,
-) -> None:
-    form = error_form("InternalError" if ambiguous else "Some")
-    httpserver.expect_request("/api/v1/x").respond_with_json(form, status=status)
-    for method in ("POST", "DELETE"):
-        with pytest.raises(PreflightError) as caught:
-            client.request(method, "/x")
-        assert isinstance(caught.value, AmbiguousAnswer) == ambiguous
-        assert ("may have been carried out" in caught.value.message) == ambiguous
-        assert caught.value.request_id == "r-9"
-    assert len(httpserver.log) == 2
-    with pytest.raises(PreflightError):
-        client.request("GET", "/x")
-    assert len(httpserver.log) == 2 + gets
+    ]:
+        form = error_form("InternalError" if ambiguous else "Some")
+        httpserver.expect_request("/api/v1/x").respond_with_json(form, status=status)
+        for method in ("POST", "DELETE"):
+            with pytest.raises(PreflightError) as caught:
+                client.request(method, "/x")
+            assert isinstance(caught.value, AmbiguousAnswer) == ambiguous
+            assert ("may have been carried out" in caught.value.message) == ambiguous
+            assert caught.value.request_id == "r-9"
+        assert len(httpserver.log) == 2
+        with pytest.raises(PreflightError):
+            client.request("GET", "/x")
+        assert len(httpserver.log) == 2 + gets
+        httpserver.clear()
 
 
 @pytest.mark.parametrize(
@@ -320,30 +305,31 @@ def test_a_proxy_s_refusal_is_not_taken_for_the_service_s(
         client.request("GET", "/x")
 
 
-@pytest.mark.parametrize("status", [400, 401, 500])
 def test_the_key_is_in_no_message_repr_log_or_traceback(
-    httpserver: HTTPServer,
-    client: StudioClient,
-    caplog: pytest.LogCaptureFixture,
-    status: int,
+    httpserver: HTTPServer, client: StudioClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def quoting(request: Request) -> Response:
-        said = f"Incorrect API key provided: {request.headers['Authorization']}"
-        form = error_form("InvalidApiKey" if status == 401 else "Some", said)
-        return Response(json.dumps(form | {"request_id": KEY}), status)
+    for status in [400, 401, 500]:
 
-    httpserver.expect_request("/api/v1/x").respond_with_handler(quoting)
-    with caplog.at_level(logging.DEBUG):
-        for method in ("GET", "POST"):
-            with pytest.raises(PreflightError) as caught:
-                client.request(method, "/x")
-            error = caught.value
-            shown = "".join(traceback.format_exception(error))
-            shown += f"{error!r}{error.args}{error.hint}{error.request_id}{client!r}"
-            assert "Incorrect API key provided" in shown
-            assert KEY not in shown
-    assert caplog.records
-    assert KEY not in caplog.text
+        def quoting(request: Request, status: int = status) -> Response:
+            said = f"Incorrect API key provided: {request.headers['Authorization']}"
+            form = error_form("InvalidApiKey" if status == 401 else "Some", said)
+            return Response(json.dumps(form | {"request_id": KEY}), status)
+
+        httpserver.expect_request("/api/v1/x").respond_with_handler(quoting)
+        with caplog.at_level(logging.DEBUG):
+            for method in ("GET", "POST"):
+                with pytest.raises(PreflightError) as caught:
+                    client.request(method, "/x")
+                error = caught.value
+                shown = "".join(traceback.format_exception(error))
+                shown += (
+                    f"{error!r}{error.args}{error.hint}{error.request_id}{client!r}"
+                )
+                assert "Incorrect API key provided" in shown
+                assert KEY not in shown
+        assert caplog.records
+        assert KEY not in caplog.text
+        httpserver.clear()
 
 
 def test_a_broken_connection_keeps_its_cause_but_not_the_key(
@@ -363,11 +349,11 @@ def test_a_broken_connection_keeps_its_cause_but_not_the_key(
     assert len(causes) >= 3
 
 
-@pytest.mark.parametrize("key", ["", "sk-planted\n", "'sk-planted'", "sk-plänted"])
-def test_a_key_that_no_header_carries_is_refused_unseen(key: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        StudioClient("https://dashscope-intl.aliyuncs.com/api/v1", key)
-    assert "sk-pl" not in str(caught.value)
+def test_a_key_that_no_header_carries_is_refused_unseen() -> None:
+    for key in ["", "sk-planted\n", "'sk-planted'", "sk-plänted"]:
+        with pytest.raises(ConfigurationError) as caught:
+            StudioClient("https://dashscope-intl.aliyuncs.com/api/v1", key)
+        assert "sk-pl" not in str(caught.value)
 
 
 def test_control_characters_of_a_server_do_not_reach_the_terminal(

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -158,9 +159,8 @@ def test_filters_are_sent(httpserver: HTTPServer, api: ImportApi) -> None:
     assert list(api.list_all(status="SUCCESSED", model_name="m-1")) == []
 
 
-@pytest.mark.parametrize(
-    ("status", "finished", "succeeded"),
-    [
+def test_states() -> None:
+    for status, finished, succeeded in [
         ("PENDING", False, False),
         ("RUNNING", False, False),
         ("SUCCESSED", True, True),
@@ -170,16 +170,13 @@ def test_filters_are_sent(httpserver: HTTPServer, api: ImportApi) -> None:
         ("EXPIRED", True, False),
         ("VALIDATED", False, False),
         ("", False, False),
-    ],
-)
-def test_states(*, status: str, finished: bool, succeeded: bool) -> None:
-    job = ImportJob("j-1", status=status)
-    assert (job.finished, job.succeeded) == (finished, succeeded)
+    ]:
+        job = ImportJob("j-1", status=status)
+        assert (job.finished, job.succeeded) == (finished, succeeded)
 
 
-@pytest.mark.parametrize(
-    ("spelled", "wanted"),
-    [
+def test_times(httpserver: HTTPServer, api: ImportApi) -> None:
+    for spelled, wanted in [
         ("2024-01-01T12:00:00.000+00:00", 12),
         ("2024-01-01T12:00:00.000+0000", 12),
         ("2024-01-01T12:00:00Z", 12),
@@ -188,15 +185,12 @@ def test_states(*, status: str, finished: bool, succeeded: bool) -> None:
         ("yesterday", None),
         (None, None),
         (17, None),
-    ],
-)
-def test_times(
-    httpserver: HTTPServer, api: ImportApi, spelled: object, wanted: int | None
-) -> None:
-    output = entry(1, gmt_create=spelled)
-    httpserver.expect_request(f"{PATH}/j-1").respond_with_json({"output": output})
-    hour = datetime(2024, 1, 1, wanted, tzinfo=timezone.utc) if wanted else None
-    assert api.get("j-1").created == hour
+    ]:
+        output = entry(1, gmt_create=spelled)
+        httpserver.expect_request(f"{PATH}/j-1").respond_with_json({"output": output})
+        hour = datetime(2024, 1, 1, wanted, tzinfo=timezone.utc) if wanted else None
+        assert api.get("j-1").created == hour
+        httpserver.clear()
 
 
 def test_unknown_and_odd_fields_are_let_be(
@@ -230,13 +224,14 @@ def test_a_list_entry_without_id_is_left_out_and_told(
     assert "1 of 3" in caplog.text
 
 
-@pytest.mark.parametrize("output", [{}, {"list": 5}, {"list": None, "total": 4}])
 def test_an_answer_without_a_list_is_not_an_empty_list(
-    httpserver: HTTPServer, api: ImportApi, output: object
+    httpserver: HTTPServer, api: ImportApi
 ) -> None:
-    httpserver.expect_request(PATH).respond_with_json({"output": output})
-    with pytest.raises(ServiceUnavailable, match="no list of jobs"):
-        list(api.list_all())
+    for output in [{}, {"list": 5}, {"list": None, "total": 4}]:
+        httpserver.expect_request(PATH).respond_with_json({"output": output})
+        with pytest.raises(ServiceUnavailable, match="no list of jobs"):
+            list(api.list_all())
+        httpserver.clear()
 
 
 def test_an_answer_without_a_status_or_id(
@@ -253,47 +248,40 @@ def test_an_answer_without_a_status_or_id(
     assert caught.value.request_id == "r-7"
 
 
-@pytest.mark.parametrize("job_id", ["", ".", "..", "../x", "a/b", "a?b", "a b", "ä"])
 def test_an_id_that_would_leave_the_endpoint_is_refused(
-    httpserver: HTTPServer, api: ImportApi, job_id: str
+    httpserver: HTTPServer, api: ImportApi
 ) -> None:
-    for verb in (api.get, api.delete):
-        with pytest.raises(UsageError, match="not a job id"):
-            verb(job_id)
-    assert httpserver.log == []
+    for job_id in ["", ".", "..", "../x", "a/b", "a?b", "a b", "ä"]:
+        for verb in (api.get, api.delete):
+            with pytest.raises(UsageError, match="not a job id"):
+                verb(job_id)
+        assert httpserver.log == []
 
 
-@pytest.mark.parametrize(
-    ("display_name", "good"),
-    [
+def test_display_names_are_counted_in_characters() -> None:
+    for display_name, good in [
         ("", True),
         ("x" * 50, True),
         ("名" * 50, True),
         ("x" * 51, False),
         ("名" * 51, False),
         ("two\nlines", False),
-    ],
-)
-def test_display_names_are_counted_in_characters(
-    *, display_name: str, good: bool
-) -> None:
-    def make() -> ImportRequest:
-        return ImportRequest("qwen3-8b", display_name, WeightType.LORA, "b", "p/")
-
-    if good:
-        assert make().form().get("display_name", "") == display_name
-    else:
-        with pytest.raises(UsageError, match="display name"):
-            make()
+    ]:
+        make = partial(ImportRequest, "qwen3-8b", display_name, WeightType.LORA, "b")
+        if good:
+            assert make("p/").form().get("display_name", "") == display_name
+        else:
+            with pytest.raises(UsageError, match="display name"):
+                make("p/")
 
 
-@pytest.mark.parametrize("prefix", ["", "/", "//", "a", "/a/", "a//b"])
-def test_a_prefix_that_cannot_be_imported_is_refused(prefix: str) -> None:
-    with pytest.raises(UsageError, match="prefix"):
-        ImportRequest("qwen3-8b", "", WeightType.FULL, "b", prefix)
+def test_a_prefix_that_cannot_be_imported_is_refused() -> None:
+    for prefix in ["", "/", "//", "a", "/a/", "a//b"]:
+        with pytest.raises(UsageError, match="prefix"):
+            ImportRequest("qwen3-8b", "", WeightType.FULL, "b", prefix)
 
 
-@pytest.mark.parametrize(("model", "bucket"), [("", "b"), ("qwen3-8b", "")])
-def test_a_request_needs_a_base_and_a_bucket(model: str, bucket: str) -> None:
-    with pytest.raises(UsageError, match="needs"):
-        ImportRequest(model, "", WeightType.FULL, bucket, "p/")
+def test_a_request_needs_a_base_and_a_bucket() -> None:
+    for model, bucket in [("", "b"), ("qwen3-8b", "")]:
+        with pytest.raises(UsageError, match="needs"):
+            ImportRequest(model, "", WeightType.FULL, bucket, "p/")

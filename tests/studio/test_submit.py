@@ -254,17 +254,16 @@ def run(
     return done.how, done.job.job_id
 
 
-@pytest.mark.parametrize("status", ["SUCCESSED", "SUCCEEDED"])
-def test_a_succeeded_job_of_the_place_is_enough(
-    httpserver: HTTPServer, status: str
-) -> None:
-    journal = Journal(
-        entry("old", status, day=1),
-        entry("new", status, day=3),
-        entry("failed", "FAILED", day=4),
-    )
-    assert run(httpserver, journal) == (How.ALREADY_DONE, "new")
-    assert journal.created == 0
+def test_a_succeeded_job_of_the_place_is_enough(httpserver: HTTPServer) -> None:
+    for status in ["SUCCESSED", "SUCCEEDED"]:
+        journal = Journal(
+            entry("old", status, day=1),
+            entry("new", status, day=3),
+            entry("failed", "FAILED", day=4),
+        )
+        assert run(httpserver, journal) == (How.ALREADY_DONE, "new")
+        assert journal.created == 0
+        httpserver.clear()
 
 
 def test_a_succeeded_job_is_passed_over_when_asked(httpserver: HTTPServer) -> None:
@@ -278,9 +277,8 @@ def test_a_running_job_comes_before_a_succeeded_one(httpserver: HTTPServer) -> N
     assert run(httpserver, journal) == (How.JOINED, "run")
 
 
-@pytest.mark.parametrize(
-    ("status", "age", "again", "created"),
-    [
+def test_only_a_job_that_may_go_on_stands_in_the_way(httpserver: HTTPServer) -> None:
+    for status, age, again, created in [
         ("PENDING", timedelta(days=9), False, 0),
         ("CANCELLING", timedelta(days=9), True, 0),
         ("VALIDATED", timedelta(minutes=5), False, 0),
@@ -290,15 +288,12 @@ def test_a_running_job_comes_before_a_succeeded_one(httpserver: HTTPServer) -> N
         ("CANCELED", timedelta(0), False, 1),
         ("STOPPED", timedelta(0), False, 1),
         ("expired", timedelta(0), False, 1),
-    ],
-)
-def test_only_a_job_that_may_go_on_stands_in_the_way(
-    httpserver: HTTPServer, *, status: str, age: timedelta, again: bool, created: int
-) -> None:
-    made = (datetime.now(timezone.utc) - age).isoformat()
-    journal = Journal({**entry("odd", status), "gmt_create": made})
-    run(httpserver, journal, again=again)
-    assert journal.created == created
+    ]:
+        made = (datetime.now(timezone.utc) - age).isoformat()
+        journal = Journal({**entry("odd", status), "gmt_create": made})
+        run(httpserver, journal, again=again)
+        assert journal.created == created
+        httpserver.clear()
 
 
 @pytest.mark.parametrize(
@@ -322,9 +317,8 @@ def test_the_service_s_clock_tells_how_old_a_job_is(date: str, how: How) -> None
     assert found.how is how
 
 
-@pytest.mark.parametrize(
-    ("base", "name", "joined"),
-    [
+def test_the_longest_known_code_decides_whose_job_it_is(httpserver: HTTPServer) -> None:
+    for base, name, joined in [
         ("qwen3-4b", "qwen3-4b-instruct-2507-offline-20260101-abcd", False),
         ("qwen3-4b", "qwen3-4b-offline-20260101-abcd", True),
         ("qwen3-4b-instruct-2507", "qwen3-4b-instruct-2507-offline-2-a", True),
@@ -332,31 +326,24 @@ def test_the_service_s_clock_tells_how_old_a_job_is(date: str, how: How) -> None
         ("qwen3-4b-instruct-2507", "qwen3-4b-offline-20260101-abcd", False),
         ("qwen3-4b", "qwen3-4bx-offline-20260101-abcd", False),
         ("qwen3-4b", "", True),
-    ],
-)
-def test_the_longest_known_code_decides_whose_job_it_is(
-    httpserver: HTTPServer, *, base: str, name: str, joined: bool
-) -> None:
-    journal = Journal(entry("old", "SUCCESSED", name=name))
-    how, _ = run(httpserver, journal, base=base)
-    assert how is (How.ALREADY_DONE if joined else How.FOUND_AFTER_LOST_ANSWER)
+    ]:
+        journal = Journal(entry("old", "SUCCESSED", name=name))
+        how, _ = run(httpserver, journal, base=base)
+        assert how is (How.ALREADY_DONE if joined else How.FOUND_AFTER_LOST_ANSWER)
+        httpserver.clear()
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+def test_other_jobs_stand_in_no_way(httpserver: HTTPServer) -> None:
+    for other in [
         entry("x", "RUNNING", name="qwen3-32b-offline-20260101-abcd"),
         entry("x", "SUCCESSED", key="m/"),
         entry("x", "RUNNING", key="m/a/b/"),
         entry("x", "FAILED"),
-    ],
-)
-def test_other_jobs_stand_in_no_way(
-    httpserver: HTTPServer, other: dict[str, Any]
-) -> None:
-    journal = Journal(other)
-    assert run(httpserver, journal) == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
-    assert journal.created == 1
+    ]:
+        journal = Journal(other)
+        assert run(httpserver, journal) == (How.FOUND_AFTER_LOST_ANSWER, "new-1")
+        assert journal.created == 1
+        httpserver.clear()
 
 
 @pytest.mark.parametrize("hidden_for", [1, 2])
@@ -371,9 +358,9 @@ def test_a_job_that_is_listed_late_is_not_made_twice(
 CREATED = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize(
-    ("written", "oss", "studio", "outdated"),
-    [
+def test_a_job_older_than_the_objects_imported_others() -> None:
+    """Each time is by its own service's clock; both are compared first."""
+    for written, oss, studio, outdated in [
         (-3600, 0.0, 0.0, False),
         (2, 0.0, 0.0, False),
         (4, 0.0, 0.0, True),
@@ -383,16 +370,11 @@ CREATED = datetime(2026, 11, 23, 12, 0, 0, 500_000, tzinfo=timezone.utc)
         (30, 30.0, 0.5, False),
         (50, None, 0.0, False),
         (70, 0.0, None, True),
-    ],
-)
-def test_a_job_older_than_the_objects_imported_others(
-    *, written: float, oss: float | None, studio: float | None, outdated: bool
-) -> None:
-    """Each time is by its own service's clock; both are compared first."""
-    job = ImportJob("j-1", status="SUCCESSED", created=CREATED)
-    changed_at = CREATED + timedelta(seconds=written)
-    contents = Contents(changed_at, oss_ahead=oss)
-    assert contents.outdate(job, studio) is outdated
+    ]:
+        job = ImportJob("j-1", status="SUCCESSED", created=CREATED)
+        changed_at = CREATED + timedelta(seconds=written)
+        contents = Contents(changed_at, oss_ahead=oss)
+        assert contents.outdate(job, studio) is outdated
 
 
 def test_what_is_not_known_outdates_nothing() -> None:
