@@ -31,6 +31,15 @@ V2_REQUIREMENTS := tests/sandbox/v2/requirements.txt
 # With it a test that needs this SDK fails, not skips, when the SDK is not there.
 V2_PYTHON := PREFLIGHT_OSS_V2_PYTHON=$(V2_VENV)/bin/python
 
+# Two generations of loaders, each with a CPU torch. Plain `torch` is a build with
+# CUDA, several GB, on most machines; TORCH and pip's own settings choose another.
+LOADERS ?= .venv-loaders
+TORCH ?= torch==2.13.0
+GENERATIONS := 4 5
+LOADERS_READY := $(GENERATIONS:%=$(LOADERS)-%/.ready)
+JUDGE := $(BIN)/python -m tests.loaders.run \
+  $(foreach n,$(GENERATIONS),transformers-$(n)=$(LOADERS)-$(n)/bin/python)
+
 # For `make bench-upload`: size of the weights, how often, and fast, slow or both.
 GIB ?= 1
 ROUNDS ?= 3
@@ -52,6 +61,13 @@ $(V2_READY): $(V2_REQUIREMENTS)
 	$(PYTHON) -m venv $(V2_VENV)
 	$(V2_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --requirement $(V2_REQUIREMENTS)
+	touch $@
+
+$(LOADERS)-%/.ready: tests/loaders/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement $<
 	touch $@
 
 .PHONY: install
@@ -96,6 +112,14 @@ test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox, 16 GB pushed
 	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py \
 	  tests/commands/test_push_memory.py
 
+.PHONY: test-loaders
+test-loaders: $(READY) $(LOADERS_READY) ## ask the real loaders again about every fixture
+	$(JUDGE) --hold
+
+.PHONY: loaders
+loaders: $(READY) $(LOADERS_READY) ## ask them about new fixtures and store the answers
+	$(JUDGE)
+
 .PHONY: test
 test: lint types unit ## all checks and tests
 
@@ -127,4 +151,4 @@ readme: $(READY) ## write the transcripts and the table of rules in README.md an
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(V2_VENV) "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
