@@ -21,6 +21,10 @@ class UsageError(PreflightError):
     exit_code = 2
 
 
+class NotReady(UsageError):
+    """A sound directory of which a push must be told more, such as its base."""
+
+
 class ConfigurationError(PreflightError):
     """A setting from the environment or a file is missing or malformed."""
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,24 @@ class Terminal:
     quiet: bool = False
     mode: ProgressMode = ProgressMode.AUTO
     color: bool = False
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that results go to; 0 where they go elsewhere."""
+        stream = sys.stdout
+        if stream is None or not stream.isatty():
+            return 0
+        return shutil.get_terminal_size((80, 24)).columns
+
+    @staticmethod
+    def can_show(text: str) -> bool:
+        """Whether standard output has letters for `text`."""
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        try:
+            text.encode(encoding)
+        except (UnicodeEncodeError, LookupError):
+            return False
+        return True
 
     def say(self, text: str) -> None:
         """One line on standard error, unless --quiet."""

@@ -46,6 +46,36 @@ def printable(text: str, limit: int = 200) -> str:
     return shortened(escaped(shortened(text, 2 * limit)), limit)
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes once it is escaped.
+
+    Wide characters, such as Chinese ones, take two; accents that combine take none.
+    """
+    shown = escaped(text)
+    if shown.isascii():
+        return len(shown)
+    from wcwidth import wcswidth  # only where it is needed: it reads large tables
+
+    return max(0, int(wcswidth(shown)))
+
+
+def cut(text: str, width: int) -> str:
+    """`text` escaped, in at most `width` columns; what is left out is an ellipsis."""
+    shown = escaped(text)
+    if columns(shown) <= width:
+        return shown
+    dots = "..."[: max(0, width)]
+    kept = shown[: max(0, width)]
+    while kept and columns(kept) + len(dots) > width:
+        kept = kept[:-1]
+    return kept + dots
+
+
+def padded(text: str, width: int) -> str:
+    """`text` escaped and filled up with spaces to `width` columns."""
+    return escaped(text) + " " * max(0, width - columns(text))
+
+
 def json_text(value: object) -> str:
     """A document for programs, indented, with one newline at its end.
 

@@ -81,6 +81,12 @@ class InProcess:
             self._patch.setenv(name, value)
         return self
 
+    def set_keys(self) -> None:
+        """Keys of nobody: enough to be asked for no more."""
+        for name in ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "DASHSCOPE_API_KEY"):
+            self._patch.setenv(name, f"none-{name.lower()}")
+        self._patch.setenv("OSS_REGION", "ap-southeast-1")
+
     def __call__(self, *argv: object) -> Run:
         self._capsys.readouterr()
         try:

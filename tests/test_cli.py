@@ -111,7 +111,7 @@ def test_a_full_standard_error_does_not_end_a_push(
             words, env=env, stdout=subprocess.PIPE, stderr=full, check=False
         )
     assert done.returncode == 0
-    assert done.stdout.decode().splitlines()[-1].startswith("imported ")
+    assert done.stdout.decode().splitlines()[-1].startswith("✔ IMPORTED ")
 
 
 def test_a_closed_standard_error_does_not_end_a_push(

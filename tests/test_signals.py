@@ -100,7 +100,7 @@ class Stage:
         self.box.faults.clear()
         done = run(command(*self.words), self.env)
         assert done.code == 0, done.err
-        assert done.out.splitlines()[-1].startswith("imported ")
+        assert done.out.splitlines()[-1].startswith("✔ IMPORTED")
         (job,) = self.box.studio.jobs()
         assert self.box.studio.model_is_valid(job.id)
 
@@ -145,7 +145,7 @@ def test_in_the_scan(
     assert got == code
     again = f"  try  the same command goes on: preflight {shlex.join(check)}"
     assert told == [f"preflight: {word} during scan", again]
-    assert " passed, 0 failed, " in out
+    assert out.splitlines()[-1].startswith("✘ NOT FINISHED  ")
     assert run(command(*check), stage.env).code == 0
 
 

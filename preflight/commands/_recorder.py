@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from preflight.directories import state_directory
-from preflight.errors import UsageError
+from preflight.errors import NotReady, RulesFailed, UsageError
 from preflight.failure import Failure, told_as_error
 from preflight.findings import Unavailable
 from preflight.progress import Counting, Progress
@@ -119,16 +119,31 @@ def reported(
     except UsageError as exc:  # it must not hide how the run itself ended
         terminal.tell(exc)
         record.exit_code = record.exit_code or exc.exit_code
-    if failure is not None:
+    if failure is not None and not _is_told(failure, arguments):
         failure.tell(terminal, verbose=arguments.verbose > 1)
     return record.exit_code
+
+
+def _is_told(failure: Failure, arguments: Namespace) -> bool:
+    """Whether the report that was just shown says it all: a verdict is no error."""
+    shown = arguments.format == "text" and arguments.output is None
+    return shown and isinstance(failure.error, (NotReady, RulesFailed))
+
+
+def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:
+    return Style(
+        terminal.color and not to_file,
+        verbose=arguments.verbose > 0,
+        quiet=terminal.quiet,
+        marks=to_file or terminal.can_show("✔✘·"),
+        width=0 if to_file else terminal.width,
+    )
 
 
 def _show(arguments: Namespace, terminal: Terminal, record: RunRecord) -> None:
     """Write the report to where it was asked for."""
     to_file = arguments.output is not None
-    color = terminal.color and not to_file
-    style = Style(color, verbose=arguments.verbose > 0)
+    style = _style(arguments, terminal, to_file=to_file)
     text = render(record, arguments.format, style)
     if not to_file:
         terminal.show(text)

@@ -7,6 +7,7 @@ import argparse
 from preflight.api import check
 from preflight.commands._flags import add_model, add_report, check_flags
 from preflight.commands._recorder import Recorder, reported
+from preflight.pipeline.planned import require_pushable
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
 
@@ -35,6 +36,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             observer=recorder,
             **check_flags(arguments),
         )
+        if report.ok and not arguments.select and record.checked is not None:
+            # What a push would refuse before it sends a byte is not ready.
+            require_pushable(record.checked)
         return 0 if report.ok else 1
 
     return reported(arguments, terminal, record, work)

@@ -22,6 +22,7 @@ class GeneratedFile:
     name: str
     content: bytes
     origin: str
+    from_catalog: bool = False
 
 
 class Inspected(Protocol):
@@ -72,4 +73,4 @@ def _is_the_base(config: JsonObject | Unavailable, base: BaseModel) -> bool:
 def _generated(base: BaseModel) -> GeneratedFile:
     text = json.dumps(base.config(), indent=2) + "\n"
     origin = f"the catalog's figures of {base.hub_id} ({base.date})"
-    return GeneratedFile(CONFIG, text.encode(), origin)
+    return GeneratedFile(CONFIG, text.encode(), origin, from_catalog=True)

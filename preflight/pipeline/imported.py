@@ -44,7 +44,8 @@ def submitted(
         made = submit(api, request, clock=SystemClock(), again=again, contents=contents)
     seen = Imported(made.job, made.how)
     observer.reached(seen)
-    observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.status}")
+    if made.how is not How.ALREADY_DONE:  # there is nothing to follow
+        observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.status}")
     return seen
 
 

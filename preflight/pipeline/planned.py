@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from preflight.catalog.base import BaseModel
+from preflight.catalog.service import DISPLAY_NAME_LIMIT
 from preflight.destination import Destination
-from preflight.errors import UsageError
-from preflight.findings import Unavailable
+from preflight.errors import NotReady
+from preflight.findings import Unavailable, WeightType
 from preflight.model.base_config import base_config
 from preflight.model.inspection import Inspection
 from preflight.observer import Observer
@@ -22,6 +25,7 @@ from preflight.studio.jobs import ImportRequest
 from preflight.upload.local_file import local_crc
 from preflight.upload.plan import Selection, UploadPlan, select_files
 
+_NAMED = 4  # bases that a message lists
 _DIGITS = 12  # of the digest; 48 bits tell the versions of one model apart
 
 
@@ -37,29 +41,77 @@ def planned(options: PushOptions, checked: Checked, observer: Observer) -> Plann
     """Choose the files, settle the destination, and say what will be imported.
 
     The files' bytes are read only where the destination holds `{digest}`. Raises
-    `UsageError` when base or kind of weights are not known, or a file cannot go up.
+    `NotReady` when base or kind of weights are not known, `UsageError` when a file
+    cannot go up.
     """
     found = checked.found
-    if isinstance(found.base, Unavailable):
-        raise UsageError(
-            found.base.reason,
-            hint="name the base with --base-model; `preflight bases` lists them",
-        )
-    if isinstance(found.weight_type, Unavailable):
-        raise UsageError(found.weight_type.reason)
+    base, kind = _told(checked)
     made = _generated(options, found, observer)
-    chosen = select_files(found.walk, found.weight_type, generated=made)
+    chosen = select_files(found.walk, kind, generated=made)
     destination = _settled(options, checked, chosen, observer)
     request = ImportRequest(
-        model_name=found.base.code,
-        display_name=options.display_name,
-        weight_type=found.weight_type,
+        model_name=base.code,
+        display_name=options.display_name or default_name(found.directory),
+        weight_type=kind,
         bucket=destination.bucket,
         prefix=destination.prefix,
     )
     plan = Planned(chosen.under(destination), request)
     observer.reached(plan)
     return plan
+
+
+def require_pushable(checked: Checked) -> None:
+    """Raise what a push of this directory would raise before it touches a network.
+
+    That is `NotReady` when base or kind of weights are not known, and `UsageError`
+    when a file of the model cannot go up.
+    """
+    _, kind = _told(checked)
+    select_files(checked.found.walk, kind)
+
+
+def obstacle(checked: Checked) -> NotReady | None:
+    """What a push would have to be told about this directory, if anything."""
+    try:
+        _told(checked)
+    except NotReady as error:
+        return error
+    return None
+
+
+def _told(checked: Checked) -> tuple[BaseModel, WeightType]:
+    """Base and kind of weights; raises `NotReady` where they are not known."""
+    found = checked.found
+    if isinstance(found.weight_type, Unavailable):
+        raise NotReady(
+            found.weight_type.reason, hint="say which with --weight-type lora or full"
+        )
+    if isinstance(found.base, Unavailable):
+        raise NotReady(_without_base(found), hint=_with_base(found))
+    return found.base, found.weight_type
+
+
+def _without_base(found: Inspection) -> str:
+    """Why there is no base, and which ones the weights' shapes allow."""
+    told = "the base model is not named"
+    if found.claim.identity is not None or not isinstance(found.requested, Unavailable):
+        told = found.base.reason if isinstance(found.base, Unavailable) else ""
+        told = told.removesuffix("; give --base-model")
+    fitting = [base.code for base in found.candidates]
+    if len(fitting) == 1:
+        return f"{told}; the shapes fit {fitting[0]} only"
+    if 1 < len(fitting) <= _NAMED:
+        return f"{told}; the shapes fit {', '.join(fitting)}"
+    return told
+
+
+def _with_base(found: Inspection) -> str:
+    """The command that names the base; `ID` where more than one would fit."""
+    code = found.candidates[0].code if len(found.candidates) == 1 else "ID"
+    listed = "" if code != "ID" else "  (`preflight bases` lists them)"
+    where = shlex.quote(str(found.directory))
+    return f"preflight push {where} oss://BUCKET/PREFIX/ --base-model {code}{listed}"
 
 
 def _generated(
@@ -69,7 +121,10 @@ def _generated(
     made = base_config(found)
     if isinstance(made, Unavailable) or not options.base_config:
         return {}
-    observer.note(f"added {made.name}, from {made.origin}")
+    whose = "" if isinstance(found.base, Unavailable) else f" of {found.base.hub_id}"
+    if not made.from_catalog:
+        whose += f", from {made.origin}"
+    observer.note(f"added {made.name}{whose} (--no-base-config leaves it out)")
     return {made.name: made.content}
 
 
@@ -97,6 +152,11 @@ def digest(chosen: Selection, sums: Mapping[str, int]) -> str:
         crc = sums[item.name] if item.name in sums else local_crc(item)
         text.update(f"{item.name}\0{item.size}\0{crc:016x}\n".encode())
     return text.hexdigest()[:_DIGITS]
+
+
+def default_name(directory: Path) -> str:
+    """What a model is called in the console, unless it was given a name."""
+    return tidy_name(directory)[:DISPLAY_NAME_LIMIT]
 
 
 def tidy_name(directory: Path) -> str:

@@ -101,7 +101,6 @@ def found_there(
     observer: Observer,
 ) -> Uploaded:
     """The same for files that were compared a moment ago and are all there."""
-    observer.say("all files are there already; nothing is sent")
     with observer.stage("upload"):
         manifest = stored_manifest(bucket, plan)
     return _verified(Uploaded(plan, manifest), bucket, options, observer)
@@ -115,7 +114,6 @@ def _verified(
 ) -> Uploaded:
     observer.reached(there)
     with observer.stage("verify"):
-        observer.say(f"verifying {len(there.manifest.objects)} objects")
         verify(bucket, there.manifest, allow_extra=options.allow_extra)
     done = replace(there, verified=True)
     observer.reached(done)

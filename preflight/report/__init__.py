@@ -20,12 +20,28 @@ FORMATS = MappingProxyType(
 )
 
 
+PROSE = 80  # columns of sentences where the width is not known
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to write: with colour, and with every rule or only those that failed."""
+    """How to write a report.
+
+    `verbose`: every rule, not only those that failed; `quiet`: the verdict alone.
+    `marks`: whether signs such as a tick can be shown. `width` is that of the terminal
+    in columns, 0 where there is none.
+    """
 
     color: bool = False
     verbose: bool = False
+    quiet: bool = False
+    marks: bool = True
+    width: int = 0
+
+    @property
+    def prose(self) -> int:
+        """Columns for sentences: as wide as can be read well."""
+        return min(self.width or PROSE, 100)
 
 
 def render(record: RunRecord, form: str, style: Style | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from preflight import __version__
 from preflight.findings import Outcome, Problem, Report, Result, Verdict
 from preflight.pipeline.imported import Imported
+from preflight.pipeline.planned import obstacle
 from preflight.pipeline.uploaded import Uploaded
 from preflight.record import RunRecord
 from preflight.report.next_step import as_value
@@ -24,6 +25,14 @@ def verdict(record: RunRecord) -> Verdict:
     if record.error is not None and not record.report.outcomes:
         return Verdict.FAIL
     return record.report.verdict
+
+
+def usable(record: RunRecord) -> bool:
+    """Whether the directory would import as it is, with what was told about it."""
+    checked = record.checked
+    if checked is None or not record.report.outcomes:
+        return False
+    return record.report.verdict is not Verdict.FAIL and obstacle(checked) is None
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -129,6 +138,7 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         "command": record.command,
         "exit_code": record.exit_code,
         "verdict": verdict(record).value,
+        "usable": usable(record),
         "directory": record.directory,
         "path": _path(record.directory),
         "weight_type": record.weight_type.value if record.weight_type else None,

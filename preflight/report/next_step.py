@@ -9,6 +9,7 @@ from typing import Any
 
 from preflight.findings import WeightType
 from preflight.record import RunRecord
+from preflight.studio.submit import How
 
 # Model Studio's user guide, "Model import", read 2026: what makes its answers like
 # those of a local vLLM with its defaults.
@@ -48,13 +49,23 @@ def as_value(record: RunRecord) -> dict[str, Any] | None:
     }
 
 
-def as_lines(record: RunRecord) -> Iterator[str]:
-    """The same for people; nothing unless a model was imported."""
+def _is_old(record: RunRecord) -> bool:
+    return record.imported is not None and record.imported.how is How.ALREADY_DONE
+
+
+def as_lines(record: RunRecord, *, verbose: bool = True) -> Iterator[str]:
+    """The same for people; nothing unless a model was imported just now.
+
+    Without `verbose` nothing for a model that an earlier run imported.
+    """
     step = as_value(record)
-    if step is None:
+    if step is None or (_is_old(record) and not verbose):
         return
     body = shlex.quote(json.dumps(step["body"]))
-    yield f"next: deploy it; {_BILLED}"
+    yield (
+        "next  deploy it yourself "
+        "(preflight never deploys; billing starts when it runs):"
+    )
     if record.sandbox:
         yield "  (the sandbox's model is only here; after a real import the call is)"
     yield f"  curl -X POST {shlex.quote(step['url'])} \\"

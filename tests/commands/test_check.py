@@ -38,25 +38,27 @@ def adapter(tmp_path: Path) -> Path:
 
 
 def sums(text: str) -> tuple[int, int, int]:
-    """Passed, failed and skipped of a report's last line; each reason stands above.
+    """How many rules passed, failed and were skipped, by the report's verdict."""
+    found = re.findall(r"^(?:✔|✘|OK|FAIL) [A-Z ]+  (.*)$", text, re.MULTILINE)
+    assert len(set(found)) == 1, text
 
-    What does not apply to such a directory counts as passed here.
-    """
-    *others, last = text.splitlines()
-    numbers = r"(\d+) passed, (\d+) failed, (\d+) skipped(?:, (\d+) not applicable)?"
-    found = re.fullmatch(numbers, last)
-    assert found, last
-    passed, failed, skipped, idle = (int(n or 0) for n in found.groups())
-    passed += idle
-    assert any(line.startswith("skipped ") for line in others) == (skipped > 0)
-    return passed, failed, skipped
+    def number(words: str) -> int:
+        each = re.search(rf"(\d+) {words}", found[0])
+        return int(each[1]) if each else 0
+
+    failed = number("errors?") + number("warnings?")
+    others = number("skipped") + number("not applicable")
+    return number("(?:rules? )?passed"), failed, others
 
 
 def is_all_well(text: str) -> bool:
-    """Whether the report tells of nothing but what was skipped; every rule was run."""
+    """Whether the report is three lines of a directory of which every rule was run."""
     passed, failed, skipped = sums(text)
-    calm = all(line.startswith("skipped ") for line in text.splitlines()[:-1])
-    return calm and not failed and passed + skipped == LORA_RULES and skipped < 5
+    about, verdict, following = text.splitlines()
+    assert about.split("  ")[1].startswith("LoRA rank")
+    assert verdict.startswith("✔ READY  ")
+    assert following.startswith("next  preflight push ")
+    return not failed and passed + skipped == LORA_RULES and skipped < 9
 
 
 def broken(directory: Path, fault: str) -> Path:
@@ -65,24 +67,21 @@ def broken(directory: Path, fault: str) -> Path:
 
 
 def test_a_sound_adapter_passes(preflight: InProcess, adapter: Path) -> None:
-    done = preflight("check", adapter, "-q")
+    done = preflight("check", adapter)
     assert (done.code, done.err) == (0, "")
     assert is_all_well(done.out)
-
-
-def test_progress_goes_to_stderr_alone(preflight: InProcess, adapter: Path) -> None:
-    done = preflight("check", adapter)
-    assert done.code == 0
-    assert is_all_well(done.out)
-    assert done.err == ""  # over in no time
+    quiet = preflight("check", adapter, "-q")
+    assert quiet.out == done.out.splitlines()[1] + "\n"
 
 
 def test_a_broken_adapter_fails(preflight: InProcess, adapter: Path) -> None:
-    done = preflight("check", broken(adapter, "rank-128"), "-q")
+    done = preflight("check", broken(adapter, "rank-128"))
     lines = done.out.splitlines()
     assert done.code == 1
-    assert lines[0].startswith("error ")
-    assert "128" in lines[1]
+    assert lines[0] == lines[-2]
+    assert lines[0].startswith("✘ NOT READY  1 error (C02), 0 warnings, ")
+    assert lines[2].startswith("error C02 ")
+    assert "128" in lines[3]
     assert any(line.startswith("  why  ") for line in lines)
     assert any(line.startswith("  fix  ") for line in lines)
     assert sums(done.out)[1] >= 1
@@ -93,19 +92,19 @@ def test_a_warning_is_told_and_is_no_failure(
     preflight: InProcess, adapter: Path
 ) -> None:
     broken(adapter, "rslora")
-    done = preflight("check", adapter, "-q")
+    done = preflight("check", adapter)
     assert done.code == 0
-    assert done.out.startswith("warning ")
-    assert sums(done.out)[1] == 1
+    assert done.out.startswith("✔ READY  1 warning (C10), ")
+    assert "\nwarning C10 " in done.out
     assert preflight("check", adapter, "--format", "json").document["verdict"] == "warn"
 
 
 def test_verbose_lists_every_rule_once(preflight: InProcess, adapter: Path) -> None:
-    done = preflight("check", adapter, "-q", "-v")
-    listed = [line.split()[1] for line in done.out.splitlines()[:LORA_RULES]]
-    assert listed == [r.code for r in RULES if WeightType.LORA in r.applies]
+    done = preflight("check", adapter, "-v")
+    codes = [r.code for r in RULES if WeightType.LORA in r.applies]
+    for line, code in zip(done.out.splitlines(), codes, strict=False):
+        assert f" {code} " in line
     assert sums(done.out)[1] == 0
-    assert done.out.count("n/a     V01 ") == 1
 
 
 def test_without_the_scan_its_rules_are_skipped(
@@ -113,9 +112,10 @@ def test_without_the_scan_its_rules_are_skipped(
 ) -> None:
     broken(adapter, "nan-first")
     assert preflight("check", adapter, "-q").code == 1
-    done = preflight("check", adapter, "-q", "--no-scan")
+    done = preflight("check", adapter, "--no-scan")
     assert done.code == 0
     assert sums(done.out)[1] == 0
+    assert "note  not judged: S" in done.out
     assert "not scanned, as --no-scan asks" in done.out
 
 
@@ -128,8 +128,8 @@ def test_color(
     no_color: bool,
 ) -> None:
     broken(adapter, "rank-128")
-    flags = ("check", adapter, "-q", "--color")
-    assert "\x1b" not in preflight("check", adapter, "-q").out  # not a terminal
+    flags = ("check", adapter, "--color")
+    assert "\x1b" not in preflight("check", adapter).out  # not a terminal
     if no_color:
         monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[1;31merror\x1b[0m " in preflight(*flags, "always").out
@@ -210,7 +210,7 @@ def test_output_that_cannot_be_written(
 ) -> None:
     (tmp_path / "a file").write_text("x")
     (tmp_path / "a directory").mkdir()
-    done = preflight("check", adapter, "-q", "--output", tmp_path / place)
+    done = preflight("check", adapter, "--output", tmp_path / place)
     assert done.code == 2
     assert is_all_well(done.out)  # better there than lost
     assert done.told()[0].startswith(f"preflight: cannot write {tmp_path / place}: ")
@@ -240,8 +240,9 @@ def test_an_empty_directory_fails_d01(preflight: InProcess, tmp_path: Path) -> N
     (tmp_path / "empty").mkdir()
     done = preflight("check", tmp_path / "empty")
     assert done.code == 1
-    assert done.out.startswith("error D01 directory-readable\n")
-    assert "the directory is empty" in done.out
+    assert "\nerror D01 directory-readable\n" in done.out
+    told = done.out.replace("\n   ", "")
+    assert f"{tmp_path}/empty: the directory is empty" in told
     document = preflight("check", tmp_path / "empty", "--format", "json").document
     assert_contract(document)
     assert (document["weight_type"], document["verdict"]) == (None, "fail")
@@ -271,7 +272,7 @@ def test_an_unreadable_directory_fails_and_is_told(
 def test_an_output_that_may_not_be_written(adapter: Path, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    words = command("check", adapter, "-q", "--output", closed / "report.txt")
+    words = command("check", adapter, "--output", closed / "report.txt")
     done = run(unprivileged(words), environment(tmp_path / "home"))
     assert done.code == 2
     assert is_all_well(done.out)  # better there than lost
@@ -308,6 +309,56 @@ def test_odd_names_are_shown_harmlessly(
         done.out.encode("utf-8")
         assert "\x1b" not in done.err
     assert done.document["directory"] == f"{tmp_path}/{name}"  # raw, for programs
+
+
+# What a push would have to be told
+
+
+def nameless(adapter: Path) -> Path:
+    """An adapter that does not tell its base."""
+    path = adapter / "adapter_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["base_model_name_or_path"] = None
+    path.write_text(json.dumps(config), "utf-8")
+    return adapter
+
+
+@pytest.mark.parametrize("words", [["check"], ["push", "-n"], ["push"]])
+def test_check_and_push_agree_on_a_base_that_is_not_named(
+    preflight: InProcess, adapter: Path, words: list[str]
+) -> None:
+    """Both end alike, so that `check && push` never comes to another end than push."""
+    nameless(adapter)
+    preflight.set_keys()
+    where = [] if words == ["check"] else ["oss://bucket/models/one/"]
+    done = preflight(*words, adapter, *where)
+    assert (done.code, done.err) == (2, "")
+    verdict, following = done.out.splitlines()[-2:]
+    assert verdict.startswith("✘ NOT READY TO PUSH  the base model is not named; ")
+    assert following.startswith(f"next  preflight push {adapter} oss://BUCKET/PREFIX/")
+    assert "--base-model " in following
+    form = preflight(*words, adapter, *where, "--format", "json")
+    assert (form.code, form.document["exit_code"]) == (2, 2)
+    assert form.document["error"]["message"] in verdict
+    assert form.document["usable"] is False
+    assert preflight(*words[:1], "-n", adapter, *where).code == 2 if where else True
+    named = ("--base-model", "qwen3-8b")
+    assert preflight("check", adapter, *named).code == 0
+    assert preflight("push", "-n", adapter, "oss://bucket/m/", *named).code == 0
+
+
+def test_a_file_that_cannot_go_up_is_no_ready_directory(
+    preflight: InProcess, adapter: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere.md").write_text("x")
+    (adapter / "README.md").unlink()
+    (adapter / "README.md").symlink_to(tmp_path / "elsewhere.md")
+    codes = {
+        preflight("check", adapter).code,
+        preflight("push", "-n", adapter, "oss://bucket/m/").code,
+    }
+    assert len(codes) == 1
+    assert 0 not in codes
 
 
 # What to check against

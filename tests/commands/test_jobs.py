@@ -160,8 +160,8 @@ def test_import_what_lies_there(
     (job,) = sandbox.studio.jobs()
     assert (job.base, job.display_name) == ("qwen3-8b", "mine")
     assert job.weight_type is WeightType.LORA
-    last = f"imported {uploaded}, an adapter of qwen3-8b, as model {job.model_name}"
-    assert done.out.splitlines()[-1] == f'{last}, shown as "mine"'
+    last = f'✔ IMPORTED  model {job.model_name}, console name "mine"'
+    assert done.out.splitlines()[-1] == last
     again = preflight(*words, *QUICK, "--format", "json")
     assert (again.code, again.document["job"]["how"]) == (0, "already done")
     assert len(sandbox.studio.jobs()) == 1
@@ -175,8 +175,10 @@ def test_import_without_waiting(
     words = ("import", uploaded, "--base-model", "qwen3-8b", "--no-wait")
     done = preflight(*words)
     assert done.code == 0
-    assert done.out.splitlines()[-1].startswith(f"submitted {uploaded}")
-    assert "next: deploy" not in done.out
+    verdict, following = done.out.splitlines()[-2:]
+    assert verdict.startswith("✔ SUBMITTED  job ")
+    assert following.startswith("next  preflight wait ")
+    assert "deploy" not in done.out
     assert preflight(*words).code == 0
     assert len(sandbox.studio.jobs()) == 1
 
@@ -269,7 +271,7 @@ def test_the_next_step_is_named_and_not_taken(
     }
     assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
     assert json.dumps(body) in done.out
-    assert "billing starts when a deployment succeeds" in done.out
+    assert "billing starts when it runs" in done.out
     assert "temperature 1.0, top_p 1.0, top_k none,\n  presence_penalty 0," in done.out
     step = preflight(*words, "--format", "json").document["next_step"]
     assert (step["method"], step["body"]) == ("POST", body)

@@ -103,7 +103,7 @@ def test_a_push_adds_the_base_s_config_and_leaves_the_directory_alone(
     figures = json.dumps(load_bases()["qwen3-8b"].config(), indent=2) + "\n"
     assert sizes["m/config.json"] == len(figures.encode())
     (note,) = document["notes"]
-    assert note.startswith("added config.json, from the catalog's figures of Qwen/")
+    assert note.startswith("added config.json of Qwen/Qwen3-8B (--no-base-config")
     assert state(adapter) == before
 
 
@@ -119,7 +119,8 @@ def test_the_config_is_the_local_copy_s_own_where_there_is_one(
     document = json.loads(capsys.readouterr().out)
     sizes = {f["key"]: f["size"] for f in document["plan"]["files"]}
     assert sizes["m/config.json"] == len(content)
-    assert document["notes"] == [f"added config.json, from {base}"]
+    told = f"added config.json of Qwen/Qwen3-8B, from {base} (--no-base-config "
+    assert document["notes"] == [f"{told}leaves it out)"]
 
 
 def test_the_config_is_left_out_on_request_and_never_replaces_one(

@@ -65,17 +65,14 @@ def test_push_uploads_and_imports(
     lines = done.out.splitlines()
     (job,) = sandbox.studio.jobs()
     assert done.code == 0
-    assert f"uploaded 4 files, 1.7 MB, to {DESTINATION}" in lines
+    assert f"uploaded 4 files, 1.7 MB, to {DESTINATION}, verified" in lines
     for name in FILES:
         path = adapter / name
         size, crc = f"{path.stat().st_size:,}", crc64(path.read_bytes())
         (line,) = (line for line in lines if line.startswith(f"  {name} "))
         assert line.endswith(f" {size} bytes  crc64 {crc}")
-    assert any(line.startswith(f"job {job.id}: SUCCESSED") for line in lines)
-    assert lines[-1] == (
-        f"imported {adapter}, an adapter of qwen3-8b, "
-        f'as model {job.model_name}, shown as "qwen3-8b"'
-    )
+    told = f'✔ IMPORTED  model {job.model_name}, console name "adapter"'
+    assert lines[-1] == told
     assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
     assert f"job {job.id} created: PENDING" in done.err.splitlines()
     assert f"job {job.id}: PENDING" not in done.err  # told a line ago
@@ -135,7 +132,8 @@ def test_a_display_name_that_is_too_long(
 def test_quiet_leaves_the_report_alone(ready: InProcess, adapter: Path) -> None:
     done = ready("push", adapter, DESTINATION, "--poll-interval", "0", "-q")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("uploaded 4 files")
+    assert done.out.startswith("✔ IMPORTED  model qwen3-8b-")
+    assert len(done.out.splitlines()) == 1
 
 
 def test_a_push_of_what_is_imported_already_writes_nothing(
@@ -147,6 +145,8 @@ def test_a_push_of_what_is_imported_already_writes_nothing(
     sandbox.oss_endpoint.log_calls.clear()
     assert ready(*words).code == 0
     calls = sandbox.oss_endpoint.log_calls
+    second = ready(*words)
+    assert (second.err, len(second.out.splitlines())) == ("", 3)
     for operation in ("InitiateMultipartUpload", "UploadPart", "PutObject"):
         assert calls.count(operation) == 0
     assert len(sandbox.studio.jobs()) == 1
@@ -191,8 +191,8 @@ def test_a_failed_rule_uploads_nothing(
     assert (document["upload"], document["job"]) == (None, None)
     assert keys_in(sandbox) == set()
     text = ready("push", adapter, DESTINATION)
-    assert text.out.splitlines()[-1].endswith("nothing was uploaded")
-    assert text.told()[0] == "preflight: the model would not import as it is"
+    assert text.out.splitlines()[-2].endswith("nothing was uploaded")
+    assert "preflight: " not in text.err  # the verdict says it all
 
 
 def test_a_dry_run_needs_no_settings_and_no_network(
@@ -200,7 +200,7 @@ def test_a_dry_run_needs_no_settings_and_no_network(
 ) -> None:
     done = preflight("push", "-n", adapter, DESTINATION)
     assert done.code == 0
-    assert done.out.startswith(f"would upload 4 files, 1.7 MB, to {DESTINATION}\n")
+    assert f"would upload 4 files, 1.7 MB, to {DESTINATION}\n" in done.out
     assert "crc64" not in done.out
     document = preflight("push", "-n", adapter, DESTINATION, "--format", "json")
     assert document.document["upload"] is None
@@ -412,7 +412,7 @@ def test_a_job_that_ends_as_failed(
     sandbox.studio.policy.service_role = False
     done = ready("push", adapter, DESTINATION, "--poll-interval", "0")
     assert done.code == 6
-    assert "imported " not in done.out
+    assert "IMPORTED" not in done.out
     assert done.told()[1].startswith("  try  ")
 
 
@@ -427,8 +427,7 @@ def test_no_wait_and_then_wait(ready: InProcess, adapter: Path) -> None:
     assert (done.code, done.document["job"]["status"]) == (0, "SUCCESSED")
     text = ready("wait", job_id)
     assert text.code == 0
-    assert text.out.splitlines()[-2].startswith(f"job {job_id}: SUCCESSED")
-    assert text.out.splitlines()[-1].startswith("imported as model qwen3-8b-")
+    assert text.out.splitlines()[-1].startswith("✔ IMPORTED  model qwen3-8b-")
 
 
 def test_a_job_that_still_runs_at_the_time_limit(
@@ -440,7 +439,7 @@ def test_a_job_that_still_runs_at_the_time_limit(
     (job,) = sandbox.studio.jobs()
     assert done.code == 8
     assert done.told()[1] == f"  try  preflight wait {job.id}"
-    assert "imported " not in done.out
+    assert "IMPORTED" not in done.out
     assert ready("wait", job.id, *flags).code == 8
     sandbox.studio.policy.job_seconds = 0.0
     assert ready("wait", job.id, *flags).code == 0
@@ -520,9 +519,7 @@ def test_the_sandbox_needs_no_settings(preflight: InProcess, adapter: Path) -> N
     done = preflight("push", "--sandbox", adapter)
     last = done.out.splitlines()[-1]
     assert done.code == 0
-    assert last.startswith(
-        f"imported {adapter}, an adapter of qwen3-8b, in the sandbox as model qwen3-8b-"
-    )
+    assert last.startswith("✔ IMPORTED (sandbox)  model qwen3-8b-")
     assert done.err.startswith("sandbox: OSS at http://127.0.0.1:")
     assert preflight("push", "--sandbox", adapter, DESTINATION).code == 0
 

@@ -107,7 +107,7 @@ def test_a_fault_costs_no_job_and_makes_none_twice(
     assert pusher.jobs() == [Status.SUCCEEDED]
     second = push()
     assert second.code == 0, second.err
-    assert "already done" in second.out
+    assert "IMPORTED ALREADY" in second.out
     assert pusher.jobs() == [Status.SUCCEEDED]
     (job,) = pusher.box.studio.jobs()
     assert pusher.box.studio.model_is_valid(job.id)
@@ -122,7 +122,7 @@ def test_two_services_whose_clocks_differ_make_no_second_job(
     for _ in range(2):
         done = push()
         assert done.code == 0, done.err
-    assert "already done" in done.out
+    assert "IMPORTED ALREADY" in done.out
     assert pusher.jobs() == [Status.SUCCEEDED]
 
 
@@ -169,7 +169,7 @@ def test_killed_between_upload_and_create(pusher: Pusher) -> None:
     done = pusher.again()
     assert done.code == 0, done.err
     assert pusher.jobs() == [Status.SUCCEEDED]
-    assert "already done" in pusher.again().out
+    assert "IMPORTED ALREADY" in pusher.again().out
     assert len(pusher.jobs()) == 1
 
 
@@ -180,7 +180,7 @@ def test_killed_between_create_and_the_first_look(pusher: Pusher) -> None:
     assert len(pusher.jobs()) == 1
     done = pusher.again()
     assert done.code == 0, done.err
-    assert "joined" in done.err or "already done" in done.err
+    assert "joined" in done.err or "IMPORTED ALREADY" in done.out
     assert pusher.jobs() == [Status.SUCCEEDED]
 
 
@@ -228,7 +228,7 @@ def test_without_an_answer_the_end_is_not_success(pusher: Pusher) -> None:
     first = pusher.again()
     assert first.code == 6
     assert "cannot be known" in first.told()[0]
-    assert "imported" not in first.out
+    assert "IMPORTED  " not in first.out
     assert pusher.again().code == 0
     assert len(pusher.jobs()) == 1
 
@@ -251,11 +251,11 @@ def test_a_failed_job_never_ends_in_success(
         job = sandbox.studio.jobs()[-1]
         if no_wait:
             assert done.code == 0
-            assert done.out.splitlines()[-1].startswith("submitted ")
+            assert done.out.splitlines()[-1].startswith("next  preflight wait ")
             done = preflight("wait", job.id, *QUICK)
         assert done.code == 6
         assert "FAILED" in done.told()[0]
-        assert "imported " not in done.out
+        assert "✔" not in done.out
         assert any(line.startswith("  request id  ") for line in done.told())
     assert len(sandbox.studio.jobs()) == 2
     assert preflight("jobs", job.id).out.count("FAILED") == 1
@@ -277,6 +277,6 @@ def test_another_machine_joins_the_job(pusher: Pusher, tmp_path: Path) -> None:
         with started(pusher.words, elsewhere) as there:
             runs = [ended(here), ended(there)]
     assert [done.code for done in runs] == [0, 0], runs[1].err
-    assert "joined" in runs[1].err or "already done" in runs[1].err
+    assert "joined" in runs[1].err or "IMPORTED ALREADY" in runs[1].out
     (job,) = pusher.box.studio.jobs()
     assert pusher.box.studio.model_is_valid(job.id)

@@ -121,7 +121,7 @@ def test_the_same_bytes_are_done_already(
     before = listing(sandbox)
     done = push(preflight, sandbox, adapter)
     assert done.code == 0, done.err
-    assert "already done" in done.out
+    assert "IMPORTED ALREADY" in done.out
     assert imported.model_name in done.out.splitlines()[-1]
     assert listing(sandbox) == before
     assert sandbox.studio.model_is_valid(imported.id)

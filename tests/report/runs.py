@@ -10,7 +10,8 @@ from typing import cast
 
 from preflight.catalog.bases import load_bases
 from preflight.destination import parse_destination
-from preflight.findings import Outcome, Report, WeightType
+from preflight.findings import Outcome, Report, Unavailable, WeightType
+from preflight.model.base_claim import BaseClaim
 from preflight.model.inspection import Inspection
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.imported import Imported
@@ -30,7 +31,18 @@ SUMS = {"adapter_model.safetensors": 18_446_744, "adapter_config.json": 1}
 
 def checked(*outcomes: Outcome, kind: WeightType = WeightType.LORA) -> Checked:
     """A check of Qwen3-8B weights; of the inspection only what reports read."""
-    found = SimpleNamespace(weight_type=kind, base=load_bases()["qwen3-8b"])
+    no_weights = Unavailable("there are no safetensors weights to read")
+    found = SimpleNamespace(
+        weight_type=kind,
+        base=load_bases()["qwen3-8b"],
+        requested=Unavailable("no base model was given with --base-model"),
+        claim=BaseClaim("adapter_config.json: base_model_name_or_path"),
+        adapter_config={"r": 16, "lora_alpha": 32},
+        containers=no_weights,
+        tensors=no_weights,
+        directory=Path("out/adapter"),
+        candidates=(),
+    )
     options = CheckOptions(Path("out/adapter"))
     return Checked(options, cast("Inspection", found), Report(outcomes), due=False)
 

@@ -1,0 +1,180 @@
+"""The answer of a run: right or not, in which words, and what comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from preflight.errors import Interrupted, RulesFailed, StillRunning, Terminated
+from preflight.findings import Report, Result, Severity, Verdict
+from preflight.pipeline.imported import Imported
+from preflight.pipeline.planned import obstacle, tidy_name
+from preflight.record import RunRecord
+from preflight.studio.submit import How
+from preflight.text import Colored, Line
+
+_CODES = 8  # named in the sum
+
+
+class Tone(Enum):
+    """Whether an answer is good, good with something to look at, or bad."""
+
+    GOOD = "1;32"
+    ODD = "1;33"
+    BAD = "1;31"
+
+    def mark(self, *, marks: bool) -> str:
+        """A sign where the stream has it, else a word."""
+        if self is Tone.BAD:
+            return "✘" if marks else "FAIL"
+        return "✔" if marks else "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`word` as `READY`, `rest` as what it is made of; `following`: what to do now."""
+
+    tone: Tone
+    word: str
+    rest: str = ""
+    following: str = ""
+
+    def line(self, *, marks: bool = True) -> Line:
+        """The verdict as a line, mark and word in the tone's colour."""
+        word = Colored(f"{self.tone.mark(marks=marks)} {self.word}", self.tone.value)
+        return Line((word, f"  {self.rest}" if self.rest else ""))
+
+
+def answer(record: RunRecord) -> Answer | None:
+    """What the run comes to; None where only its error can be told."""
+    if record.imported is not None:
+        return _of_job(record, record.imported)
+    if record.command == "import" and record.error is not None:
+        return Answer(Tone.BAD, "NOT IMPORTED", "no job was submitted")
+    if not record.report.outcomes:
+        return None
+    if record.report.verdict is Verdict.FAIL:
+        return _not_ready(record)
+    if record.error is not None and _lacks_words(record):
+        return Answer(
+            Tone.BAD, "NOT READY TO PUSH", record.error.message, record.error.hint
+        )
+    if record.error is not None:
+        return _broken_off(record)
+    return _ready(record)
+
+
+def _lacks_words(record: RunRecord) -> bool:
+    """Whether all that is wrong is what a push would have to be told."""
+    return record.checked is not None and obstacle(record.checked) is not None
+
+
+def _not_ready(record: RunRecord) -> Answer:
+    rest = counted(record.report)
+    if record.command == "push":
+        rest += "; nothing was uploaded"
+    where = shlex.quote(record.directory)
+    again = f"mend it as named above, then: preflight {record.command} {where}"
+    return Answer(Tone.BAD, "NOT READY", rest, again)
+
+
+def _broken_off(record: RunRecord) -> Answer:
+    """A push that ended in an error, before there was a job."""
+    if record.uploaded is not None:
+        what = "the upload is complete" if record.uploaded.verified else "all was sent"
+        return Answer(Tone.BAD, "NOT IMPORTED", f"{what}; no job was submitted")
+    if record.command != "push":
+        return Answer(Tone.BAD, "NOT FINISHED", counted(record.report))
+    sent = "upload" in record.stages and record.exit_code != RulesFailed.exit_code
+    rest = "the upload is not complete" if sent else "nothing was uploaded"
+    return Answer(Tone.BAD, "NOT UPLOADED", rest)
+
+
+def _ready(record: RunRecord) -> Answer:
+    warned = record.report.verdict is Verdict.WARN
+    rest, tone = counted(record.report), Tone.ODD if warned else Tone.GOOD
+    if record.dry_run:
+        return Answer(tone, "READY", f"dry run, nothing was sent; {rest}")
+    if record.checked and record.checked.options.policy.select:
+        return Answer(tone, "PASSED", f"of the selected rules alone: {rest}")
+    return Answer(tone, "READY", rest, _push_command(record))
+
+
+def _push_command(record: RunRecord) -> str:
+    """The push of what was checked, with the flags that it was checked with."""
+    if record.checked is None:
+        return ""
+    options = record.checked.options
+    name = tidy_name(options.directory)
+    words = ["preflight push", shlex.quote(record.directory)]
+    words.append(f"oss://BUCKET/models/{name}-{{digest}}/")
+    if options.request.base_model is not None:
+        words.append(f"--base-model {shlex.quote(options.request.base_model)}")
+    if options.request.weight_type is not None:
+        words.append(f"--weight-type {options.request.weight_type.value}")
+    return " ".join(words)
+
+
+def _of_job(record: RunRecord, imported: Imported) -> Answer:
+    job = imported.job
+    what = f"job {job.job_id}"
+    if record.exit_code == 0 and job.succeeded:
+        done = imported.how is How.ALREADY_DONE
+        word = "IMPORTED ALREADY" if done else "IMPORTED"
+        word += " (sandbox)" if record.sandbox else ""
+        named = f', console name "{job.display_name}"' if job.display_name else ""
+        return Answer(Tone.GOOD, word, f"model {job.model_name}{named}")
+    again = f"preflight wait {job.job_id}"
+    if record.exit_code == 0:
+        named = f", model {job.model_name}" if job.model_name else ""
+        rest = f"{what}: {job.status}{named}"
+        return Answer(Tone.GOOD, "SUBMITTED", rest, again)
+    if job.failed:
+        code = f" ({job.error_code})" if job.error_code else ""
+        return Answer(Tone.BAD, "IMPORT FAILED", f"{what}: {job.status}{code}")
+    if record.exit_code == StillRunning.exit_code:
+        return Answer(Tone.ODD, "STILL RUNNING", f"{what}: {job.status}", again)
+    codes = (Interrupted.exit_code, Terminated.exit_code)
+    word = "INTERRUPTED" if record.exit_code in codes else "NOT FOLLOWED TO ITS END"
+    return Answer(Tone.BAD, word, f"{what} was last {job.status}", again)
+
+
+def _numbered(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _failed(report: Report, severity: Severity) -> str:
+    codes = [o.code for o in report.select(Result.FAILED) if o.severity is severity]
+    text = _numbered(len(codes), severity.value)
+    if not codes:
+        return text
+    more = f" and {len(codes) - _CODES} more" if len(codes) > _CODES else ""
+    return f"{text} ({' '.join(codes[:_CODES])}{more})"
+
+
+def _others(report: Report) -> Iterator[str]:
+    """How many rules ended otherwise than failed, where there are any."""
+    passed = len(report.select(Result.PASSED))
+    if passed or not report.select(Result.FAILED):
+        rules = "rule" if passed == 1 else "rules"
+        yield f"{passed} passed" if _has_failed(report) else f"{passed} {rules} passed"
+    for result in Result:
+        number = len(report.select(result))
+        if number and result not in (Result.PASSED, Result.FAILED):
+            yield f"{number} {result.value}"
+
+
+def _has_failed(report: Report) -> bool:
+    return bool(report.select(Result.FAILED))
+
+
+def counted(report: Report) -> str:
+    """The sum: `1 error (K01), 0 warnings, 49 passed`."""
+    told = []
+    if report.verdict is Verdict.FAIL:
+        told = [_failed(report, Severity.ERROR), _failed(report, Severity.WARNING)]
+    elif report.verdict is Verdict.WARN:
+        told = [_failed(report, Severity.WARNING)]
+    return ", ".join([*told, *_others(report)])

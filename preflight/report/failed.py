@@ -1,0 +1,92 @@
+"""The rules that failed, for people: what, why it matters, what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from preflight.findings import Outcome, Problem, Result, Severity
+from preflight.record import RunRecord
+from preflight.report import Style
+from preflight.report.subject import label
+from preflight.rules import RULES
+from preflight.text import Colored, Line, columns
+
+_SHOWN = 3  # problems of one rule; --verbose shows all that are kept
+_MANUALS = {rule.code: rule.manual for rule in RULES}
+_COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
+
+
+def failed_lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
+    """Each rule that failed, errors first, with an empty line after each."""
+    failed = record.report.select(Result.FAILED)
+    for severity in Severity:
+        for outcome in failed:
+            if outcome.severity is severity:
+                yield from _failed(outcome, label(record.directory), style)
+
+
+def why(code: str) -> str:
+    """The first paragraph of a rule's manual, on one line."""
+    return " ".join(_MANUALS.get(code, "").split("\n\n", 1)[0].split())
+
+
+def _failed(outcome: Outcome, directory: str, style: Style) -> Iterator[str | Line]:
+    word = Colored(outcome.severity.value, _COLORS[outcome.severity])
+    yield Line((word, f" {outcome.code} {outcome.name}"))
+    shown = outcome.problems if style.verbose else outcome.problems[:_SHOWN]
+    yield from _problems(outcome, shown, directory, style)
+    hidden = outcome.count - len(shown)
+    if hidden > 0:
+        more = "" if style.verbose else " (-v shows them)"
+        yield f"  and {hidden:,} more{more}"
+    if reason := why(outcome.code):
+        yield from prose("why", reason, style.prose)
+    if outcome.fix and len(_fixes(outcome)) <= 1:
+        yield from prose("fix", next(iter(_fixes(outcome))), style.prose)
+    yield ""
+
+
+def _fixes(outcome: Outcome) -> set[str]:
+    return {problem.fix or outcome.fix for problem in outcome.problems}
+
+
+def _problems(
+    outcome: Outcome, shown: tuple[Problem, ...], directory: str, style: Style
+) -> Iterator[str]:
+    """Every problem; where causes have remedies of their own, each below its last."""
+    several = len(_fixes(outcome)) > 1
+    for problem, after in zip(shown, [*shown[1:], None], strict=True):
+        mild = problem.severity is Severity.WARNING is not outcome.severity
+        yield from _told(problem, directory, style, "warning: " if mild else "")
+        if several and (after is None or after.fix != problem.fix):
+            yield from prose("fix", problem.fix or outcome.fix, style.prose)
+
+
+def _told(problem: Problem, directory: str, style: Style, before: str) -> Iterator[str]:
+    """A problem on one line, or on two where one would be too long.
+
+    `before` is the word for a warning among errors.
+    """
+    where = directory if problem.where == "." else problem.where
+    message = f"{before}{problem.message}"
+    line = f"  {where}: {message}" if where else f"  {message}"
+    if where and columns(line) > style.prose:
+        yield f"  {where}:"
+        yield f"    {message}"
+    else:
+        yield line
+    if style.verbose:
+        yield from (f"    {detail}" for detail in problem.details)
+
+
+def prose(label: str, text: str, width: int) -> Iterator[str]:
+    """A labelled sentence, wrapped; words such as commands stay whole."""
+    yield from textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"  {label:5}",
+        subsequent_indent=" " * 7,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,89 @@
+"""What a directory holds, in one line: the kind, its figures, the base, the size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from preflight.findings import Unavailable, WeightType
+from preflight.model.headers import Tensor
+from preflight.model.inspection import Inspection
+from preflight.progress import human_size
+from preflight.record import RunRecord
+from preflight.text import columns
+
+Part = tuple[str, str]
+"""What is always told, and what follows it where there is room."""
+
+
+def label(directory: str) -> str:
+    """What to call a directory: as it was named, `.` by its own name."""
+    if not directory or Path(directory).name not in ("", ".."):
+        return directory
+    return Path(directory).resolve().name or directory
+
+
+def subject(record: RunRecord, width: int, dot: str = "·") -> str:
+    """One line of at most `width` columns where that is possible; empty if unknown.
+
+    `width` 0 is without a limit; `dot` stands between the parts.
+    """
+    if record.checked is None:
+        return ""
+    parts = list(_parts(record.checked.found))
+    if not parts:
+        return ""
+    begin = f"{label(record.directory)}  "
+    full = begin + f" {dot} ".join(word + more for word, more in parts)
+    if not width or columns(full) <= width:
+        return full
+    # The further words go one after the other, the last ones first.
+    for at in reversed(range(len(parts))):
+        parts[at] = (parts[at][0], "")
+        short = begin + f" {dot} ".join(word + more for word, more in parts)
+        if columns(short) <= width:
+            return short
+    return short
+
+
+def _parts(found: Inspection) -> Iterator[Part]:
+    if isinstance(found.weight_type, Unavailable):
+        return
+    if found.weight_type is WeightType.LORA:
+        yield _adapter(found)
+    else:
+        yield "full weights", ""
+    yield _base(found)
+    if not isinstance(found.tensors, Unavailable):
+        yield _tensors(found.tensors), ""
+        yield human_size(_bytes(found)), ""
+
+
+def _adapter(found: Inspection) -> Part:
+    config = found.adapter_config
+    if isinstance(config, Unavailable):
+        return "LoRA", ""
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    word = f"LoRA rank {rank}" if isinstance(rank, int) else "LoRA"
+    return word, f", alpha {alpha}" if isinstance(alpha, (int, float)) else ""
+
+
+def _base(found: Inspection) -> Part:
+    if isinstance(found.base, Unavailable):
+        return "base not known", ""
+    if not isinstance(found.requested, Unavailable):
+        return f"base {found.base.code}", " (as given)"
+    where = found.claim.where.partition(":")[0]
+    return f"base {found.base.code}", f" (from {where})" if where else ""
+
+
+def _tensors(tensors: Sequence[Tensor]) -> str:
+    dtypes = sorted({tensor.dtype for tensor in tensors})
+    shown = ", ".join(dtypes[:3]) + (", ..." if len(dtypes) > 3 else "")
+    number = len(tensors)
+    return f"{number:,} {'tensor' if number == 1 else 'tensors'} {shown}".rstrip()
+
+
+def _bytes(found: Inspection) -> int:
+    readings = () if isinstance(found.containers, Unavailable) else found.containers
+    return sum(found.files[each.file].size for each in readings)
