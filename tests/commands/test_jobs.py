@@ -216,7 +216,7 @@ BROKEN: dict[str, tuple[dict[str, bytes | None], str]] = {
         {"adapter_config.json": b'{"peft_type": "LORA", "r": 12}'},
         "adapter_config.json: r is 12; accepted are 8, 16, 32, 64",
     ),
-    "no JSON": ({"adapter_config.json": b"{"}, "adapter_config.json cannot be read"),
+    "no JSON": ({"adapter_config.json": b"{"}, "adapter_config.json is not JSON"),
     "empty": ({"adapter_model.safetensors": b""}, "adapter_model.safetensors is empty"),
 }
 

@@ -228,7 +228,7 @@ def test_without_an_answer_the_end_is_not_success(pusher: Pusher) -> None:
     first = pusher.again()
     assert first.code == 6
     assert "cannot be known" in first.told()[0]
-    assert "IMPORTED  " not in first.out
+    assert "✔" not in first.out
     assert pusher.again().code == 0
     assert len(pusher.jobs()) == 1
 
