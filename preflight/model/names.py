@@ -169,7 +169,10 @@ def _family(words: Sequence[str], known: NameWords) -> bool:
 
 def _words(part: str) -> tuple[str, ...]:
     """Lower-case words; a point stays between digits alone."""
-    text = part.lower().split("@")[0].replace(":", "-")
+    text, _, revision = part.lower().partition("@")
+    if any(_format(word, load_words()) for word in re.split(r"[-_.]", revision)):
+        text += f"-{revision}"  # LM Studio's `qwen3-8b@q4_k_m`
+    text = text.replace(":", "-")
     for pattern, separated in _SEPARATED:
         text = pattern.sub(separated, text)
     return tuple(word for word in re.split(r"[^\w.]+|_+", text) if word)
@@ -248,7 +251,7 @@ def _sorted(
             marks.add(word)
         elif told := _format(word, known):
             formats.append(told)
-        elif word in known.tuned or not formats:
+        elif word in known.tuned or not (formats or word.isdigit()):
             rest.append(word)
     told_nothing = known.wrappings | known.lines
     return ModelName(

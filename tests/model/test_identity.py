@@ -28,6 +28,11 @@ def code(found: Identity) -> str:
 # Names of the bases themselves: on hubs, in caches, at Kaggle and Ollama, on disks.
 NAMES = {
     "qwen3-8b": [
+        "qwen/qwen3-8b:free",
+        "Qwen/Qwen3-8B.git",
+        "s3://bucket/models/Qwen3-8B",
+        "/models/Qwen3-8B-sharded",
+        "/home/me/Downloads/Qwen3-8B (1)",
         f"{HUB_CACHE}Qwen--Qwen3-8B/blobs/abcdef0123456789",
         f"{HUB_CACHE}Qwen--Qwen3-8B/refs/main",
         "Qwen/Qwen3-8B",
@@ -119,6 +124,7 @@ def test_names_of_a_base(base: str) -> None:
 
 # Quantised copies, with their format.
 QUANTISED = {
+    "qwen3-8b@q4_k_m": ("qwen3-8b", "GGUF"),
     "/kaggle/input/qwen2.5/transformers/72b-instruct-awq/1": (
         "qwen2.5-72b-instruct",
         "AWQ",
