@@ -16,12 +16,14 @@ from preflight.errors import PreflightError
 from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
 from preflight.model.steady import BLOCK, Changed, SteadyFile
-from preflight.model.tallies import Format, Tally, format_of, meter
+from preflight.model.tallies import Format, Kind, Tally, format_of, meter
 
 
 @dataclass(frozen=True, slots=True)
 class TensorValues:
     """What a tensor holds; `largest` is the greatest magnitude of a finite element.
+
+    `floating`: the elements are floating-point numbers, not integers or packed bits.
 
     `zero`: there are elements, and all are zero. `constant`: there are two or more,
     and all have the same bits or are zero. In C64 the real and imaginary parts count
@@ -35,6 +37,7 @@ class TensorValues:
     zero: bool
     constant: bool
     largest: float
+    floating: bool = True
 
 
 @dataclass(slots=True)
@@ -154,6 +157,7 @@ def _values(file: str, tensor: Tensor, form: Format, tally: Tally) -> TensorValu
         zero=zero,
         constant=tally.count > 1 and (zero or tally.pattern is not None),
         largest=largest,
+        floating=form.kind not in (Kind.SIGNED, Kind.UNSIGNED, Kind.SCALE),
     )
 
 

@@ -1,21 +1,23 @@
-"""C: adapter_config.json, and the rank that the tensors really have."""
+"""C: whether adapter_config.json can be read, and says what a loader needs."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from preflight.catalog.service import LORA_RANKS
-from preflight.findings import Problem, Severity, Unavailable
+from preflight.findings import Problem, Unavailable
 from preflight.model.configs import JsonObject
-from preflight.model.lora import LoraTensor, LoraView
+from preflight.model.lora import LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.text import shortened
 
 CONFIG = "adapter_config.json"
-_ALLOWED = ", ".join(map(str, LORA_RANKS))
+ALLOWED = ", ".join(map(str, LORA_RANKS))
 _MLX = frozenset({"fine_tune_type", "lora_parameters", "lora_layers", "num_layers"})
+_MOST_NAMED = 12  # modules; a layer of these bases has seven
 _LONGEST_PATTERN = 20_000  # characters; a list of all modules as a pattern is shorter
 
 
@@ -30,13 +32,26 @@ def shown(value: object) -> str:
     return shortened(repr(value), 60)
 
 
-@rule(
-    "C01",
-    applies=LORA,
-    fix="Save the adapter again with PEFT's save_pretrained; it writes this file.",
+def common_rank(lora: LoraView) -> int | None:
+    """The rank that all matrices of an adapter have, if it is one."""
+    ranks = {half.rank for half in lora.halves if half.is_weight}
+    return ranks.pop() if len(ranks) == 1 else None
+
+
+_SAVE = "Save the adapter again with PEFT's save_pretrained; it writes this file."
+_COPY = (
+    "Mend that place, or copy the file again from the run that saved the adapter, as "
+    "plain UTF-8 JSON."
 )
+_ALPHA = (
+    "Write the lora_alpha that it was trained with; the training script or its log "
+    "tells it."
+)
+
+
+@rule("C01", applies=LORA, fix=_SAVE)
 def adapter_config_readable(
-    documents: Mapping[str, JsonObject | Unavailable],
+    documents: Mapping[str, JsonObject | Unavailable], lora: LoraView | Unavailable
 ) -> Iterator[Problem]:
     """Without a readable `adapter_config.json` an adapter cannot be loaded at all.
 
@@ -49,32 +64,66 @@ def adapter_config_readable(
     """
     config = documents.get(CONFIG)
     if config is None:
-        yield Problem(CONFIG, "missing")
+        fix = f"Copy {CONFIG} from the directory that the trainer saved the adapter in."
+        yield Problem(CONFIG, "missing", fix=fix)
     elif isinstance(config, Unavailable):
-        yield Problem(CONFIG, config.reason)
+        yield Problem(CONFIG, config.reason, fix=_COPY)
     else:
-        yield from _fields(config)
+        yield from _fields(config, None if isinstance(lora, Unavailable) else lora)
 
 
-def _fields(config: JsonObject) -> Iterator[Problem]:
+def _fields(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
     kind = config.get("peft_type")
     if kind is None and not _MLX.isdisjoint(config):
-        yield Problem(CONFIG, "is mlx-lm's own format, not PEFT's: other keys, no r")
+        told = "is mlx-lm's own format, not PEFT's: other keys, no r"
+        fix = "Fuse it into its base with `mlx_lm.fuse`, and import the full weights."
+        yield Problem(CONFIG, told, fix=fix)
         return
-    if kind is None:
-        yield Problem(f"{CONFIG}: peft_type", "missing; LORA is needed")
-    elif kind != "LORA":
-        yield Problem(f"{CONFIG}: peft_type", f"is {shown(kind)}; LORA is needed")
-    if "r" not in config:
-        yield Problem(f"{CONFIG}: r", f"missing; the rank must be one of {_ALLOWED}")
-    elif declared_rank(config) is None:
-        message = f"is {shown(config['r'])}, not a whole number"
-        yield Problem(f"{CONFIG}: r", message)
+    if kind != "LORA":
+        yield _of_kind(kind)
+    yield from _of_rank(config, lora)
     alpha = config.get("lora_alpha")
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or alpha <= 0:
         message = "missing" if alpha is None else f"is {shown(alpha)}"
-        yield Problem(f"{CONFIG}: lora_alpha", f"{message}; a number above 0 is needed")
-    yield from _targets(config)
+        told = f"{message}; a number above 0 is needed"
+        if alpha == 0:
+            told += ": at 0 the adapter does nothing"
+        yield Problem(f"{CONFIG}: lora_alpha", told, fix=_ALPHA)
+    for problem in _targets(config):
+        yield replace(problem, fix=_named(lora))
+
+
+def _of_kind(kind: object) -> Problem:
+    where = f"{CONFIG}: peft_type"
+    fix = 'Write "peft_type": "LORA".'
+    if kind is None:
+        return Problem(where, "missing; LORA is needed", fix=fix)
+    if not isinstance(kind, str) or kind.upper() != "LORA":
+        fix = "Train a LoRA (LoraConfig of PEFT), or merge it and import full weights."
+    return Problem(where, f"is {shown(kind)}; LORA is needed", fix=fix)
+
+
+def _of_rank(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
+    if declared_rank(config) is not None:
+        return
+    told = f"missing; the rank must be one of {ALLOWED}"
+    if "r" in config:
+        told = f"is {shown(config['r'])}, not a whole number"
+    fix = "Write the rank that it was trained with, as a whole number."
+    common = None if lora is None else common_rank(lora)
+    if common is not None:
+        fix = f'Set "r": {common} in {CONFIG}: every tensor has rank {common}.'
+    yield Problem(f"{CONFIG}: r", told, fix=fix)
+
+
+def _named(lora: LoraView | None) -> str:
+    """The remedy for targets that are none: those of which there are tensors."""
+    modules = lora.pairs if lora else ()
+    leaves = sorted({module.rpartition(".")[2] for module in modules})
+    if not leaves or len(leaves) > _MOST_NAMED:
+        return "Write the list of the modules that were trained."
+    names = ", ".join(f'"{shortened(leaf, 40)}"' for leaf in leaves)
+    return f'Set "target_modules": [{names}], of which the file has tensors.'
 
 
 def _targets(config: JsonObject) -> Iterator[Problem]:
@@ -103,110 +152,3 @@ def _pattern_problem(pattern: str) -> str:
     except (re.error, RecursionError, OverflowError) as error:
         return shortened(str(error) or type(error).__name__, 80)
     return ""
-
-
-@rule(
-    "C02",
-    applies=LORA,
-    fix="Train with an allowed rank; a smaller one can be padded up without loss.",
-)
-def rank_allowed(adapter_config: JsonObject) -> Iterator[Problem]:
-    """Model Studio serves adapters of rank 8, 16, 32 or 64 and refuses all others.
-
-    Causes: a rank chosen for another platform, such as 4, 12, 24, 128 or 256.
-    Source: LoRA requirements, user guide "Model import".
-    """
-    rank = declared_rank(adapter_config)
-    if rank is not None and rank not in LORA_RANKS:
-        yield Problem(f"{CONFIG}: r", f"is {rank}; allowed are {_ALLOWED}")
-
-
-@rule(
-    "C03",
-    applies=LORA,
-    fix="Save the adapter again with the config it was trained with, gathered.",
-)
-def rank_the_same_in_every_tensor(
-    adapter_config: JsonObject, lora: LoraView
-) -> Iterator[Problem]:
-    """The rank must be the same in every LoRA layer, and be the one that `r` says.
-
-    It is measured: rows of every lora_A, columns of every lora_B.
-    Causes: `rank_pattern` or AdaLoRA gave layers ranks of their own; FSDP saved only
-    one rank's slice (rows = r / GPUs); the config belongs to another run.
-    Source: "the same in every LoRA layer", user guide "Model import".
-    """
-    rank = declared_rank(adapter_config)
-    wrong = [h for h in lora.halves if h.rank not in (None, rank)]
-    groups: dict[tuple[int | None, str], list[LoraTensor]] = {}
-    for half in wrong:
-        groups.setdefault((half.rank, _likely_cause(half, rank)), []).append(half)
-    if (
-        rank is None
-        and len({h.rank for h in wrong}) == 1
-        and wrong[0].rank in LORA_RANKS
-    ):
-        return  # one allowed rank throughout; that r is missing is told by C01
-    for (found, cause), halves in sorted(groups.items(), key=lambda g: -len(g[1])):
-        told = f"the config says r = {rank}" if rank is not None else "r is unknown"
-        if cause:
-            told += f": {cause}"
-        elif found not in LORA_RANKS:
-            told += f"; allowed are {_ALLOWED}"
-        shape = shortened(str(list(halves[0].tensor.shape)), 60)
-        yield Problem(
-            halves[0].tensor.name,
-            f"has rank {found} (shape {shape}), {told}; "
-            f"so {len(halves):,} of {len(lora.halves):,} tensors",
-        )
-
-
-def _likely_cause(half: LoraTensor, rank: int | None) -> str:
-    """What a wrong rank looks like, as far as one tensor tells."""
-    if rank is None or half.rank is None:
-        return ""
-    if half.outer == rank:
-        return "it seems transposed, or lora_A and lora_B are exchanged"
-    slices = rank // half.rank if half.rank else 0
-    if half.half == "A" and slices > 1 and slices * half.rank == rank:
-        return f"it seems one of {slices} slices, as FSDP leaves them ungathered"
-    return ""
-
-
-@rule(
-    "C04",
-    applies=LORA,
-    fix="Train without rank_pattern, or bring all layers to one rank.",
-)
-def no_rank_pattern(adapter_config: JsonObject) -> Iterator[Problem]:
-    """A `rank_pattern` gives some layers a rank of their own; one rank is served.
-
-    A pattern that repeats `r` does no harm. An `alpha_pattern` scales layers
-    differently; how the service treats it is not documented.
-    Causes: AdaLoRA-like recipes; PEFT writes one by itself for fused experts.
-    Source: "the same in every LoRA layer", user guide "Model import".
-    """
-    rank, alpha = adapter_config.get("r"), adapter_config.get("lora_alpha")
-    ranks, alphas = (_pattern(adapter_config, f) for f in _PATTERNS)
-    for module, value in ranks.items():
-        if value != rank:
-            told = f"gives {module} rank {shown(value)}, r is {shown(rank)}"
-            yield Problem(f"{CONFIG}: rank_pattern", told)
-    other = [module for module, value in alphas.items() if value != alpha]
-    if other:
-        more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
-        told = f"scales {other[0]}{more} otherwise than the rest"
-        where = f"{CONFIG}: alpha_pattern"
-        yield Problem(where, f"{told}; its treatment is undocumented", Severity.WARNING)
-    for field in _PATTERNS:
-        value = adapter_config.get(field)
-        if value and not isinstance(value, Mapping):
-            yield Problem(f"{CONFIG}: {field}", f"is {shown(value)}, not an object")
-
-
-_PATTERNS = ("rank_pattern", "alpha_pattern")
-
-
-def _pattern(config: JsonObject, field: str) -> Mapping[str, object]:
-    value = config.get(field)
-    return value if isinstance(value, Mapping) else {}

@@ -102,6 +102,16 @@ def _absent(config: JsonObject, modules: Iterable[str]) -> Iterator[Problem]:
         yield Problem(f"{CONFIG}: target_modules", told)
 
 
+def _paths(config: JsonObject) -> list[re.Match[str]]:
+    """The targets that are whole paths of modules in a layer.
+
+    PEFT writes such a list for `all-linear` where the model has few modules.
+    """
+    targets = config.get("target_modules")
+    names = _strings(targets) if isinstance(targets, list) else []
+    return [match for name in names if (match := _LAYER.match(name))]
+
+
 def _may_choose(config: JsonObject) -> bool:
     """Whether the config's patterns may have left layers out on purpose."""
     targets = config.get("target_modules")
@@ -109,7 +119,7 @@ def _may_choose(config: JsonObject) -> bool:
     if isinstance(targets, str) and targets not in _ALL:
         patterns.append(targets)
     elif isinstance(targets, list):
-        patterns += _strings(targets)
+        patterns += [name for name in _strings(targets) if not _LAYER.match(name)]
     return any(_CHOOSES.search(pattern) for pattern in patterns)
 
 
@@ -122,6 +132,10 @@ def _expected(
         return {chosen}
     if isinstance(chosen, list) and chosen:
         return {layer for layer in chosen if isinstance(layer, int)}
+    if paths := _paths(config):
+        # Which layers were trained is written down; in between none is left out.
+        listed = found | {int(match["layer"]) for match in paths}
+        return set(range(min(listed), max(listed) + 1))
     last = max(found) if isinstance(base, Unavailable) else base.layers - 1
     return set(range(last + 1))
 
@@ -136,13 +150,24 @@ def _gaps(
     if not layers or len(layers) > _MOST_KINDS or _may_choose(config):
         return
     expected = _expected(config, set().union(*layers.values()), base)
+    alike: dict[frozenset[int], list[str]] = {}
     for leaf, found in layers.items():
-        if lost := sorted(expected - set(found)):
-            numbers = ", ".join(f"{layer:,}" for layer in lost[:6])
-            more = f" and {len(lost) - 6:,} more" if len(lost) > 6 else ""
-            told = f"{shortened(leaf, 80)} has no LoRA in layer {numbers}{more}"
-            told += f"; {len(found):,} of {len(expected | set(found)):,} have one"
-            yield Problem(next(iter(found.values())), told)
+        if lost := frozenset(expected - set(found)):
+            alike.setdefault(lost, []).append(leaf)
+    for lost, leaves in alike.items():
+        found = layers[leaves[0]]
+        names = ", ".join(shortened(leaf, 80) for leaf in leaves[:3])
+        more = f" and {len(leaves) - 3:,} more" if len(leaves) > 3 else ""
+        verb = "have" if len(leaves) > 1 else "has"
+        told = f"{names}{more} {verb} no LoRA in layer {_numbers(lost)}"
+        told += f"; {len(found):,} of {len(expected | set(found)):,} have one"
+        yield Problem(next(iter(found.values())), told)
+
+
+def _numbers(layers: Iterable[int]) -> str:
+    ordered = sorted(layers)
+    more = f" and {len(ordered) - 6:,} more" if len(ordered) > 6 else ""
+    return ", ".join(f"{layer:,}" for layer in ordered[:6]) + more
 
 
 @rule(

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
+from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
 from preflight.model.configs import JsonObject
+from preflight.model.files import Walk
 from preflight.model.lora import LoraTensor, LoraView
+from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_config import CONFIG, declared_rank, shown
+from preflight.rules.d_subdirectories import candidates, command
 from preflight.rules.k_keys import foreign
+from preflight.text import shortened
 
 # Switches of LoRA variants; what they hold while unused is false, null or empty.
 _VARIANTS = {
@@ -28,7 +34,6 @@ _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
 _LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "true", "false")
 _VARIANT_TENSOR = "lora_magnitude_vector"
 _TRAINABLE_TOKENS = "trainable_tokens"
-_VOCABULARY = frozenset({"lm_head", "embed_tokens", "wte", "word_embeddings"})
 
 
 @rule(
@@ -85,8 +90,8 @@ def _kind(name: str) -> str:
     parts = set(name.split("."))
     if name.endswith("base_layer.weight"):
         return "a whole matrix of the base (base_layer)"
-    if _VOCABULARY & parts:
-        return "a whole embedding or output layer"
+    if layer := vocabulary_layer(name.removesuffix(".weight")):
+        return f"a whole {layer}"
     if any("norm" in part for part in parts):
         return "a normalisation weight"
     if parts & {"score", "classifier"}:
@@ -155,14 +160,18 @@ def no_trained_tokens(
 @rule(
     "C09",
     applies=LORA,
-    fix="Save with path_initial_model_for_weight_conversion (PEFT), or upload the "
-    "converted adapter (ms-swift: converted/default/).",
+    fix="Convert the adapter to plain LoRA, or merge it into the base that it was "
+    "trained on and import full weights.",
 )
-def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Problem]:
+def adapter_fits_the_original_base(
+    adapter_config: JsonObject, directory: Path, walk: Walk
+) -> Iterator[Problem]:
     """Some initialisations change the base's weights; the adapter fits only those.
 
     On the unchanged base, which is what is served, its answers are wrong. No tensor
-    name shows it. How Model Studio reacts is not documented; vLLM refuses them.
+    name shows it. How Model Studio reacts is not documented; vLLM refuses them. PEFT
+    can subtract what was changed, which takes a LoRA of twice the rank: 32 becomes 64,
+    64 becomes 128 and is refused.
     Causes: `init_lora_weights` pissa, olora, corda or loftq without conversion. Of
     LoRA-GA it is only a warning: vLLM takes it.
     Source: PEFT's page "LoRA", section on initialisation,
@@ -173,7 +182,8 @@ def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Probl
     kind = initial.lower() if isinstance(initial, str) else ""
     changed = kind.startswith(_CHANGES_THE_BASE)
     if changed:
-        yield Problem(where, f"{told}: the base that it was trained on was changed")
+        message = f"{told}: the base that it was trained on was changed"
+        yield Problem(where, message, fix=_conversion(adapter_config, directory, walk))
     elif kind == "lora_ga":
         message = f"{told}: it starts from a changed base, unless it was converted"
         yield Problem(where, message, Severity.WARNING)
@@ -182,6 +192,28 @@ def adapter_fits_the_original_base(adapter_config: JsonObject) -> Iterator[Probl
     if adapter_config.get("loftq_config") and not changed:
         message = "is set, though init_lora_weights says otherwise"
         yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
+
+
+def _conversion(config: JsonObject, directory: Path, walk: Walk) -> str:
+    """How to come to an adapter of the base as it is published."""
+    # ms-swift leaves it in converted/default/, LLaMA-Factory in pissa_converted/.
+    for found in candidates(walk):
+        if "convert" in found.folder.lower():
+            there = command(directory / found.folder)
+            return f"Take the converted adapter in {found.folder}: {there}"
+    kind, rank = str(config.get("init_lora_weights")).lower(), declared_rank(config)
+    if kind.startswith("loftq") or rank is None:
+        return ""
+    how = "path_initial_model_for_weight_conversion of PEFT's save_pretrained"
+    doubled = f"doubles the rank: {rank} becomes {2 * rank}"
+    if 2 * rank in LORA_RANKS:
+        return f"Save with {how}, which {doubled}."
+    half = max(LORA_RANKS) // 2
+    return (
+        f"The conversion ({how}) {doubled}, which is refused: train again with r of at "
+        f"most {half}, or merge it into the base that it was trained on and import "
+        "full weights."
+    )
 
 
 @rule(
@@ -224,7 +256,13 @@ def no_target_parameters(adapter_config: JsonObject) -> Iterator[Problem]:
 
 def touches_vocabulary(half: LoraTensor) -> bool:
     """Whether the tensor adapts the embedding or the output layer."""
-    return half.embedding or bool(_VOCABULARY & set(half.module.split(".")))
+    return half.embedding or bool(vocabulary_layer(half.module))
+
+
+_UNEMBED = (
+    "Train again without it (Tinker: train_unembed=False, which is not the default); a "
+    "trained output layer goes up in merged full weights alone."
+)
 
 
 @rule(
@@ -236,14 +274,23 @@ def no_lora_on_the_vocabulary(lora: LoraView) -> Iterator[Problem]:
     """A LoRA on the embedding or the output layer changes how tokens are treated.
 
     The import wants the vocabulary unchanged; how it reacts to a LoRA there is not
-    documented, and PEFT adds the whole matrix to the file.
-    Causes: `lm_head` or `embed_tokens` among the target modules.
+    documented, and PEFT adds the whole matrix to the file. Libraries have names of
+    their own for these layers, such as `unembed_tokens` or `output_layer`.
+    Causes: `lm_head` or `embed_tokens` among the target modules; Tinker trains the
+    output layer unless it is told not to.
     Source: vocabulary, user guide "Model import".
     """
-    names = [h.tensor.name for h in lora.halves if touches_vocabulary(h)]
-    if names:
-        told = f"{len(names):,} tensors adapt the embedding or the output layer"
-        yield Problem(names[0], told)
+    layers: dict[str, list[LoraTensor]] = {}
+    for half in lora.halves:
+        if touches_vocabulary(half):
+            layer = vocabulary_layer(half.module) or "embedding"
+            layers.setdefault(layer, []).append(half)
+    for layer, halves in layers.items():
+        name = halves[0].module.rpartition(".")[2]
+        told = f"adapts the {layer} ({shortened(name, 60)})"
+        more = f"; so {len(halves):,} of {len(lora.halves):,} tensors"
+        fix = _UNEMBED if name.startswith("unembed") else ""
+        yield Problem(halves[0].tensor.name, f"{told}{more}", fix=fix)
 
 
 @rule(

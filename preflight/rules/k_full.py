@@ -10,6 +10,7 @@ from preflight.findings import CannotTell, Problem, Severity, Unavailable
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
+from preflight.model.quantised import is_quantised_part, module_of
 from preflight.model.reference import Reference
 from preflight.model.vision_tower import VisionTowerComparison, is_visual
 from preflight.rules._rule import FULL, Answer, rule
@@ -27,11 +28,11 @@ _WRAPPERS = (
     *WRAPPERS,
     ("base_model.model.", "a PEFT model was saved without merging it"),
 )
-_QUANTISED = (
-    ".qweight", ".qzeros", ".scales", ".g_idx", ".weight_packed", ".weight_scale",
-    ".weight_scale_inv", ".weight_shape", ".absmax", ".quant_map", ".SCB",
-    ".nested_absmax", ".nested_quant_map", ".input_scale", ".weight_format",
-)  # fmt: skip
+_QUANTISED = "a part of quantised weights"
+_DEQUANTISE = (
+    "Import the 16-bit weights: merge into the 16-bit base, or load the model "
+    "dequantised and save it again (mlx-lm: `mlx_lm.convert --dequantize`)."
+)
 _RENAMINGS = ("named as in memory", "saved from inside")
 _HEADS = frozenset({"score", "classifier", "v_head", "value_head", "reward_head"})
 
@@ -43,8 +44,8 @@ def _cause(name: str, base: BaseModel, names: Mapping[str, Shape]) -> str:
             return told
     if ".lora_" in name or ".base_layer." in name or "lora_magnitude" in name:
         return "a LoRA layer that was not merged"
-    if name.endswith(_QUANTISED) or ".quant_state." in name:
-        return "a part of quantised weights"
+    if is_quantised_part(name):
+        return _QUANTISED
     if _HEADS & set(name.split(".")):
         return "a head for scores or classes, which the base does not have"
     if told := _renamed(name, names):
@@ -141,7 +142,8 @@ def _too_many(
         harmless = all(name.endswith("rotary_emb.inv_freq") for name in names)
         told = f"{cause}; so {len(names):,} of {len(mine):,} tensors"
         severity = Severity.WARNING if harmless else None
-        yield Problem(names[0], told, severity)
+        fix = _DEQUANTISE if cause == _QUANTISED else ""
+        yield Problem(names[0], told, severity, fix=fix)
 
 
 def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
@@ -157,6 +159,9 @@ def _too_few(
 ) -> Iterator[Problem]:
     known = {_unwrapped(name) for name in mine}
     known |= {_as_on_disk(name) for name in known} | {f"model.{name}" for name in known}
+    # The packed values stand for the weight; that they are no such is told already.
+    packed = {module_of(name) for name in mine if is_quantised_part(name)}
+    known |= {f"{module}.weight" for module in packed}
     missing = [name for name in wanted if name not in known and name != _HEAD]
     if not missing:
         return
@@ -178,10 +183,12 @@ def _too_few(
 def _misshapen(
     mine: Mapping[str, Shape], wanted: Mapping[str, Shape], base: BaseModel
 ) -> Iterator[Problem]:
+    packed = {module_of(name) for name in mine if is_quantised_part(name)}
     wrong = [
         name
         for name, shape in mine.items()
         if name in wanted and not _same_shape(name, shape, wanted[name])
+        if name.removesuffix(".weight") not in packed
     ]
     groups = _grouped(wrong)
     for index, (kind, names) in enumerate(groups.items()):

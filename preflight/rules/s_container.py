@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from preflight.findings import CannotTell, Problem, Severity
@@ -31,6 +32,8 @@ _LAYOUT = frozenset(
         Cause.UNKNOWN_DTYPE,
     }
 )
+_CONVOLUTION = (4, 5)  # dimensions of a kernel over images and over videos
+_LINEAR = "Leave convolutions out of target_modules, and train again."
 _HALF = re.compile(r"\.lora_[AB]\.")
 Containers = tuple[Reading, ...]
 
@@ -119,19 +122,27 @@ def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
 def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
     """A tensor with a zero dimension is one rank's shard, not the gathered weight.
 
-    Causes: DeepSpeed ZeRO-3 or FSDP partitions saved in place of the gathered weights.
+    So is a LoRA half of one dimension. One of four or five dimensions belongs to a
+    convolution, as the vision tower's patch_embed is, and only linear layers are
+    served.
+    Causes: DeepSpeed ZeRO-3 or FSDP partitions saved in place of the gathered weights;
+    `all-linear` or a pattern that takes in the vision tower.
     Source: https://github.com/huggingface/peft/issues/2892; PEFT 0.21 warns of it
     while it saves.
     """
     for found in containers:
         if isinstance(found, Container):
             empty = [t for t in found.tensors if 0 in t.shape]
-            flat = [t for t in found.tensors if _is_flat_half(t)]
+            halves = [t for t in found.tensors if _is_no_matrix(t)]
+            flat = [t for t in halves if len(t.shape) not in _CONVOLUTION]
+            kernels = [t for t in halves if len(t.shape) in _CONVOLUTION]
             yield from _shaped(found, empty, "holds no value")
             yield from _shaped(found, flat, "has not 2 dimensions")
+            for problem in _shaped(found, kernels, "is a convolution's, no matrix"):
+                yield replace(problem, fix=_LINEAR)
 
 
-def _is_flat_half(tensor: Tensor) -> bool:
+def _is_no_matrix(tensor: Tensor) -> bool:
     return (
         len(tensor.shape) != 2
         and 0 not in tensor.shape

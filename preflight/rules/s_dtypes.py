@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from preflight.findings import Problem, Severity, WeightType
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Container, Reading, Tensor
+from preflight.model.quantised import is_quantised_part
 from preflight.rules._rule import FULL, rule
 from preflight.text import shortened
 
@@ -15,13 +16,16 @@ _FLOATS = ("BF16", "F16", "F32")
 _ALLOWED = "BF16, F16 or F32"
 # How config.json spells them, as torch does.
 _SPELLED = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+_SIXTEEN = (
+    "Save what was trained in 16 bits: a LoRA without its quantised base, full weights "
+    "merged into the 16-bit base or dequantised before saving."
+)
 Tensors = tuple[Tensor, ...]
 
 
 @rule(
     "S07",
-    fix="Save the weights in BF16, F16 or F32; a quantised model has to be merged "
-    "and dequantised first.",
+    fix="Save the weights in BF16, F16 or F32, cast from what was trained.",
 )
 def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
     """Weights are served from BF16, F16 or F32; all else is quantised or a mistake.
@@ -33,10 +37,11 @@ def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
     """
     for dtype in sorted({t.dtype for t in tensors} - set(_FLOATS)):
         found = [t for t in tensors if t.dtype == dtype]
-        kind = "" if dtype == "F64" else ", as quantised weights are"
-        told = f"is {dtype}, not {_ALLOWED}{kind}"
+        quantised = dtype != "F64"
+        told = f"is {dtype}, not {_ALLOWED}"
+        told += ", as quantised weights are" if quantised else ""
         told += f"; so {len(found):,} of {len(tensors):,} tensors"
-        yield Problem(found[0].name, told)
+        yield Problem(found[0].name, told, fix=_SIXTEEN if quantised else "")
 
 
 def _counted(tensors: Tensors) -> Counter[str]:
@@ -60,6 +65,8 @@ def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]
     if weight_type is WeightType.LORA:
         # What else lies there is refused anyway, and often has the base's format.
         tensors = tuple(t for t in tensors if ".lora_" in t.name) or tensors
+    if any(is_quantised_part(t.name) for t in tensors):
+        return  # scales have a format of their own; S07 and K06 tell of the rest
     counted = _counted(tensors)
     if len(counted) > 1:
         rarest = counted.most_common()[-1][0]

@@ -128,6 +128,8 @@ def _is_matrix(values: TensorValues) -> bool:
 
 
 def _implausible(values: Sequence[TensorValues]) -> Iterator[Problem]:
+    # Integers are packed values or indices: neither size nor repetition tells a thing.
+    values = [v for v in values if v.floating]
     constant = [v for v in values if v.constant and not v.zero]
     if constant:
         told = f"holds one value throughout; so {len(constant):,} tensors"

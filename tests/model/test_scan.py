@@ -36,6 +36,7 @@ SPECIAL = {  # patterns: zeros, smallest, largest finite, Inf, NaN, with either 
     "BOOL": (0, 1),
     "F4": (0, 0x10, 0xFF),
 }
+INTEGERS = ("I8", "I64", "U16", "BOOL", "F4", "F8_E8M0")  # or packed, or a scale
 WIDTH = {"F64": 8, "I64": 8, "F32": 4, "C64": 4, "BF16": 2, "F16": 2, "U16": 2}
 
 
@@ -104,6 +105,7 @@ def expected(tensor: Tensor, data: bytes) -> TensorValues:
         zero=zero,
         constant=len(values) > 1 and alike,
         largest=max(finite, default=0.0),
+        floating=tensor.dtype not in INTEGERS,
     )
 
 

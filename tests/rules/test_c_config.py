@@ -2,29 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from preflight.findings import Problem, Severity, Unavailable
-from preflight.rules.c_config import (
-    adapter_config_readable,
-    no_rank_pattern,
-    rank_allowed,
-    rank_the_same_in_every_tensor,
-)
-from tests.rules.inputs import (
-    adapter,
-    config,
-    pair,
-    problems,
-    severities,
-    tensor,
-    told,
-    view,
-)
+from preflight.findings import Problem, Unavailable
+from preflight.model.lora import LoraView
+from preflight.rules.c_config import adapter_config_readable
+from tests.rules.inputs import adapter, config, problems, told, view
 
 NAME = "adapter_config.json"
 
 
-def _read(value: object) -> list[Problem]:
-    return problems(adapter_config_readable, documents={NAME: value})
+NO_TENSORS = Unavailable("there are no weights")
+
+
+def _read(value: object, lora: LoraView | Unavailable = NO_TENSORS) -> list[Problem]:
+    return problems(adapter_config_readable, documents={NAME: value}, lora=lora)
 
 
 def test_sound_config() -> None:
@@ -32,9 +22,10 @@ def test_sound_config() -> None:
 
 
 def test_missing_and_unreadable_config() -> None:
-    assert told(adapter_config_readable, documents={}) == f"{NAME}: missing"
-    broken = Unavailable(f"{NAME} has a trailing comma (line 3, column 9)")
-    assert "trailing comma" in told(adapter_config_readable, documents={NAME: broken})
+    facts = {"documents": {}, "lora": NO_TENSORS}
+    assert told(adapter_config_readable, **facts) == f"{NAME}: missing"
+    (broken,) = _read(Unavailable(f"{NAME} has a trailing comma (line 3, column 9)"))
+    assert "trailing comma" in broken.message
 
 
 @pytest.mark.parametrize(
@@ -82,85 +73,30 @@ def test_pattern_that_warns_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rank", "count"),
-    [(7, 1), (8, 0), (9, 1), (16, 0), (32, 0), (63, 1), (64, 0), (65, 1), (128, 1),
-     (0, 1), (-8, 1), (10**300, 1), ("8", 0), (None, 0), (True, 0), (8.0, 0)],
-)  # fmt: skip
-def test_rank_allowed(rank: object, count: int) -> None:
-    assert len(problems(rank_allowed, adapter_config=config(r=rank))) == count
-
-
-def _ranks(r: object, *ranks: int) -> str:
-    halves = [pair(f"m.{n}", rank=rank) for n, rank in enumerate(ranks)]
-    facts = {"adapter_config": config(r=r), "lora": view(*halves)}
-    return told(rank_the_same_in_every_tensor, **facts)
-
-
-def test_one_rank_in_all_tensors() -> None:
-    assert _ranks(16, 16, 16) == ""
-
-
-def test_rank_that_differs_is_counted_and_shown() -> None:
-    text = _ranks(16, 16, 24, 24)
-    assert "base_model.model.m.1.lora_A.weight: has rank 24 (shape [24, 4096])" in text
-    assert "r = 16; allowed are 8, 16, 32, 64; so 4 of 6 tensors" in text
-
-
-def test_unknown_rank_is_told_once() -> None:
-    assert _ranks("16", 16, 16) == ""  # C01 tells that r is no number
-    assert "r is unknown" in _ranks("16", 16, 8)
-    assert "r is unknown" in _ranks(None, 12, 12)
-
-
-def test_slices_of_fsdp_are_named() -> None:
-    a, b = pair("m.0", rank=16)
-    half = view(tensor(a.name, (8, 4096)), b)
-    facts = {"adapter_config": config(r=16), "lora": half}
-    text = told(rank_the_same_in_every_tensor, **facts)
-    assert "one of 2 slices, as FSDP" in text
-    assert "1 of 2 tensors" in text
-
-
-def test_transposed_tensors_are_named() -> None:
-    turned = [tensor(t.name, t.shape[::-1]) for t in adapter(rank=16)]
-    facts = {"adapter_config": config(r=16), "lora": view(turned)}
-    assert "it seems transposed" in told(rank_the_same_in_every_tensor, **facts)
-
-
-def test_tensors_that_are_no_matrix_have_no_rank() -> None:
-    flat = view(tensor("base_model.model.m.lora_A.weight", (512,)))
-    facts = {"adapter_config": config(), "lora": flat}
-    assert problems(rank_the_same_in_every_tensor, **facts) == []
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "expected"),
+    ("fields", "fix"),
     [
-        ("rank_pattern", {}, []),
-        ("rank_pattern", None, []),
-        ("rank_pattern", {"q_proj": 8}, []),
-        ("rank_pattern", {"q_proj": 16}, [Severity.ERROR]),
-        ("rank_pattern", {"q_proj": "8"}, [Severity.ERROR]),
-        ("rank_pattern", {"q_proj": 16, "v_proj": 4}, [Severity.ERROR] * 2),
-        ("rank_pattern", ["q_proj"], [Severity.ERROR]),
-        ("alpha_pattern", {}, []),
-        ("alpha_pattern", {"q_proj": 16}, []),
-        ("alpha_pattern", {"q_proj": 1}, [Severity.WARNING]),
-        ("alpha_pattern", 5, [Severity.ERROR]),
+        ({"peft_type": "lora"}, 'Write "peft_type": "LORA".'),
+        ({"peft_type": None}, 'Write "peft_type": "LORA".'),
+        ({"peft_type": "ADALORA"}, "merge it and import full weights"),
+        ({"r": None}, 'Set "r": 16 in adapter_config.json: every tensor has rank 16.'),
+        ({"lora_alpha": 0}, "the lora_alpha that it was trained with"),
+        ({"target_modules": None}, 'Set "target_modules": ["q_proj", "v_proj"]'),
+        ({"target_modules": "(["}, 'Set "target_modules": ["q_proj", "v_proj"]'),
     ],
 )
-def test_patterns(field: str, value: object, expected: list[Severity]) -> None:
-    found = severities(no_rank_pattern, adapter_config=config(**{field: value}))
-    assert found == expected
+def test_a_fix_belongs_to_the_cause(fields: dict[str, object], fix: str) -> None:
+    lora = view(adapter(rank=16))
+    (found,) = _read(config(**fields), lora)
+    assert fix in found.fix
+    (alone,) = _read(config(**fields))
+    assert alone.fix
+    assert "16" not in alone.fix
 
 
-@pytest.mark.parametrize(
-    ("alphas", "words"),
-    [
-        ({"q_proj": 1}, "scales q_proj otherwise than the rest"),
-        ({"q_proj": 1, "k": 2, "v": 16}, "scales q_proj and 1 more otherwise"),
-    ],
-)
-def test_other_scales_are_counted(alphas: dict[str, int], words: str) -> None:
-    text = told(no_rank_pattern, adapter_config=config(alpha_pattern=alphas))
-    assert words in text
+def test_fixes_of_files_that_are_no_config() -> None:
+    (mlx,) = _read({"lora_parameters": {"rank": 8}})
+    assert "mlx_lm.fuse" in mlx.fix
+    (missing,) = problems(adapter_config_readable, documents={}, lora=NO_TENSORS)
+    assert missing.fix.startswith("Copy adapter_config.json")
+    (broken,) = _read(Unavailable("has a trailing comma"))
+    assert broken.fix.startswith("Mend that place")

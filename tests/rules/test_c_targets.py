@@ -130,11 +130,32 @@ def test_last_layers_missing_need_a_base_to_be_seen() -> None:
 
 @pytest.mark.parametrize(
     ("chosen", "count"),
-    [([0, 1], 0), ([0, 1, 2], 2), (None, 2), ([], 2), ("0-1", 2), ([0, "x", None], 0)],
+    [([0, 1], 0), ([0, 1, 2], 1), (None, 1), ([], 1), ("0-1", 1), ([0, "x", None], 0)],
 )
 def test_layers_to_transform(chosen: object, count: int) -> None:
     text = _told(adapter(layers=(0, 1)), {"layers_to_transform": chosen})
     assert len(text.splitlines()) == count
+
+
+def _listed(*layers: int) -> dict[str, object]:
+    return {
+        "target_modules": [f"model.layers.{n}.{leaf}" for n in layers for leaf in SEVEN]
+    }
+
+
+def test_whole_paths_as_targets_are_no_choice_of_layers() -> None:
+    """PEFT lists them for all-linear; a lost layer lies between others."""
+    listed = _listed(*range(6))
+    assert _told(adapter(layers=range(6), leaves=SEVEN), listed) == ""
+    found = adapter(layers=(0, 1, 2, 4, 5), leaves=SEVEN)
+    text = _told(found, _listed(0, 1, 2, 4, 5))
+    assert "have no LoRA in layer 3; 5 of 6 have one" in text
+    assert len(text.splitlines()) == 1
+    assert "of which the file has no tensor" in _told(found, listed)
+    assert (
+        _told(adapter(layers=range(20, 28), leaves=SEVEN), _listed(*range(20, 28)))
+        == ""
+    )
 
 
 def test_one_chosen_layer() -> None:

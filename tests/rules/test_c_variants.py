@@ -15,6 +15,7 @@ from preflight.rules.c_variants import (
     usual_task,
 )
 from tests.rules.inputs import (
+    ROOT,
     adapter,
     config,
     pair,
@@ -23,6 +24,7 @@ from tests.rules.inputs import (
     tensor,
     told,
     view,
+    walk,
 )
 
 PLAIN = view(adapter(layers=(0,)))
@@ -103,8 +105,8 @@ def test_bias_in_the_file(name: str, count: int) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("base_model.model.lm_head.weight", "embedding or output layer"),
-        ("base_model.model.model.embed_tokens.weight", "embedding or output layer"),
+        ("base_model.model.lm_head.weight", "a whole output layer"),
+        ("base_model.model.model.embed_tokens.weight", "a whole embedding"),
         ("base_model.model.lm_head.base_layer.weight", "matrix of the base"),
         (f"{LAYER}.input_layernorm.weight", "normalisation"),
         ("base_model.model.score.weight", "classification head"),
@@ -168,18 +170,44 @@ def test_trained_tokens() -> None:
     ],
 )
 def test_initialisations(value: object, expected: list[Severity]) -> None:
-    facts = {"adapter_config": config(init_lora_weights=value)}
-    assert severities(adapter_fits_the_original_base, **facts) == expected
+    assert _initialised(config(init_lora_weights=value)) == expected
+
+
+def _initialised(declared: object, *names: str) -> list[Severity]:
+    facts = {"adapter_config": declared, "directory": ROOT, "walk": walk(*names)}
+    return severities(adapter_fits_the_original_base, **facts)
+
+
+def _remedy(*names: str, **fields: object) -> str:
+    declared = config(**fields)
+    facts = {"adapter_config": declared, "directory": ROOT, "walk": walk(*names)}
+    (found,) = problems(adapter_fits_the_original_base, **facts)
+    return found.fix
+
+
+def test_the_conversion_doubles_the_rank() -> None:
+    assert "8 becomes 16." in _remedy(init_lora_weights="pissa", r=8)
+    for kind in ("pissa_niter_16", "olora", "corda"):
+        told = _remedy(init_lora_weights=kind, r=64)
+        assert "64 becomes 128, which is refused: train again with r of at most" in told
+    assert _remedy(init_lora_weights="loftq", r=8) == ""
+
+
+def test_a_converted_adapter_that_lies_there_is_named() -> None:
+    for folder in ("converted/default", "pissa_converted"):
+        told = _remedy(f"{folder}/adapter_model.safetensors", init_lora_weights="pissa")
+        assert f"in {folder}: preflight check" in told
+    other = "checkpoint-5/adapter_model.safetensors"
+    assert "checkpoint-5" not in _remedy(other, init_lora_weights="pissa")
 
 
 def test_settings_of_loftq_without_loftq() -> None:
     used = config(init_lora_weights="loftq", loftq_config={"loftq_bits": 4})
     unused = config(init_lora_weights=True, loftq_config={"loftq_bits": 4})
     empty = config(init_lora_weights=True, loftq_config={})
-    check = adapter_fits_the_original_base
-    assert severities(check, adapter_config=used) == [ERROR]
-    assert severities(check, adapter_config=unused) == [WARNING]
-    assert severities(check, adapter_config=empty) == []
+    assert _initialised(used) == [ERROR]
+    assert _initialised(unused) == [WARNING]
+    assert _initialised(empty) == []
 
 
 def test_rslora_says_what_would_be_the_same_without() -> None:

@@ -139,7 +139,8 @@ class Judgement:
 
     `uploads`: the tool would send it; `verdict` and `failed` say why or why not.
     `reasons` are the job's, empty when it succeeds and None when there is nothing
-    that could be uploaded at all. `said`: what the failed rules say, line by line.
+    that could be uploaded at all. `said`: what the failed rules say, line by line,
+    and their remedies.
     """
 
     uploads: bool
@@ -183,7 +184,11 @@ class Court:
         document = done.document
         failed = [o for o in document["outcomes"] if o["result"] == "failed"]
         codes = tuple(outcome["code"] for outcome in failed)
-        said = [f"{p['where']}: {p['message']}" for o in failed for p in o["problems"]]
+        said = [
+            f"{p['where']}: {p['message']} fix: {p.get('fix') or o['fix']}"
+            for o in failed
+            for p in o["problems"]
+        ]
         found = WeightType(document["weight_type"] or kind.value)
         judged_as = self._bases[document["base_model"] or base]
         reasons = self._job(directory, found, judged_as)

@@ -16,8 +16,8 @@ STRICTER: Mapping[str, str] = {
         " full:base-of-full"
     ),
     "a flag switches a variant on that no tensor shows; as plain LoRA it is wrong": (
-        "dora-flag pissa pissa-niter olora corda loftq qalora bdlora alora arrow"
-        " layer-replication"
+        "dora-flag pissa pissa-converted pissa-niter olora corda loftq qalora bdlora"
+        " alora arrow layer-replication"
     ),
     "the config speaks of weights that the file lacks: it is not the whole result": (
         "lora-bias-flag bias-lora-only modules-to-save-flag token-indices-flag"
