@@ -10,6 +10,7 @@ from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
 from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
+from preflight.model.identity import Identity
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.rules._rule import LORA, rule
@@ -164,7 +165,10 @@ def no_trained_tokens(
     "trained on and import full weights.",
 )
 def adapter_fits_the_original_base(
-    adapter_config: JsonObject, directory: Path, walk: Walk
+    adapter_config: JsonObject,
+    directory: Path,
+    walk: Walk,
+    requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """Some initialisations change the base's weights; the adapter fits only those.
 
@@ -183,7 +187,8 @@ def adapter_fits_the_original_base(
     changed = kind.startswith(_CHANGES_THE_BASE)
     if changed:
         message = f"{told}: the base that it was trained on was changed"
-        yield Problem(where, message, fix=_conversion(adapter_config, directory, walk))
+        there = _converted(directory, walk, requested)
+        yield Problem(where, message, fix=there or _conversion(adapter_config))
     elif kind == "lora_ga":
         message = f"{told}: it starts from a changed base, unless it was converted"
         yield Problem(where, message, Severity.WARNING)
@@ -194,13 +199,18 @@ def adapter_fits_the_original_base(
         yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
 
 
-def _conversion(config: JsonObject, directory: Path, walk: Walk) -> str:
-    """How to come to an adapter of the base as it is published."""
+def _converted(directory: Path, walk: Walk, requested: Identity | Unavailable) -> str:
+    """The adapter that a trainer converted already, if it lies there."""
     # ms-swift leaves it in converted/default/, LLaMA-Factory in pissa_converted/.
     for found in candidates(walk):
         if "convert" in found.folder.lower():
-            there = command(directory / found.folder)
+            there = command(directory / found.folder, requested)
             return f"Take the converted adapter in {found.folder}: {there}"
+    return ""
+
+
+def _conversion(config: JsonObject) -> str:
+    """How to come to an adapter of the base as it is published."""
     kind, rank = str(config.get("init_lora_weights")).lower(), declared_rank(config)
     if kind.startswith("loftq") or rank is None:
         return ""
