@@ -4,7 +4,8 @@ What "changed" means is decided here and nowhere else: another size, another
 modification time, or gone. Inode numbers do not count, since network and FUSE mounts
 give new ones to the same file. A call that fails for another reason (ESTALE after a
 failover, EIO, EACCES while a ticket is renewed) says nothing about the bytes: it is
-made again for a while, and then it is an error that leaves what was uploaded alone.
+made again for a while, and then it is an error that leaves what was uploaded alone;
+a read that ends with EIO is that error at once.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ BLOCK = 2 << 20
 PATIENCE = 30.0  # seconds; a failover of a file server takes about as long
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+# Of a read: the device or the mount says that it lost these bytes. What a second read
+# gives then may be of a page that was never filled, so a person has to look first.
+_LOST = frozenset({errno.EIO})
 _WAIT = "let whatever writes to the directory finish, then run the same command again"
 _MEND = "see that its disk or mount answers, then run the same command again"
 
@@ -130,8 +134,17 @@ class Access:
     calls: Calls = field(default_factory=Calls)
     final: frozenset[int] = frozenset()
 
-    def persist(self, call: Callable[[], T], name: str) -> T:
-        """The result of `call`; raises `Changed` or `Unreadable` in its stead."""
+    def persist(
+        self,
+        call: Callable[[], T],
+        name: str,
+        *,
+        final: frozenset[int] = frozenset(),
+    ) -> T:
+        """The result of `call`; raises `Changed` or `Unreadable` in its stead.
+
+        `final` are error numbers that end it at once, beside those of `self`.
+        """
 
         def once() -> T:
             try:
@@ -139,7 +152,8 @@ class Access:
             except OSError as error:
                 if error.errno in _GONE:
                     raise Changed(name, _gone(error)) from error
-                kind = Unreadable if error.errno in self.final else _Passing
+                is_final = error.errno in self.final | final
+                kind = Unreadable if is_final else _Passing
                 raise kind(name, error) from error
 
         retry = Retry(
@@ -214,7 +228,9 @@ class SteadyFile:
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Fill `view` from `offset`; how many bytes came, never 0."""
-        count = self._access.persist(lambda: self._read_once(view, offset), self.name)
+        count = self._access.persist(
+            lambda: self._read_once(view, offset), self.name, final=_LOST
+        )
         if count == 0:
             raise Changed(
                 self.name, f"ended after {offset:,} of {self.size:,} bytes: it shrank"
@@ -224,7 +240,9 @@ class SteadyFile:
     def _read_once(self, view: memoryview, offset: int) -> int:
         try:
             return self._calls.read(self._descriptor, view, offset)
-        except OSError:
+        except OSError as error:
+            if error.errno in _LOST:
+                raise
             # A handle that a file server forgot never works again: take a new one.
             self._renew()
             return self._calls.read(self._descriptor, view, offset)
