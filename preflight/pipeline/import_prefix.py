@@ -43,7 +43,7 @@ def import_prefix(
         )
     settings.require(Need.OSS, Need.STUDIO)
     destination = options.destination
-    with connected(settings, destination) as services:
+    with connected(settings, destination, observer=observer) as services:
         require_importable(services.bucket, observer, region=services.region)
         stored = services.bucket.snapshot(destination.prefix)
         request = ImportRequest(
@@ -76,7 +76,7 @@ def wait_for(
 ) -> Imported:
     """Wait for a job that was submitted before; raises as `import_prefix` does."""
     settings.require(Need.STUDIO)
-    with studio_client(settings) as client:
+    with studio_client(settings, observer) as client:
         seen = watched(job_id, waiting, ImportApi(client), observer)
     observer.reached(seen)
     ahead = client.clock_ahead

@@ -56,6 +56,7 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
             connected(
                 settings,
                 plan.plan.destination,
+                observer=observer,
                 connections=options.transfer.worker_count + 2,
                 credentials=options.credentials,
             )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from preflight.destination import Destination
+from preflight.observer import Observer
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.inspector import BucketInspector
+from preflight.retry import Retry, RetryEvent, log_retry
 from preflight.settings import Settings
-from preflight.studio.client import StudioClient
+from preflight.studio.client import ATTEMPTS, StudioClient
 from preflight.studio.imports import ImportApi
+
+PATIENCE = 600.0  # seconds that a call to Model Studio is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,28 @@ def bucket_access(settings: Settings) -> OssAccess:
     )
 
 
-def studio_client(settings: Settings) -> StudioClient:
-    """A client for Model Studio with the settings' key and address."""
-    return StudioClient(settings.base_url.value, settings.api_key.value)
+def studio_client(settings: Settings, observer: Observer | None = None) -> StudioClient:
+    """A client for Model Studio with the settings' key and address.
+
+    With an `observer`, who is told of what is waited for, it is patient: an outage of
+    minutes must not end a run of hours.
+    """
+    address, key = settings.base_url.value, settings.api_key.value
+    if observer is None:
+        return StudioClient(address, key)
+    retry = Retry(attempts=ATTEMPTS, base=1.0, cap=20.0, on_retry=_teller(observer))
+    return StudioClient(address, key, retry=retry, patience=PATIENCE)
+
+
+def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
+    def tell(event: RetryEvent) -> None:
+        log_retry(event)
+        # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
+        if event.number & (event.number - 1) == 0:
+            since = f"; waited {event.waited:.0f} s" if event.waited >= 1 else ""
+            observer.say(f"{event.cause.message}; trying again{since}")
+
+    return tell
 
 
 @contextmanager
@@ -44,13 +67,14 @@ def connected(
     settings: Settings,
     destination: Destination,
     *,
+    observer: Observer | None = None,
     connections: int = 2,
     credentials: CredentialsSource | None = None,
 ) -> Iterator[Services]:
     """The services of a run, closed when the block is left.
 
-    `connections`: how many to the bucket may be open at once. Raises
-    `ConfigurationError` for settings that cannot be used.
+    `observer` is told of what is waited for. `connections`: how many to the bucket may
+    be open at once. Raises `ConfigurationError` for settings that cannot be used.
     """
     access = bucket_access(settings)
     with (
@@ -60,6 +84,6 @@ def connected(
             connections=connections,
             credentials=credentials,
         ) as bucket,
-        studio_client(settings) as client,
+        studio_client(settings, observer) as client,
     ):
         yield Services(bucket, ImportApi(client), settings.studio_region)

@@ -24,7 +24,7 @@ from preflight.errors import (
     ServiceUnavailable,
 )
 from preflight.http import Unreached, why_unreached
-from preflight.retry import Retry, Transient
+from preflight.retry import Patience, Retry, Transient
 from preflight.settings.credentials import credential_problem
 from preflight.studio.models import (
     Answer,
@@ -56,8 +56,10 @@ class StudioClient:
     """Talks to one base URL with one API key; also a context manager.
 
     The key goes into the header alone: no message, repr, log line or redirect
-    carries it. `timeout` is (connect, read) in seconds. Raises `ConfigurationError`
-    for a key that no header can carry.
+    carries it. `timeout` is (connect, read) in seconds. Once the service was reached, a
+    GET is asked again for `patience` seconds, however often that is; before, the
+    attempts of `retry` are all: an address that is wrong does not get right. Raises
+    `ConfigurationError` for a key that no header can carry.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class StudioClient:
         clock: Clock | None = None,
         timeout: tuple[float, float] = TIMEOUT,
         retry: Retry | None = None,
+        patience: float | None = None,
     ) -> None:
         # http.client would quote a malformed key in its complaint.
         if not api_key or (problem := credential_problem("the API key", api_key)):
@@ -81,6 +84,8 @@ class StudioClient:
         if clock is not None:
             self._retry = replace(self._retry, clock=clock)
         self._opened: requests.Session | None = None
+        self._patience = patience
+        self._was_reached = False
         # Seconds that the service's clock is ahead of ours, by its last answer.
         self.clock_ahead: float | None = None
 
@@ -122,8 +127,16 @@ class StudioClient:
         """
         if method != "GET":
             return self._send_once(method, path, query, body)
-        retry = replace(self._retry, attempts=attempts) if attempts else self._retry
+        retry = self._retry_for(attempts)
         return retry.call(lambda: self._send(method, path, query, body))
+
+    def _retry_for(self, attempts: int | None) -> Retry:
+        if attempts is not None:
+            return replace(self._retry, attempts=attempts)
+        if self._patience is None or not self._was_reached:
+            return self._retry
+        patience = Patience(self._patience, self._clock)
+        return replace(self._retry, attempts=None, patience=patience)
 
     def _send_once(
         self,
@@ -157,6 +170,7 @@ class StudioClient:
                 self._exchange(method, path, query, body) as response,
             ):
                 reply = self._read(asked, response)
+            self._was_reached = True
             _log.debug("%s: HTTP %d, %d bytes", asked, reply.status, len(reply.body))
             return read_answer(reply)
         except PreflightError as error:

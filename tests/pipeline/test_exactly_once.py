@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
+from preflight.clock import compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.sandbox.studio.jobs import Status
@@ -111,6 +112,22 @@ def test_a_fault_costs_no_job_and_makes_none_twice(
     assert pusher.jobs() == [Status.SUCCEEDED]
     (job,) = pusher.box.studio.jobs()
     assert pusher.box.studio.model_is_valid(job.id)
+
+
+def test_an_outage_of_minutes_after_the_upload_costs_nothing(
+    pusher: Pusher, push: Callable[[], Run]
+) -> None:
+    """The list is asked for before the upload, and then for long in vain."""
+    down = {"action": "status", "status": 503, "code": "SystemError"}
+    pusher.box.faults.add(fault(LIST, nth=2, times=12, **down))
+    with compressed():
+        done = push()
+    assert done.code == 0, done.err
+    assert len(pusher.box.faults.fired) == 12
+    assert pusher.jobs() == [Status.SUCCEEDED]
+    told = [line for line in done.err.splitlines() if "trying again" in line]
+    assert len(told) == 4
+    assert "waited" in told[-1]
 
 
 @pytest.mark.parametrize("ahead", [-90, 90, 7200])

@@ -150,6 +150,34 @@ def test_a_get_is_sent_again_until_it_succeeds(
     assert all(0 <= pause <= 20 for pause in clock.slept)
 
 
+def test_a_service_that_was_reached_once_is_waited_for(
+    httpserver: HTTPServer, clock: ManualClock
+) -> None:
+    """By time, not by attempts; one that never answered may be a wrong address."""
+    url = httpserver.url_for("/api/v1")
+    with StudioClient(url, KEY, clock=clock, patience=600) as client:
+        down = Response(json.dumps(error_form("SystemError")), 503)
+        httpserver.expect_request("/api/v1/x").respond_with_response(down)
+        with pytest.raises(StudioUnavailable):
+            client.request("GET", "/x")
+        assert len(httpserver.log) == 5
+        httpserver.clear()
+        httpserver.expect_request("/api/v1/up").respond_with_json({"output": {}})
+        client.request("GET", "/up")
+        for _ in range(20):
+            httpserver.expect_ordered_request("/api/v1/x").respond_with_response(down)
+        httpserver.expect_ordered_request("/api/v1/x").respond_with_json({"output": {}})
+        began = clock.time
+        client.request("GET", "/x")
+        assert clock.time - began > 60
+        httpserver.clear()
+        httpserver.expect_request("/api/v1/x").respond_with_response(down)
+        began = clock.time
+        with pytest.raises(StudioUnavailable):
+            client.request("GET", "/x")
+        assert clock.time - began == pytest.approx(600)
+
+
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_honoured(
     httpserver: HTTPServer, client: StudioClient, clock: ManualClock, *, as_date: bool
