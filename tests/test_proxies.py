@@ -1,130 +1,114 @@
-"""The proxies of the tests and https of the sandbox, with the real clients."""
+"""Whole commands through the proxy of a company, by the real names of the services."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import oss2
 import pytest
-import requests
 
 from preflight.sandbox import Sandbox
-from tests.proxies import proxy
+from preflight.sandbox.certificates import Certificates, make_certificates
+from tests.proxy import Proxy, intercepting
+from tests.running import InProcess, Run, tiny_adapter
 
-CRC = "x-oss-hash-crc64ecma"
+OSS, STUDIO = "oss-ap-southeast-1.aliyuncs.com", "dashscope-intl.aliyuncs.com"
+LOGIN, ENCODED = "someone:planted#pass/word", "someone:planted%23pass%2Fword"
+SECRETS = ("planted#", "planted%23", "pass/word", "pass%2Fword")
+
+
+class Office:
+    """A sandbox that is reached through a proxy alone."""
+
+    def __init__(self, box: Sandbox, proxy: Proxy, made: Certificates) -> None:
+        self.box, self.proxy, self.made = box, proxy, made
+        self.url = f"oss://{box.bucket}/models/one/"
+
+    def address(self, login: str = ENCODED, scheme: str = "http") -> str:
+        at = f"{login}@" if login else ""
+        return f"{scheme}://{at}127.0.0.1:{self.proxy.port}"
 
 
 @pytest.fixture(scope="module")
-def https(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with Sandbox(directory=tmp_path_factory.mktemp("box") / "state", tls=True) as box:
-        yield box
-        box.check()
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = make_certificates(tmp_path_factory.mktemp("ca"), STUDIO, OSS, f"*.{OSS}")
+    with ExitStack() as stack:
+        box = stack.enter_context(Sandbox())
+
+        def route(host: str) -> int:
+            return box.studio_endpoint.port if host == STUDIO else box.oss_endpoint.port
+
+        proxy = stack.enter_context(intercepting(route, made.context(), LOGIN))
+        yield Office(box, proxy, made)
 
 
-@pytest.fixture(scope="module")
-def http() -> Iterator[Sandbox]:
-    with Sandbox() as box:
-        yield box
-        box.check()
+@pytest.fixture
+def run(
+    office: Office,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Run]:
+    """A command with the proxy's address and whatever else the environment holds."""
+    preflight = InProcess(tmp_path / "home", monkeypatch, capsys)
+
+    def go(*words: object, **variables: str) -> Run:
+        env = office.box.environment()
+        del env["OSS_ENDPOINT"], env["DASHSCOPE_HTTP_BASE_URL"]
+        bundle = {"REQUESTS_CA_BUNDLE": str(office.made.authority)}
+        for name, value in {**env, **bundle, **variables}.items():
+            monkeypatch.setenv(name, value)
+        done = preflight(*words)
+        for secret in SECRETS:
+            assert secret not in done.out + done.err
+        return done
+
+    return go
 
 
-def bucket_of(box: Sandbox, through: str = "") -> oss2.Bucket:
-    auth = oss2.AuthV4(box.access_key_id, box.access_key_secret)
-    session = oss2.Session()
-    session.session.trust_env = False  # which would win over what is set here
-    session.session.verify = str(box.ca_file or "")
-    return oss2.Bucket(
-        auth,
-        box.oss_url,
-        box.bucket,
-        region=box.region,
-        session=session,
-        proxies={"http": through, "https": through} if through else None,
-    )
+def test_a_push_goes_through_a_proxy_that_wants_a_login(
+    office: Office, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    adapter = tiny_adapter(tmp_path / "adapter")
+    words = ("push", adapter, office.url, "--poll-interval", "0.05", "-vv")
+    done = run(*words, HTTPS_PROXY=office.address())
+    assert done.code == 0, done.err
+    assert set(office.proxy.asked) == {STUDIO, f"{office.box.bucket}.{OSS}"}
+    told = run("doctor", office.url, HTTPS_PROXY=office.address())
+    assert told.code == 0, told.out
+    shown = f"HTTPS_PROXY is 127.0.0.1:{office.proxy.port} with a login"
+    assert f"OSS is reached through a proxy: {shown}" in told.out
 
 
-def test_https_of_both_services(https: Sandbox) -> None:
-    assert https.oss_url.startswith("https://127.0.0.1:")
-    assert https.environment()["REQUESTS_CA_BUNDLE"] == str(https.ca_file)
-    data = os.urandom(1 << 20)
-    bucket = bucket_of(https)
-    bucket.put_object("k", data)
-    assert bucket.get_object("k").read() == data
-    url = f"{https.studio_url}/custom_models/import"
-    headers = {"Authorization": f"Bearer {https.api_key}"}
-    trusted = str(https.ca_file)
-    got = requests.get(url, headers=headers, verify=trusted, timeout=10)
-    assert got.json()["output"]["total"] == 0
-    with pytest.raises(requests.exceptions.SSLError):
-        requests.get(url, headers=headers, timeout=10)
-    by_name = url.replace("127.0.0.1", "localhost")
-    assert requests.get(by_name, verify=trusted, timeout=10).status_code == 401
-    with pytest.raises(requests.ConnectionError):  # plain http is not answered
-        requests.get(url.replace("https", "http", 1), timeout=10)
-
-
-def test_the_authority_is_kept_with_the_state(tmp_path: Path) -> None:
-    with Sandbox(directory=tmp_path, tls=True) as box:
-        assert box.ca_file is not None
-        first = box.ca_file.read_bytes()
-        assert stat.S_IMODE((box.ca_file.parent / "server.pem").stat().st_mode) == 0o600
-    with Sandbox(directory=tmp_path, tls=True) as box:
-        assert box.ca_file is not None
-        assert box.ca_file.read_bytes() == first
-
-
-@pytest.mark.parametrize("kind", ["http", "https"])
-def test_a_proxy_forwards(kind: str, request: pytest.FixtureRequest) -> None:
-    box: Sandbox = request.getfixturevalue(kind)
-    data = os.urandom(3 << 20)
-    with proxy() as through:
-        bucket = bucket_of(box, through.url)
-        bucket.put_object("through", data)
-        assert bucket.get_object("through").read() == data
-    method = "CONNECT" if kind == "https" else "PUT"
-    assert through.requests[0].startswith(f"{method} ")
-
-
-@pytest.mark.parametrize("kind", ["http", "https"])
-def test_a_proxy_with_a_login(kind: str, request: pytest.FixtureRequest) -> None:
-    box: Sandbox = request.getfixturevalue(kind)
-    with proxy(login=("us er", "p@ss:#/word")) as through:
-        assert bucket_of(box, through.url_with_login).put_object("k", b"x").crc
-        if kind == "http":
-            with pytest.raises(oss2.exceptions.ServerError) as caught:
-                bucket_of(box, through.url).put_object("k", b"x")
-            assert caught.value.status == 407
-        else:
-            with pytest.raises(oss2.exceptions.RequestError, match="407"):
-                bucket_of(box, through.url).put_object("k", b"x")
-
-
-def test_a_proxy_that_strips_a_header(http: Sandbox) -> None:
-    assert bucket_of(http).put_object("k", b"x").headers.get(CRC)
-    with proxy(strips=[CRC]) as through:
-        got = bucket_of(http, through.url).put_object("k", b"x")
-    assert CRC not in got.headers
-    assert got.etag
-
-
-def test_a_proxy_that_vanishes_and_comes_back(http: Sandbox) -> None:
-    with proxy() as through:
-        bucket = bucket_of(http, through.url)
-        bucket.put_object("k", b"x")
-        through.vanish()
-        with pytest.raises(oss2.exceptions.RequestError):
-            bucket.put_object("k", b"y")
-        through.appear()
-        bucket.put_object("k", b"z")
-    assert bucket_of(http).get_object("k").read() == b"z"
-
-
-def test_a_server_that_is_not_there_is_502() -> None:
-    with proxy() as through, Sandbox() as gone:
-        url = gone.oss_url
-        gone.close()
-        got = requests.get(url, proxies={"http": through.url}, timeout=10)
-        assert got.status_code == 502
+def test_what_is_wrong_with_the_way_is_told_at_once_and_alike(
+    office: Office, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    adapter = tiny_adapter(tmp_path / "adapter")
+    gone = str(tmp_path / "gone.pem")
+    asked = len(office.proxy.asked)
+    for variables, words in (
+        ({"HTTPS_PROXY": office.address("")}, "asks for a login (HTTP 407)"),
+        ({"HTTPS_PROXY": office.address(LOGIN)}, "write %23 for #"),
+        ({"HTTPS_PROXY": office.address(scheme="https")}, "speaks plain http"),
+        ({"HTTPS_PROXY": office.address(scheme="gopher")}, "of a kind"),
+        (
+            {"HTTPS_PROXY": office.address(), "REQUESTS_CA_BUNDLE": gone},
+            f"REQUESTS_CA_BUNDLE names a file that is not there: {gone}",
+        ),
+    ):
+        for command in (
+            ("push", adapter, office.url, "-vv"),
+            ("jobs", "-vv"),
+            ("doctor", office.url),
+        ):
+            done = run(*command, **variables)
+            assert done.code == 2, (command, done.out, done.err)
+            assert words in done.out + done.err
+            assert "Traceback" not in done.out
+    assert len(office.proxy.asked) == asked  # nobody got a request
+    strange = {"HTTPS_PROXY": office.address(), "REQUESTS_CA_BUNDLE": ""}
+    pushed, listed = run("push", adapter, office.url, **strange), run("jobs", **strange)
+    assert (pushed.code, listed.code) == (5, 6)
+    for done in (pushed, listed):
+        assert "REQUESTS_CA_BUNDLE" in done.told()[1]
