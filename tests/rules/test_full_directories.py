@@ -44,17 +44,19 @@ def _model(directory: Path, base: str, style: Transformers) -> Path:
     )
 
 
+def _told_of(style: Transformers) -> set[str]:
+    """The codes of a good model: older releases do not read what 5 writes."""
+    return {"V06"} if style is Transformers.V5_23 else set()
+
+
 @pytest.mark.parametrize("style", Transformers)
 @pytest.mark.parametrize("base", [TINY_TEXT, TINY_VL])
 def test_good_model(base: str, style: Transformers, tmp_path: Path) -> None:
     directory = _model(tmp_path / "m", base, style)
-    report = _judge(directory, base)
-    assert report.verdict is Verdict.PASS, report.select(Result.FAILED)
     copy = _model(tmp_path / "base", base, Transformers.V4_51)
-    report = _judge(directory, base, copy)
-    assert report.verdict is Verdict.PASS, report.select(Result.FAILED)
     nameless = _judge(directory, None)
-    assert nameless.verdict is Verdict.PASS, nameless.select(Result.FAILED)
+    for report in (_judge(directory, base), _judge(directory, base, copy), nameless):
+        assert {o.code for o in report.select(Result.FAILED)} == _told_of(style)
     assert "B01" in {o.code for o in nameless.select(Result.SKIPPED)}
 
 
@@ -67,7 +69,7 @@ def test_good_model_of_a_real_base(
 ) -> None:
     directory = build_full(tmp_path / "m", base=code, transformers=style)
     report = _judge(directory, code)
-    assert report.verdict is Verdict.PASS, report.select(Result.FAILED)
+    assert {o.code for o in report.select(Result.FAILED)} == _told_of(style)
 
 
 def _broken(one: Fault, folder: Path) -> tuple[Path, str]:
