@@ -145,6 +145,11 @@ bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and
 kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_kill.py
 
+.PHONY: man
+man: $(READY) ## write the manual page, preflight.1, from the parser
+	$(BIN)/argparse-manpage --module preflight.parser --function whole_parser \
+	  --project-name preflight --manual-title "preflight manual" --output preflight.1
+
 .PHONY: readme
 readme: $(READY) ## write the transcripts and the table of rules in README.md anew
 	$(BIN)/python -m tests.readme

@@ -16,7 +16,7 @@ from typing import NoReturn
 from preflight.commands import load_command
 from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
-from preflight.parser import BadArguments, parse
+from preflight.parser import BadArguments, parse, whole_parser
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = parse(words)
         arguments.words = tuple(words)
+        arguments.whole_parser = whole_parser
         terminal = Terminal(arguments.quiet, color=_wants_color(arguments.color))
         with _logging(terminal, arguments.verbose):
             return _run(arguments, terminal)

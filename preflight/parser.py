@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 
 from preflight import __version__
-from preflight.commands import COMMANDS, load_command
+from preflight.commands import COMMANDS, EXAMPLES, load_command
 from preflight.text import printable
 
 EXIT_CODES = (
@@ -43,6 +43,13 @@ _EPILOG = "exit codes:\n" + "\n".join(
 )
 
 
+def _examples(name: str) -> str:
+    """What `--help` of a command ends with."""
+    shown = "\n".join(f"  preflight {words}" for words in EXAMPLES.get(name, ()))
+    more = "exit codes and all commands: preflight help"
+    return f"examples:\n{shown}\n\n{more}" if shown else more
+
+
 class BadArguments(Exception):
     """The command line is malformed; `prog` is the command it was meant for."""
 
@@ -67,6 +74,8 @@ class Parser(argparse.ArgumentParser):
         name, self._command = self._command, ""
         if name:
             load_command(name).add_arguments(self)
+            # What every command has comes last, after what is its own.
+            self._action_groups.sort(key=lambda found: found.title == "output")
         return self
 
     def parse_known_args(self, *words: Any, **more: Any) -> Any:  # noqa: ANN401
@@ -87,13 +96,18 @@ class Parser(argparse.ArgumentParser):
 
 def _common() -> Parser:
     common = Parser(add_help=False)
-    common.add_argument(
-        "-v", "--verbose", action="count", default=0, help="tell more; -vv for traces"
+    output = common.add_argument_group("output")
+    output.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="all that was looked at; -vv for traces",
     )
-    common.add_argument(
-        "-q", "--quiet", action="store_true", help="only the report and errors"
+    output.add_argument(
+        "-q", "--quiet", action="store_true", help="the verdict and errors alone"
     )
-    common.add_argument(
+    output.add_argument(
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
@@ -109,7 +123,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     `push MODEL_DIR --base-model ID oss://bucket/prefix/` needs this second look.
     """
     parser = build_parser()
-    found, rest = parser.parse_known_args(list(words))
+    known = _without_help(list(words))
+    if known and known[0][:1] != "-" and known[0] not in COMMANDS:
+        raise BadArguments(_no_command(known[0]), parser.prog)
+    found, rest = parser.parse_known_args(known)
     if found.command is None:
         parser.print_help(sys.stderr)
         parser.exit(2)
@@ -120,6 +137,27 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         meant = command.stranger(rest[0])
         command.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
     return cast("argparse.Namespace", found)
+
+
+def _without_help(words: list[str]) -> list[str]:
+    """`help` and `help CMD`, which people type, as `--help` and `CMD --help`."""
+    if words[:1] != ["help"]:
+        return words
+    return [*words[1:2], "--help"]
+
+
+def _no_command(word: str) -> str:
+    near = get_close_matches(word, COMMANDS, n=1, cutoff=0.6)
+    meant = f"; did you mean {near[0]}?" if near else f": {', '.join(COMMANDS)}"
+    return f"there is no command {word!r}{meant}"
+
+
+def whole_parser() -> Parser:
+    """The parser with every command's own flags, for completion and manuals."""
+    parser = build_parser()
+    for command in parser.commands.values():
+        command.fill()
+    return parser
 
 
 def build_parser() -> Parser:
@@ -134,7 +172,9 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {__version__}"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", prog=parser.prog
+    )
     common = _common()
     for name, text in COMMANDS.items():
         parser.commands[name] = commands.add_parser(
@@ -143,7 +183,7 @@ def build_parser() -> Parser:
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
             parents=[common],
-            epilog=_EPILOG,
+            epilog=_examples(name),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from preflight import __version__
 from preflight.catalog.bases import load_bases
 from preflight.commands import COMMANDS
 from preflight.errors import PreflightError
-from preflight.parser import EXIT_CODES
+from preflight.parser import EXIT_CODES, parse
 from preflight.rules import RULES, Rule
 from tests.running import InProcess, command, environment, run, tiny_adapter
 
@@ -27,15 +29,70 @@ def preflight(
     return InProcess(tmp_path / "home", monkeypatch, capsys)
 
 
-@pytest.mark.parametrize("words", [[], *([name] for name in NAMES)])
-def test_every_help_shows_every_exit_code(
-    preflight: InProcess, words: list[str]
-) -> None:
-    done = preflight(*words, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert "exit codes:" in done.out
+def test_exit_codes_stand_in_the_help_once(preflight: InProcess) -> None:
+    out = preflight("--help").out
+    assert out.count("exit codes:") == 1
     for code, text in EXIT_CODES:
-        assert f"  {code:<4} {text}\n" in done.out
+        assert f"  {code:<4} {text}\n" in out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_help_has_examples_that_can_be_read(
+    preflight: InProcess, name: str
+) -> None:
+    done = preflight(name, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert preflight("help", name).out == done.out
+    examples = done.out.partition("\nexamples:\n")[2].partition("\n\n")[0]
+    lines = [line.partition("#")[0] for line in examples.splitlines()]
+    assert lines
+    for line in lines:
+        words = shlex.split(line.partition(">")[0])
+        assert words[:2] == ["preflight", name]
+        assert parse(words[1:]).command == name
+
+
+def test_flags_stand_in_groups(preflight: InProcess) -> None:
+    out = preflight("push", "--help").out
+    titles = ["model:", "rules:", "transfer:", "import:", "output:"]
+    places = [out.index(f"\n{title}\n") for title in titles]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("chek", "there is no command 'chek'; did you mean check?"),
+        ("satus", "there is no command 'satus'; did you mean status?"),
+        ("xyzzy", "there is no command 'xyzzy': check, push, "),
+    ],
+)
+def test_a_command_that_is_not_there(
+    preflight: InProcess, word: str, told: str
+) -> None:
+    for words in ([word], [word, "--verbose", "x"], ["help", word]):
+        done = preflight(*words)
+        assert (done.code, done.out) == (2, "")
+        assert done.told()[0].startswith(f"preflight: {told}")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_that_the_shell_reads(
+    preflight: InProcess, shell: str
+) -> None:
+    done = preflight("completion", shell)
+    assert (done.code, done.err) == (0, "")
+    for word in (*NAMES, "--base-model", "--strict"):
+        assert word.lstrip("-") in done.out
+    if path := shutil.which(shell):
+        read = subprocess.run(
+            [path, "-n", "/dev/stdin"],
+            input=done.out,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (read.returncode, read.stderr) == (0, "")
 
 
 def test_help_names_every_command(preflight: InProcess) -> None:
@@ -65,7 +122,6 @@ def test_version_of_the_module(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["check"], "required: MODEL_DIR"),
         (["check", "d", "--frob"], "unrecognized arguments: --frob"),
         (["check", "d", "extra"], "unrecognized arguments: extra"),

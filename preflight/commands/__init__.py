@@ -29,9 +29,34 @@ COMMANDS = MappingProxyType(
         "sandbox": "run the fake OSS and Model Studio on this machine",
         "explain": "show a rule's manual page, or list all rules",
         "bases": "list the base models that can be imported onto",
+        "completion": "print completion for bash, zsh or fish",
     }
 )
 """Each command's name and what it does, in the order of the help text."""
+
+
+EXAMPLES = MappingProxyType(
+    {
+        "check": ("check out/adapter", "check out/adapter --base-model qwen3-8b -v"),
+        "push": (
+            "push out/adapter oss://my-bucket/models/{name}-{digest}/",
+            "push -n out/adapter oss://my-bucket/models/mine/   # the plan alone",
+            "push --sandbox out/adapter                         # no account needed",
+        ),
+        "wait": ("wait 4f1c2d9a",),
+        "import": ("import oss://my-bucket/models/mine/ --base-model qwen3-8b",),
+        "jobs": ("jobs --status failed", "jobs 4f1c2d9a"),
+        "delete": ("delete 4f1c2d9a --yes",),
+        "status": ("status", "status out/adapter"),
+        "clean": ("clean oss://my-bucket/models/", "clean oss://my-bucket/m/ --yes"),
+        "doctor": ("doctor", "doctor oss://my-bucket/models/ --fix"),
+        "sandbox": ("sandbox --background",),
+        "explain": ("explain", "explain C02"),
+        "bases": ("bases",),
+        "completion": ('completion bash > "$BASH_COMPLETION_USER_DIR/preflight"',),
+    }
+)
+"""How each command is called, without the word `preflight`."""
 
 
 class Command(Protocol):

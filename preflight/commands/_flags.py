@@ -39,36 +39,45 @@ def size(text: str) -> int:
     return int(float(found[1]) * _UNITS[found[2]])
 
 
+def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """The group of flags with this title; made when it is asked for first."""
+    for found in parser._action_groups:  # noqa: SLF001 - argparse keeps no other list
+        if found.title == title:
+            return found
+    return parser.add_argument_group(title)
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """The directory, and how to judge it."""
     parser.add_argument(
         "model_dir", metavar="MODEL_DIR", type=Path, help="directory of the weights"
     )
-    parser.add_argument(
+    model, rules = group(parser, "model"), group(parser, "rules")
+    model.add_argument(
         "--base-model",
         metavar="ID",
         help="base model trained on, as `preflight bases` lists it, or its hub id "
         "(default: what the directory itself names)",
     )
     add_weight_type(parser)
-    parser.add_argument(
+    model.add_argument(
         "--base-dir",
         metavar="DIR",
         type=Path,
         help="a copy of the base to compare with",
     )
-    parser.add_argument(
+    model.add_argument(
         "--base-from-hub",
         action="store_true",
         help="without a local copy of the base, fetch its headers and small files",
     )
-    parser.add_argument(
+    rules.add_argument(
         "--no-scan", action="store_true", help="do not look for NaN, Inf and zeros"
     )
-    parser.add_argument(
+    rules.add_argument(
         "--strict", action="store_true", help="let warnings count as errors"
     )
-    parser.add_argument(
+    rules.add_argument(
         "--ignore",
         metavar="CODE=REASON",
         action="append",
@@ -92,7 +101,7 @@ def check_flags(arguments: argparse.Namespace) -> CheckFlags:
 
 def add_weight_type(parser: argparse.ArgumentParser) -> None:
     """Adapter or full weights."""
-    parser.add_argument(
+    group(parser, "model").add_argument(
         "--weight-type",
         choices=[kind.value for kind in WeightType],
         help="kind of weights (default: told by the files)",
@@ -101,45 +110,53 @@ def add_weight_type(parser: argparse.ArgumentParser) -> None:
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Form and place of the report of a run."""
-    parser.add_argument(
+    output = group(parser, "output")
+    output.add_argument(
         "--format", choices=tuple(FORMATS), default="text", help="form of the report"
     )
-    parser.add_argument(
+    output.add_argument(
         "--output", metavar="FILE", type=Path, help="write the report there, not here"
     )
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Form of a result."""
-    parser.add_argument(
+    group(parser, "output").add_argument(
         "--format", choices=("text", "json"), default="text", help="form of the result"
+    )
+
+
+def add_wide(parser: argparse.ArgumentParser) -> None:
+    """Whole cells in a table."""
+    group(parser, "output").add_argument(
+        "-o", choices=("wide",), dest="wide", help="wide: cut no cell of the table"
     )
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     """What an import is called, and whether and how long it is waited for."""
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--display-name", default="", metavar="NAME", help="name in the console"
     )
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--no-wait", action="store_true", help="submit the import and do not wait"
     )
     add_waiting(parser)
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--again", action="store_true", help="import anew although it was done before"
     )
 
 
 def add_waiting(parser: argparse.ArgumentParser) -> None:
     """How long to wait for a job."""
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--timeout",
         type=seconds,
         default=7200.0,
         metavar="S",
         help="seconds to wait for the job (default: 7200)",
     )
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--poll-interval",
         type=seconds,
         metavar="S",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from preflight.api import check
-from preflight.commands._flags import add_model, add_report, check_flags
+from preflight.commands._flags import add_model, add_report, check_flags, group
 from preflight.commands._recorder import Recorder, reported
 from preflight.pipeline.planned import require_pushable
 from preflight.record import RunRecord
@@ -15,7 +15,7 @@ from preflight.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory, how to judge it, and the report."""
     add_model(parser)
-    parser.add_argument(
+    group(parser, "rules").add_argument(
         "--select",
         metavar="CODES",
         action="append",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from preflight.commands._jobs import get_job
 from preflight.commands._settings import require_settings
 from preflight.errors import UsageError
 from preflight.pipeline.services import studio_client
@@ -25,8 +26,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     settings = require_settings(arguments, terminal, Need.STUDIO)
     with studio_client(settings) as client:
         api = ImportApi(client)
-        job = api.get(arguments.job_id)
-        what = f"job {job.job_id} ({job.status}) of model {job.model_name}"
+        job = get_job(api, arguments.job_id)
+        what = f"job {job.job_id} ({job.word}) of model {job.model_name}"
         if not job.finished:
             raise UsageError(
                 f"{what} cannot be deleted: only final jobs can",

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 from preflight.catalog.explanations import Service, explain_code
-from preflight.commands._flags import add_format, count
+from preflight.commands._flags import add_format, add_wide, count
+from preflight.commands._jobs import SHORT, get_job, local_time
 from preflight.commands._settings import require_settings
 from preflight.pipeline.services import studio_client
 from preflight.report.document import job_document
-from preflight.report.manual import table
+from preflight.report.tables import table
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=count, metavar="N", help="the newest N jobs (default: all)"
     )
     add_format(parser)
+    add_wide(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with studio_client(settings) as client:
         api = ImportApi(client)
         if arguments.job_id:
-            jobs = [api.get(arguments.job_id)]
+            jobs = [get_job(api, arguments.job_id)]
         else:
             jobs = list(islice(_listed(api, arguments), arguments.limit or None))
     if arguments.format == "json":
@@ -58,7 +60,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     elif arguments.job_id:
         terminal.show_lines(_page(jobs[0]))
     else:
-        terminal.show_lines(_table(jobs) if jobs else ["no jobs"])
+        wide = arguments.wide is not None
+        told = _table(jobs, wide=wide, width=0 if wide else terminal.width)
+        terminal.show_lines(told if jobs else ["no jobs"])
     return 0
 
 
@@ -68,33 +72,31 @@ def _listed(api: ImportApi, arguments: argparse.Namespace) -> Iterator[ImportJob
     return api.list_all(status=status, model_name=arguments.model_name or "")
 
 
-def _created(job: ImportJob) -> str:
-    return job.created.strftime("%Y-%m-%d %H:%M:%S %Z") if job.created else ""
-
-
-def _table(jobs: list[ImportJob]) -> Iterator[str]:
-    heading = ("job", "status", "model", "display name", "created", "from")
+def _table(jobs: list[ImportJob], *, wide: bool, width: int) -> Iterator[str]:
+    """Newest first; on a terminal the beginnings of the ids, which is all one types."""
+    short = None if wide or not width else SHORT
+    heading = ("job", "status", "model", "console name", "created", "from")
     rows = [
         (
-            job.job_id,
-            job.status,
+            job.job_id[:short],
+            job.word,
             job.model_name,
             job.display_name,
-            _created(job),
+            local_time(job.created),
             job.source,
         )
         for job in jobs
     ]
-    return table([heading, *rows])
+    return table([heading, *rows] if jobs else [], width)
 
 
 def _page(job: ImportJob) -> Iterator[str]:
     yield f"job         {job.job_id}"
-    yield f"status      {job.status}"
+    yield f"status      {job.word}"
     yield f"model       {job.model_name}"
-    yield f"display     {job.display_name}"
+    yield f"console     {job.display_name}"
     yield f"from        {job.source}"
-    yield f"created     {_created(job)}"
+    yield f"created     {local_time(job.created)}"
     if job.error_code:
         yield f"error       {job.error_code}"
         if found := explain_code(Service.JOB, job.error_code):

@@ -14,6 +14,7 @@ from preflight.commands._flags import (
     add_report,
     check_flags,
     count,
+    group,
     size,
 )
 from preflight.commands._recorder import Recorder, reported
@@ -41,19 +42,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where to upload to; may be left out with --sandbox. It may hold {known}",
     )
     _add_transfer(parser)
-    parser.add_argument(
+    group(parser, "model").add_argument(
         "--no-base-config",
         action="store_true",
         help="do not add the base's config.json beside an adapter",
     )
     add_import(parser)
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--replace",
         action="store_true",
         help="change files under a prefix that a model was imported from; that model "
         "becomes invalid",
     )
-    parser.add_argument(
+    group(parser, "import").add_argument(
         "--tag-bucket",
         action="store_true",
         help="set the bucket's tag that an import needs; its other tags stay",
@@ -79,39 +80,39 @@ def _workers(text: str) -> int:
 
 
 def _add_transfer(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("transfer")
-    group.add_argument(
+    transfer = group(parser, "transfer")
+    transfer.add_argument(
         "--workers",
         type=_workers,
         default=0,
         metavar="N",
         help="connections that send at the same time (default: 4, with many cores 8)",
     )
-    group.add_argument(
+    transfer.add_argument(
         "--part-size",
         type=size,
         default=0,
         metavar="SIZE",
         help="bytes a part, such as 16M (default: by the files' sizes)",
     )
-    group.add_argument(
+    transfer.add_argument(
         "--bandwidth-limit",
         type=size,
         default=0,
         metavar="SIZE",
         help="bytes a second over all connections, such as 20M (default: no limit)",
     )
-    group.add_argument(
+    transfer.add_argument(
         "--restart",
         action="store_true",
         help="abort what earlier runs left unfinished instead of going on with it",
     )
-    group.add_argument(
+    transfer.add_argument(
         "--allow-extra",
         action="store_true",
         help="accept other objects below the prefix",
     )
-    group.add_argument(
+    transfer.add_argument(
         "--progress",
         choices=[mode.value for mode in ProgressMode],
         default="auto",

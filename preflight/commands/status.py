@@ -16,7 +16,7 @@ from preflight.findings import Unavailable
 from preflight.pipeline.services import studio_client
 from preflight.report.document import job_document
 from preflight.report.life import Life, LifeState
-from preflight.report.manual import table
+from preflight.report.tables import table
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.jobs import read_job

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 
 from preflight.commands._flags import add_report, add_waiting
+from preflight.commands._jobs import job_named, whole_id
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
 from preflight.pipeline.import_prefix import wait_for
 from preflight.pipeline.options import Waiting
+from preflight.pipeline.services import studio_client
 from preflight.record import RunRecord
 from preflight.settings import Need
+from preflight.studio.imports import ImportApi
 from preflight.terminal import Terminal
 
 
@@ -28,7 +31,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         settings = require_settings(arguments, terminal, Need.STUDIO)
         recorder.record.service = settings.base_url.value
         waiting = Waiting(arguments.timeout, arguments.poll_interval)
-        wait_for(arguments.job_id, waiting, settings, recorder)
+        with studio_client(settings) as client:
+            job_id = whole_id(ImportApi(client), arguments.job_id)
+        with job_named(arguments.job_id):
+            wait_for(job_id, waiting, settings, recorder)
         return 0
 
     return reported(arguments, terminal, RunRecord("wait"), work)

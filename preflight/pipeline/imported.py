@@ -45,7 +45,7 @@ def submitted(
     seen = Imported(made.job, made.how)
     observer.reached(seen)
     if made.how is not How.ALREADY_DONE:  # there is nothing to follow
-        observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.status}")
+        observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.word}")
     return seen
 
 
@@ -80,7 +80,7 @@ def watched(
         observer.reached(Imported(job, how))
         if job.status != known:
             since = human_time(clock.now() - began)
-            observer.say(f"job {job.job_id}: {job.status} after {since}")
+            observer.say(f"job {job.job_id}: {job.word} after {since}")
         known = None
 
     with observer.stage("wait"):

@@ -129,16 +129,16 @@ def _of_job(record: RunRecord, imported: Imported) -> Answer:
     again = f"preflight wait {job.job_id}"
     if record.exit_code == 0:
         named = f", model {job.model_name}" if job.model_name else ""
-        rest = f"{what}: {job.status}{named}"
+        rest = f"{what}: {job.word}{named}"
         return Answer(Tone.GOOD, "SUBMITTED", rest, again)
     if job.failed:
         code = f" ({job.error_code})" if job.error_code else ""
-        return Answer(Tone.BAD, "IMPORT FAILED", f"{what}: {job.status}{code}")
+        return Answer(Tone.BAD, "IMPORT FAILED", f"{what}: {job.word}{code}")
     if record.exit_code == StillRunning.exit_code:
-        return Answer(Tone.ODD, "STILL RUNNING", f"{what}: {job.status}", again)
+        return Answer(Tone.ODD, "STILL RUNNING", f"{what}: {job.word}", again)
     codes = (Interrupted.exit_code, Terminated.exit_code)
     word = "INTERRUPTED" if record.exit_code in codes else "NOT FOLLOWED TO ITS END"
-    return Answer(Tone.BAD, word, f"{what} was last {job.status}", again)
+    return Answer(Tone.BAD, word, f"{what} was last {job.word}", again)
 
 
 def _numbered(count: int, thing: str) -> str:

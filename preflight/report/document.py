@@ -96,6 +96,7 @@ def job_document(job: ImportJob) -> dict[str, Any]:
     return {
         "job_id": job.job_id,
         "status": job.status,
+        "state": job.word,
         "model_name": job.model_name,
         "display_name": job.display_name,
         "weight_type": job.weight_type.value if job.weight_type else None,

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from preflight.catalog.bases import load_bases
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.report.tables import table
 from preflight.rules import RULES, Rule
-from preflight.text import printable
-
-
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Rows as lines of aligned columns; the first row is the heading."""
-    shown = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for row in shown:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
 
 
 def _scope(rule: Rule) -> str:

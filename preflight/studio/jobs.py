@@ -130,6 +130,14 @@ class ImportJob:
         return read_state(self.status)
 
     @property
+    def word(self) -> str:
+        """The status as people and programs may rely on: the service has two words.
+
+        `succeeded`, whether it was spelt SUCCESSED or SUCCEEDED; others in lower case.
+        """
+        return "succeeded" if self.succeeded else self.status.lower()
+
+    @property
     def succeeded(self) -> bool:
         """Whether the model is imported and can be deployed."""
         return self.state is State.SUCCEEDED

@@ -61,6 +61,44 @@ def test_all_pages_are_listed_newest_first(
     assert [line.split()[0] for line in lines] == ["job", made[-1].id, made[-2].id]
 
 
+def test_the_beginning_of_an_id_is_enough(
+    preflight: InProcess, sandbox: Sandbox
+) -> None:
+    job = make(sandbox, "one")
+    other = make(sandbox, "two")
+    shown = json.loads(preflight("jobs", job.id[:8], "--format", "json").out)["jobs"]
+    assert [each["job_id"] for each in shown] == [job.id]
+    both = preflight("jobs", "f" * 35)
+    assert both.code == 6
+    assert preflight("wait", job.id[:8], *QUICK).code == 6  # nothing lies there
+    assert preflight("delete", job.id[:8], "--yes").code == 0
+    assert [each.id for each in sandbox.studio.jobs()] == [other.id]
+    for beginning in (other.id[:1], job.id[:1]):
+        clash = [j.id for j in sandbox.studio.jobs() if j.id.startswith(beginning)]
+        code = preflight("jobs", beginning).code
+        assert code == (0 if len(clash) == 1 else 6)
+
+
+def test_a_beginning_of_several_ids_is_refused(
+    preflight: InProcess, sandbox: Sandbox
+) -> None:
+    ids = [make(sandbox, f"m{number}").id for number in range(17)]
+    firsts = [each[0] for each in ids]
+    twice = next(each for each in firsts if firsts.count(each) > 1)
+    done = preflight("jobs", twice)
+    assert done.code == 2
+    assert f"jobs begin with {twice}: " in done.told()[0]
+
+
+def test_success_has_one_word_for_programs_and_the_service_s_beside_it(
+    preflight: InProcess, uploaded: str
+) -> None:
+    preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    (job,) = json.loads(preflight("jobs", "--format", "json").out)["jobs"]
+    assert (job["status"], job["state"]) == ("SUCCESSED", "succeeded")
+    assert " succeeded " in preflight("jobs").out
+
+
 def test_a_limit_asks_for_no_more_pages_than_it_needs(
     preflight: InProcess, sandbox: Sandbox
 ) -> None:
@@ -99,7 +137,7 @@ def test_one_job_and_why_it_failed(preflight: InProcess, sandbox: Sandbox) -> No
     assert f"likely cause: nothing lies under {where}" in waited.out
     done = preflight("jobs", job.id)
     assert done.code == 0
-    assert "status      FAILED" in done.out
+    assert "status      failed" in done.out
     assert "why       the platform could not read the files" in done.out
     assert "fix       run `preflight doctor" in done.out
     assert "request id  " in done.out
@@ -111,7 +149,9 @@ def test_one_job_and_why_it_failed(preflight: InProcess, sandbox: Sandbox) -> No
 def test_an_unknown_job(preflight: InProcess, command: str) -> None:
     done = preflight(command, "11111111-2222-3333-4444-555555555555")
     assert done.code == 6
-    assert "NotFound" in done.told()[0]
+    word = "11111111-2222-3333-4444-555555555555"
+    assert done.told()[0] == f"preflight: no job {word} in this workspace (NotFound)"
+    assert "`preflight jobs` lists them" in done.told()[1]
     assert done.told()[-1].startswith("  request id  ")
 
 
@@ -130,7 +170,7 @@ def test_delete_asks_for_yes(preflight: InProcess, sandbox: Sandbox) -> None:
     preflight("wait", job.id, *QUICK)
     asked = preflight("delete", job.id)
     assert (asked.code, asked.out) == (2, "")
-    for words in (f"would delete job {job.id} (FAILED)", "stay", "nothing was deleted"):
+    for words in (f"would delete job {job.id} (failed)", "stay", "nothing was deleted"):
         assert words in asked.told()[0]
     assert len(sandbox.studio.jobs()) == 1
     assert sandbox.studio_endpoint.log_calls.count("DeleteImportJob") == 0

@@ -74,8 +74,8 @@ def test_push_uploads_and_imports(
     told = f'✔ IMPORTED  model {job.model_name}, console name "adapter"'
     assert lines[-1] == told
     assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
-    assert f"job {job.id} created: PENDING" in done.err.splitlines()
-    assert f"job {job.id}: PENDING" not in done.err  # told a line ago
+    assert f"job {job.id} created: pending" in done.err.splitlines()
+    assert f"job {job.id}: pending" not in done.err  # told a line ago
     assert sandbox.studio.model_is_valid(job.id)
 
 

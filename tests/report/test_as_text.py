@@ -333,7 +333,7 @@ def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
     )
     run.exit_code, run.error = 6, ErrorRecord("x")
     told = lines(run)
-    assert told[-2] == r"✘ IMPORT FAILED  job job-1: FAILED (bad \x1b[31m)"
+    assert told[-2] == r"✘ IMPORT FAILED  job job-1: failed (bad \x1b[31m)"
     assert told[-1] == "likely cause: this"
     assert "IMPORTED" not in text(run)
 
@@ -341,11 +341,11 @@ def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "told"),
     [
-        (0, "PENDING", "✔ SUBMITTED  job job-1: PENDING, model qwen3-8b-x"),
-        (8, "RUNNING", "✔ STILL RUNNING  job job-1: RUNNING"),
-        (130, "RUNNING", "✘ INTERRUPTED  job job-1 was last RUNNING"),
-        (143, "RUNNING", "✘ INTERRUPTED  job job-1 was last RUNNING"),
-        (4, "RUNNING", "✘ NOT FOLLOWED TO ITS END  job job-1 was last RUNNING"),
+        (0, "PENDING", "✔ SUBMITTED  job job-1: pending, model qwen3-8b-x"),
+        (8, "RUNNING", "✔ STILL RUNNING  job job-1: running"),
+        (130, "RUNNING", "✘ INTERRUPTED  job job-1 was last running"),
+        (143, "RUNNING", "✘ INTERRUPTED  job job-1 was last running"),
+        (4, "RUNNING", "✘ NOT FOLLOWED TO ITS END  job job-1 was last running"),
     ],
 )
 def test_a_job_that_is_not_at_its_end(code: int, status: str, told: str) -> None:
