@@ -34,9 +34,9 @@ def special_tokens_unchanged(
 ) -> Iterator[Answer]:
     """With another end-of-text token answers do not stop, or stop at once.
 
-    Which of its own two tokens ends a text, and which fills one up, trainers set
-    anew and none of it does harm; what is told here is another token, or none of the
-    base's chat format.
+    Trainers often swap the base's two end-of-text tokens, and fill texts up with
+    another token that the base has: both are harmless. What is reported is an end that
+    is none of the base's chat format, and a token that the base does not have.
     Causes: trained from the pretrained model, which ends with <|endoftext|>; a
     trainer that sets a pad token of its own.
     Source: config.json and generation_config.json of the base models.
@@ -68,11 +68,15 @@ def _of_ids(name: str, section: JsonObject, base: BaseModel) -> Iterator[Problem
             yield Problem(where, f"is {shortened(repr(value), 60)}, which is no id")
             continue
         allowed = usual | {base.pad_token_id, base.bos_token_id}
+        if field == "pad_token_id":
+            # Padding is masked: any token with a row of its own serves, and of those
+            # that no text holds <|vision_pad|> and <|fim_pad|> are the usual ones.
+            allowed |= set(base.added_tokens.values())
         strange = [number for number in ids if number not in allowed]
         wanted = _called([base.eos_token_id], names)
         if strange:
             told = f"is {_called(strange, names)}"
-            own = _called(sorted(allowed), names)
+            own = _called(sorted(usual | {base.pad_token_id}), names)
             yield Problem(where, f"{told}; {base.code} uses {own}")
         elif field == "eos_token_id" and base.eos_token_id not in ids:
             told = f"is {_called(ids, names)} without {wanted}"
@@ -89,14 +93,12 @@ def _called(ids: Iterable[int], names: Mapping[int, str]) -> str:
 def _of_names(document: JsonObject, base: BaseModel) -> Iterator[Problem]:
     """The same by text; a token that the base does not have is told by V02."""
     numbers = base.added_tokens
-    for field in ("eos_token", "pad_token"):
-        value = document.get(field)
-        text = value.get("content") if isinstance(value, Mapping) else value
-        if not isinstance(text, str) or text not in numbers:
-            continue
-        where = f"{_TOKENIZER_CONFIG}: {field}"
-        wanted = _called([base.eos_token_id], {n: t for t, n in numbers.items()})
-        if field == "eos_token" and numbers[text] != base.eos_token_id:
-            yield Problem(where, f"is {text}; answers of {base.code} end with {wanted}")
-        elif numbers[text] not in {*base.generation_eos, base.pad_token_id}:
-            yield Problem(where, f"is {text}, another word of {base.code}'s own")
+    value = document.get("eos_token")
+    text = value.get("content") if isinstance(value, Mapping) else value
+    if not isinstance(text, str) or numbers.get(text, base.eos_token_id) == (
+        base.eos_token_id
+    ):
+        return
+    wanted = _called([base.eos_token_id], {n: t for t, n in numbers.items()})
+    told = f"is {text}; answers of {base.code} end with {wanted}"
+    yield Problem(f"{_TOKENIZER_CONFIG}: eos_token", told)

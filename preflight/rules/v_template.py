@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Iterator
 
 from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.templates import earlier_templates
 from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
 from preflight.model.reference import Reference
 from preflight.model.templates import DEFAULT, Template, digests, normalised
-from preflight.rules._rule import Answer, rule
+from preflight.rules._rule import FULL, Answer, rule
 from preflight.text import shortened
 
 Templates = tuple[Template, ...]
@@ -34,7 +36,9 @@ def chat_template_is_the_default(
 ) -> Iterator[Answer]:
     """The import wants the base's default chat template; without one it takes that.
 
-    Line ends are not judged. A second template under another name is left behind.
+    Line ends are not judged. A copy of the base from before its template was changed
+    has an earlier one, which is the base's as well. A second template under another
+    name is left behind.
     Causes: a trainer's own template (Unsloth, LLaMA-Factory, TRL's generation marks
     for assistant-only loss), the template of another model, an edited system prompt.
     Source: chat template, user guide "Model import".
@@ -66,7 +70,7 @@ def _judged(
     reference: Reference | Unavailable,
 ) -> Iterator[Answer]:
     found = set(digests(text))
-    fitting = [base for base in candidates if found & set(base.template_sha256)]
+    fitting = [base for base in candidates if found & _known(base)]
     own = _default_of(reference)
     if len(fitting) == len(candidates) > 0 or _equal(text, own):
         return
@@ -77,6 +81,12 @@ def _judged(
     told = f"is not the default template of {who}{_likeness(text, found)}"
     details = () if own is None else _difference(own, text)
     yield Problem(where, told, details=details)
+
+
+def _known(base: BaseModel) -> set[str]:
+    """The digests of its default template, today's and those of earlier revisions."""
+    earlier = (one.sha256 for one in earlier_templates(base.code))
+    return {*base.template_sha256, *earlier}
 
 
 def _default_of(reference: Reference | Unavailable) -> str | None:
@@ -97,7 +107,7 @@ def _likeness(text: str, found: set[str]) -> str:
     if not text.strip():
         return " but empty"
     for base in load_bases().values():
-        if found & set(base.template_sha256):
+        if found & _known(base):
             return f" but that of {base.code}"
     if "{% generation" in text or "{%- generation" in text:
         return " (it has the generation marks of assistant-only loss)"
@@ -116,6 +126,34 @@ def _difference(own: str, text: str) -> tuple[str, ...]:
     if len(shown) > len(kept):
         kept[-1] = f"... {len(shown) - len(kept) + 1:,} more lines"
     return tuple(kept)
+
+
+@rule(
+    "V07",
+    severity=Severity.WARNING,
+    applies=FULL,
+    fix="Copy chat_template.jinja from the base, or the field chat_template of its "
+    "tokenizer_config.json.",
+)
+def full_weights_have_a_chat_template(
+    templates: Templates, tokenizer_config: JsonObject | Unavailable
+) -> Iterator[Problem]:
+    """Full weights without a chat template have none of the base's to fall back on.
+
+    The files are to be the same as those of the open-source model, which has one.
+    Whether an import without it is refused or takes the base's own is not documented:
+    a refusal that became known would make this an error.
+    Causes: transformers 5 or a newer 4 wrote a chat_template.jinja, which was not
+    copied along; a merge that saved the tokenizer of the pretrained model.
+    Source: "the files are to be the same as those of the open-source model", user
+    guide "My models".
+    """
+    if any(template.name == DEFAULT for template in templates):
+        return
+    if isinstance(tokenizer_config, Unavailable):
+        return  # D08 and D18 tell of that
+    told = "there is no chat template, neither here nor in chat_template.jinja"
+    yield Problem("tokenizer_config.json: chat_template", told)
 
 
 @rule("V04", fix="Keep one of them; chat_template.jinja is what new loaders read.")

@@ -33,6 +33,10 @@ def _judge(directory: Path, base: str | None, base_dir: Path | None = None) -> R
     return Report(run_rules(STATIC_RULES, found, found.weight_type))
 
 
+def _failed(report: Report) -> set[str]:
+    return {outcome.code for outcome in report.select(Result.FAILED)}
+
+
 def _model(directory: Path, base: str, style: Transformers) -> Path:
     return build_full(
         directory,
@@ -68,8 +72,8 @@ def test_good_model_of_a_real_base(
     code: str, style: Transformers, tmp_path: Path
 ) -> None:
     directory = build_full(tmp_path / "m", base=code, transformers=style)
-    report = _judge(directory, code)
-    assert {o.code for o in report.select(Result.FAILED)} == _told_of(style)
+    report = _judge(directory, code)  # without a template, which is not ours to keep
+    assert _failed(report) == {"V07", *_told_of(style)}
 
 
 def _broken(one: Fault, folder: Path) -> tuple[Path, str]:

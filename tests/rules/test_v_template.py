@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from fixtures.tiny import TINY_TEMPLATE
-from preflight.catalog.bases import BaseModel
+from preflight.catalog import templates as catalog_templates
+from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import CannotTell, Severity, Unavailable
 from preflight.model.templates import Template
-from preflight.rules.v_template import chat_template_is_the_default, one_chat_template
+from preflight.rules.v_template import (
+    chat_template_is_the_default,
+    full_weights_have_a_chat_template,
+    one_chat_template,
+)
 from tests.rules.inputs import base, problems, severities, told, walk
 from tests.rules.inputs_full import NONE, reference
 
@@ -150,3 +157,49 @@ def test_one_chat_template(texts: tuple[str | Unavailable, ...], count: int) -> 
 def test_templates_of_other_names_do_not_disagree() -> None:
     templates = (Template("a", "x"), Template("b", "y", "tool_use"))
     assert not problems(one_chat_template, templates=templates)
+
+
+def test_the_default_of_an_earlier_revision_is_the_base_s_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = TEXT.replace("m.content", "m['content']")
+    entry = {
+        "sha256": hashlib.sha256(earlier.encode()).hexdigest(),
+        "bytes": len(earlier),
+        "bases": ["qwen3-8b"],
+        "until": "2025-07",
+        "source": "a test",
+    }
+    path = tmp_path / "templates.json"
+    path.write_text(json.dumps({"date": "2026-11", "templates": [entry]}))
+    assert _told(earlier)
+    monkeypatch.setattr(catalog_templates, "_FILE", path)
+    catalog_templates._entries.cache_clear()
+    try:
+        assert not _told(earlier)
+        assert _told(earlier + "!")
+    finally:
+        catalog_templates._entries.cache_clear()
+
+
+def test_earlier_templates_are_dated_and_of_known_bases() -> None:
+    (found,) = catalog_templates.earlier_templates("qwen3-8b")
+    assert (found.size, found.until, found.sha256[:8]) == (4116, "2025-07", "87a2728c")
+    assert "Qwen/Qwen3-8B-Base" in found.source
+    assert not catalog_templates.earlier_templates("qwen3-4b-instruct-2507")
+    assert found.sha256 not in base("qwen3-8b").template_sha256
+    for entry in catalog_templates._entries():
+        assert set(entry.bases) <= set(load_bases())
+
+
+def test_full_weights_without_a_template_are_warned_of() -> None:
+    check = full_weights_have_a_chat_template
+    other = Template("tokenizer_config.json: chat_template", TEXT, "rag")
+    for templates, config, count in (
+        ((), {}, 1),
+        ((other,), {}, 1),
+        ((Template("chat_template.jinja", TEXT),), {}, 0),
+        ((), NONE, 0),
+    ):
+        facts: dict[str, object] = {"templates": templates, "tokenizer_config": config}
+        assert severities(check, **facts) == [Severity.WARNING] * count

@@ -25,6 +25,10 @@ QWEN_VOCABULARY = 151_643  # entries of vocab.json, before the added tokens
 _BIASED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")  # Qwen2.5
 
 _TEMPLATE_QWEN3 = "a55ee1b1660128b7098723e0abcd92caa0788061051c62d51cbe87d9cf1974d8"
+# Of the first revisions of Qwen3, until the middle of 2025: copies have it still.
+_TEMPLATE_QWEN3_FIRST = (
+    "87a2728cb8dc9fe424d624542f6060ec05a1d285ebbec578bb078900e33396b5"
+)
 _TEMPLATE_2507 = "64f85b198065d0fba2a81f37e10ed68161ce2c19a754c7100e67e0ca2ee9c326"
 _TEMPLATE_QWEN3_VL = "9d879ef91075acbfb2df7e441fd79d60bacfca989cf6d511d2af45c681e94f10"
 _TEMPLATE_QWEN25 = "55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a"
@@ -62,6 +66,7 @@ class BaseModel:
     kv_heads: int
     vocab_size: int
     template: str  # by `template_digest`
+    earlier_templates: tuple[str, ...] = ()
     added_tokens: tuple[str, ...] = QWEN3_ADDED
     vocabulary: int = QWEN_VOCABULARY
     head_dim: int = 128
@@ -132,6 +137,7 @@ def _qwen3(name: str, dimensions: tuple[int, int, int, int], **other: str) -> Ba
         kv_heads=8,
         vocab_size=151_936,
         template=template,
+        earlier_templates=() if "template" in other else (_TEMPLATE_QWEN3_FIRST,),
         tied=name.startswith("qwen3-4b"),
     )
 
