@@ -15,6 +15,7 @@ from typing import Any, TextIO, cast
 
 from preflight.errors import PreflightError, UsageError
 from preflight.progress import Progress, ProgressMode, make_progress
+from preflight.settings.hidden import masked
 from preflight.text import Line, json_text, printable, render_lines
 
 
@@ -52,7 +53,8 @@ class Terminal:
     def complain(self, text: str) -> None:
         """One line on standard error, in any case."""
         stream = unfailing(sys.stderr)
-        stream.write(f"{printable(text, limit=4000)}\n")
+        # The last door: whatever a server or a library echoed, no secret goes out.
+        stream.write(f"{printable(masked(text), limit=4000)}\n")
         stream.flush()
 
     def tell(self, error: PreflightError) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 _SHORT = 8  # characters; a shorter secret is part of ordinary words, too
+_NONE = 4  # characters; what is shorter still is no secret, and stands everywhere
 _hidden: set[str] = set()
 
 
 def hide(*secrets: str) -> None:
-    """Remember secrets for `masked`; empty ones are none."""
-    _hidden.update(filter(None, secrets))
+    """Remember secrets for `masked`; texts of up to three characters are none."""
+    _hidden.update(secret for secret in secrets if len(secret) >= _NONE)
 
 
 def masked(text: str) -> str:
