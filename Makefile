@@ -107,6 +107,10 @@ unit: $(READY) $(V2_READY) ## the tests alone
 test-live: $(READY) ## the contract against the real OSS and Model Studio (see README)
 	PREFLIGHT_LIVE=1 $(BIN)/python -m pytest -rs tests/contract
 
+.PHONY: clients
+clients: $(READY) ## other clients of OSS and Model Studio against the sandbox, each in its environment
+	$(BIN)/python -m tests.clients.run
+
 .PHONY: test-large
 test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox, 16 GB pushed (4 minutes)
 	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py \
@@ -156,4 +160,4 @@ readme: $(READY) ## write the transcripts and the table of rules in README.md an
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* .venv-clients "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

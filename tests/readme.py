@@ -43,7 +43,8 @@ def part(text: str, name: str) -> str:
     return found[1]
 
 
-def _replaced(text: str, name: str, content: str) -> str:
+def replaced(text: str, name: str, content: str) -> str:
+    """The text with the part of that name replaced."""
     old, new = (f"<!-- {name} -->\n{c}\n" for c in (part(text, name), content))
     return text.replace(old, new, 1)
 
@@ -89,9 +90,9 @@ def main() -> None:
         for fault in ("orig-mod", "nan-last"):
             FAULTS[fault].apply(broken)
         push = ("push", "--sandbox", good.name, "--base-model", "qwen3-8b")
-        text = _replaced(text, "demo", _screen(Path(scratch), *push))
-        text = _replaced(text, "broken", _screen(Path(scratch), "check", broken.name))
-    text = _replaced(text, "rules", rules_table())
+        text = replaced(text, "demo", _screen(Path(scratch), *push))
+        text = replaced(text, "broken", _screen(Path(scratch), "check", broken.name))
+    text = replaced(text, "rules", rules_table())
     README.write_text(text, "utf-8")
 
 

@@ -47,8 +47,10 @@ _ANY_ENDPOINT = frozenset({"GetBucketInfo", "GetBucketLocation", "PutBucket"})
 def signed(context: Context) -> SignedRequest:
     """What a signature of the request covers."""
     headers = {name.lower(): text for name, text in context.request.headers.items()}
+    request = context.request
+    bare = request.environ["RAW_URI"].partition("?")[0] == f"/{context.bucket}"
     return SignedRequest(
-        context.request.method, context.bucket, context.key, context.query, headers
+        request.method, context.bucket, context.key, context.query, headers, bare
     )
 
 

@@ -7,6 +7,9 @@ developer-reference). V2 is not offered. Pure functions over a `SignedRequest`.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from preflight.sandbox.oss import signature_v1, signature_v4
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.errors import OssError
@@ -23,6 +26,13 @@ def verify(request: SignedRequest, account: Account) -> Credential | None:
     RequestTimeTooSkewed, SecurityTokenExpired, InvalidSecurityToken,
     InvalidArgument for a wrong region, AccessDenied for an expired URL.
     """
+    if request.bare:
+        with suppress(OssError):
+            return _verify(request, account)
+    return _verify(replace(request, bare=False), account)
+
+
+def _verify(request: SignedRequest, account: Account) -> Credential | None:
     authorization = request.headers.get("authorization", "")
     if authorization.startswith(signature_v4.NAME + " "):
         return signature_v4.verify_header(request, account)

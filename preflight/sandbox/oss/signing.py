@@ -15,17 +15,24 @@ MAX_SKEW = 900  # seconds; OSS docs, support/0002-00000504
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """What a signature covers; header names are lower case, all is decoded."""
+    """What a signature covers; header names are lower case, all is decoded.
+
+    `bare`: the path is a bucket's without a slash behind it. Clients that write so
+    sign it so; OSS itself is asked in path style at addresses of its own only.
+    """
 
     method: str
     bucket: str
     key: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    bare: bool = False
 
     @property
     def resource(self) -> str:
         """The signed path: always with the bucket, whatever the style of the URL."""
+        if self.bare:
+            return f"/{self.bucket}"
         return f"/{self.bucket}/{self.key}" if self.bucket else "/"
 
 

@@ -1,0 +1,1 @@
+"""Clients of the field, unmodified and in environments of their own: `make clients`."""
