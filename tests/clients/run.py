@@ -135,8 +135,8 @@ def execute(client: Client, program: str, box: Sandbox, file: Path) -> Outcome:
     try:
         told = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        words = (done.stderr.strip().splitlines() or ["it told nothing"])[-1]
-        return Outcome(problem=words)
+        last = (done.stderr.strip().splitlines() or ["it told nothing"])[-1]
+        return Outcome(problem=last)
     return Outcome(told["version"], told["steps"])
 
 
