@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from preflight.catalog.permissions import OF_A_PUSH, policy
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.sandbox.oss.credentials import Credential
-from preflight.sandbox.oss.policy import READ_ONLY
+from preflight.sandbox.oss.policy import READ_ONLY, Policy
 from tests.running import ROOT, InProcess, tiny_adapter
 
 TAG = {"bailian-datahub-access": "read"}
@@ -274,6 +276,34 @@ def test_each_action_that_is_denied_is_named_in_the_first_line(
     left = patient.box.oss.uploads(patient.box.bucket)
     assert len(left) == (1 if operation == "AbortMultipartUpload" else 0)
     assert patient.box.oss.objects(patient.box.bucket) == []
+
+
+def allowed(patient: Patient, document: dict[str, Any]) -> str:
+    """The bucket, as a RAM user sees it who has this policy."""
+    key = Credential("LTAIramuser", "r" * 30, policy=Policy.from_json(document))
+    patient.box.oss.add_credential(key)
+    return patient.set(OSS_ACCESS_KEY_ID=key.id, OSS_ACCESS_KEY_SECRET="r" * 30)
+
+
+def test_the_eight_actions_are_enough_and_each_is_needed(
+    patient: Patient, tmp_path: Path
+) -> None:
+    """By the policy that `doctor --policy` prints, judged by the fake's own rules."""
+    bucket = patient.box.bucket
+    url = allowed(patient, policy(bucket, "models/one/"))
+    adapter = tiny_adapter(tmp_path / "adapter")
+    pushed = patient.preflight("push", adapter, url, "--poll-interval", "0.05")
+    assert pushed.code == 0, pushed.err
+    assert patient.preflight("doctor", url).code == 0
+    for permission in OF_A_PUSH:
+        document = policy(bucket, "models/one/")
+        for statement in document["Statement"]:
+            if permission.value in statement["Action"]:
+                statement["Action"].remove(permission.value)
+        allowed(patient, document)
+        done = patient.preflight("doctor", url)
+        assert permission.value in done.out.splitlines()[0], done.out
+        assert done.out.splitlines()[0].startswith(("fail", "warn"))
 
 
 @pytest.mark.parametrize(
