@@ -20,7 +20,6 @@ from preflight.directories import (
 )
 from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
 from preflight.findings import Unavailable
-from preflight.record import write_whole
 from preflight.settings import load_settings, masked
 from preflight.terminal import Terminal
 
@@ -84,6 +83,8 @@ def _as_error(
 
 def _logged(command: str, trace: str) -> str:
     """Write what a report of it needs; how to go on."""
+    from preflight.record import write_whole  # it knows all stages of a run
+
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")
     text = "\n".join([*_facts(command), "", trace])
     for place in _places():

@@ -3,40 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from preflight.api import CheckFlags
+from preflight.commands._values import seconds
 from preflight.findings import WeightType
 from preflight.report import FORMATS
-
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def seconds(text: str) -> float:
-    """A number of seconds, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
-    return value
-
-
-def count(text: str) -> int:
-    """A whole number above 0, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"not a number from 1 on: {text}")
-    return int(text)
-
-
-def size(text: str) -> int:
-    """Bytes, with a suffix of powers of 1,024: 800K, 16M, 1.5GiB."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:I?B)?", text.strip().upper())
-    if not found or float(found[1]) * _UNITS[found[2]] < 1:
-        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from preflight.catalog.explanations import Service, explain_code
-from preflight.commands._flags import add_format, add_wide, count
+from preflight.commands._flags import add_format, add_wide
 from preflight.commands._jobs import SHORT, get_job, local_time
 from preflight.commands._settings import require_settings
+from preflight.commands._values import count
 from preflight.pipeline.services import studio_client
 from preflight.report.document import job_document
 from preflight.report.tables import table

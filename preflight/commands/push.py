@@ -13,12 +13,11 @@ from preflight.commands._flags import (
     add_model,
     add_report,
     check_flags,
-    count,
     group,
-    size,
 )
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
+from preflight.commands._values import count, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
 from preflight.errors import UsageError
 from preflight.progress import ProgressMode

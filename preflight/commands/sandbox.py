@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preflight.commands._flags import seconds
+from preflight.commands._values import seconds
 from preflight.errors import UsageError
 from preflight.terminal import Terminal
 

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -307,3 +308,17 @@ def test_it_serves_this_machine_alone(tmp_path: Path) -> None:
         assert listening == ["0100007F"] * 2
         assert values["OSS_ENDPOINT"].startswith("http://127.0.0.1:")
         assert stop(process) == 0
+
+
+def test_it_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    """Which is why it answers in a third of a second."""
+    script = (
+        "import sys, preflight.cli, preflight.commands.sandbox\n"
+        "from preflight.sandbox import Sandbox\n"
+        "with Sandbox(): pass\n"
+        "print(sorted(name for name in sys.modules if name in "
+        "('preflight.rules', 'preflight.pipeline', 'preflight.record', 'preflight.oss',"
+        " 'oss2', 'requests', 'numpy', 'cryptography', 'pytest')))"
+    )
+    done = run([sys.executable, "-c", script], environment(tmp_path / "home"))
+    assert (done.out, done.err) == ("[]\n", "")
