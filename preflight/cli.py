@@ -17,6 +17,7 @@ from preflight.commands import load_command
 from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
 from preflight.parser import BadArguments, parse, whole_parser
+from preflight.progress import ProgressMode
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
@@ -39,7 +40,11 @@ class _Escaping(logging.Handler):
 def _wants_color(choice: str) -> bool:
     if choice != "auto":
         return choice == "always"
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    plain = os.environ.get("TERM") == "dumb"
     return sys.stdout is not None and sys.stdout.isatty() and not plain
 
 
@@ -133,7 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(words)
         arguments.words = tuple(words)
         arguments.whole_parser = whole_parser
-        terminal = Terminal(arguments.quiet, color=_wants_color(arguments.color))
+        mode = ProgressMode(getattr(arguments, "progress", ProgressMode.AUTO))
+        color = _wants_color(arguments.color)
+        terminal = Terminal(arguments.quiet, mode, color=color)
         with _logging(terminal, arguments.verbose):
             return _run(arguments, terminal)
     except BadArguments as bad:

@@ -25,7 +25,7 @@ from preflight.terminal import Terminal
 
 _PACKAGES = (
     "oss2", "requests", "urllib3", "fastcrc", "numpy", "safetensors",
-    "huggingface_hub", "tqdm",
+    "huggingface_hub",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from preflight.progress import Progress
+from preflight.retry import RetryEvent
 
 
 class Observer(Protocol):
@@ -17,6 +18,9 @@ class Observer(Protocol):
 
     def say(self, text: str) -> None:
         """One line about what happens now."""
+
+    def retrying(self, event: RetryEvent) -> None:
+        """Something failed and is tried again after a pause."""
 
     def note(self, text: str) -> None:
         """One line that belongs to the result as well, such as a warning."""

@@ -24,6 +24,7 @@ from preflight.pipeline.planned import Planned
 from preflight.pipeline.uploaded import Uploaded
 from preflight.process import ProcessMark, this_process
 from preflight.progress import Progress, ProgressMode, make_progress
+from preflight.retry import RetryEvent
 from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
 
@@ -132,6 +133,9 @@ class Gatherer:
         self.record = record
 
     def say(self, text: str) -> None:
+        """Nobody listens."""
+
+    def retrying(self, event: RetryEvent) -> None:
         """Nobody listens."""
 
     def note(self, text: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any, TextIO, cast
 
 from preflight.errors import PreflightError, UsageError
 from preflight.progress import Progress, ProgressMode, make_progress
+from preflight.progress.bar import undraw
+from preflight.progress.events import write_event
 from preflight.settings.hidden import masked
 from preflight.text import Line, json_text, printable, render_lines
 
@@ -51,19 +53,36 @@ class Terminal:
             self.complain(text)
 
     def complain(self, text: str) -> None:
-        """One line on standard error, in any case."""
+        """One line on standard error, in any case; an event if those are wanted."""
+        if self.mode is ProgressMode.JSON:
+            self.event("message", text=text)
+            return
         stream = unfailing(sys.stderr)
+        undraw()
         # The last door: whatever a server or a library echoed, no secret goes out.
         stream.write(f"{printable(masked(text), limit=4000)}\n")
         stream.flush()
 
     def tell(self, error: PreflightError) -> None:
         """What went wrong, what to do about it, and the request that it was."""
+        if self.mode is ProgressMode.JSON:
+            told = {"message": error.message, "hint": error.hint}
+            self.event("error", **told, request_id=error.request_id)
+            return
         self.complain(f"preflight: {error.message}")
         if error.hint:
             self.complain(f"  try  {error.hint}")
         if error.request_id:
             self.complain(f"  request id  {error.request_id}")
+
+    def event(self, name: str, **values: object) -> None:
+        """A line of JSON on standard error, where `--progress json` asks for it."""
+        if self.mode is ProgressMode.JSON:
+            safe = {
+                key: masked(value) if isinstance(value, str) else value
+                for key, value in values.items()
+            }
+            write_event(unfailing(sys.stderr), name, **safe)
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""
@@ -91,7 +110,8 @@ class Terminal:
 
     def progress(self) -> Progress:
         """A bar on a terminal, a line now and then elsewhere."""
-        mode = ProgressMode.OFF if self.quiet else self.mode
+        quiet = self.quiet and self.mode is not ProgressMode.JSON
+        mode = ProgressMode.OFF if quiet else self.mode
         return make_progress(mode, stream=unfailing(sys.stderr))
 
 

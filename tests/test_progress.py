@@ -3,18 +3,25 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TextIO, cast
 
+import pyte
 import pytest
 
 from preflight.progress import (
-    BarProgress,
-    LineProgress,
+    SENDING,
     NoProgress,
     ProgressMode,
     human_size,
     human_time,
     make_progress,
 )
+from preflight.progress.bar import BarProgress, undraw
+from preflight.progress.events import JsonProgress
+from preflight.progress.lines import LineProgress
+from preflight.progress.meter import Meter
+from tests.running import until
 
 
 @dataclass
@@ -30,31 +37,94 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_lines_come_every_thirty_seconds_and_at_the_end() -> None:
+NOW = datetime(2026, 11, 26, 12, 30, 5, tzinfo=timezone(timedelta(hours=8)))
+
+
+def lines_of(out: io.StringIO, clock: Clock) -> LineProgress:
+    return LineProgress(out, clock, ticking=False, now=lambda: NOW)
+
+
+def test_lines_come_every_thirty_seconds_also_when_nothing_moves() -> None:
+    """With the local time and its offset."""
     out, clock = io.StringIO(), Clock()
-    with make_progress(stream=out, clock=clock) as progress:
-        progress.start(4_000_000, "upload")
-        for _ in range(4):
-            clock.now += 20
-            progress.advance(1_000_000)
+    progress = lines_of(out, clock)
+    with progress:
+        progress.start(4_000_000, "scanning")
+        for count in (1_000_000, 1_000_000, 0, 0):
+            clock.now += 15
+            progress.tick()
+            if count:
+                progress.advance(count)
+            clock.now += 1
+            progress.tick()
+    at = "2026-11-26 12:30:05 +0800  scanning: "
     assert out.getvalue().splitlines() == [
-        "upload: 2.0 MB of 4.0 MB (50%), 50.0 kB/s, about 40 s left",
-        "upload: 4.0 MB of 4.0 MB (100%), 50.0 kB/s",
-        "upload: 4.0 MB of 4.0 MB (100%) after 1 min 20 s",
+        f"{at}1.0 MB of 4.0 MB (25 %), no byte for 16 s",
+        f"{at}2.0 MB of 4.0 MB (50 %), no byte for 32 s",
+        f"{at}2.0 MB of 4.0 MB (50 %) after 1 min 04 s",
     ]
 
 
-def test_json_lines_for_programs() -> None:
+def test_bytes_on_their_way_count_and_those_that_were_there_are_told_apart() -> None:
     out, clock = io.StringIO(), Clock()
-    with make_progress(ProgressMode.JSON, stream=out, clock=clock) as progress:
-        progress.start(1000, "uploading")
+    progress = lines_of(out, clock)
+    with progress:
+        progress.start(100_000_000, SENDING)
+        progress.advance(40_000_000)  # an earlier run's
+        progress.flow("model.safetensors", 1, 10_000_000)
+        clock.now += 30
+        progress.tick()
+        # The part is sent anew from its beginning: what was told before does not count.
+        progress.flow("model.safetensors", 1, 4_000_000)
+        clock.now += 30
+        progress.tick()
+        progress.flow("model.safetensors", 1, 0)
+        progress.sent(16_000_000)
+        progress.advance(16_000_000)
+        clock.now += 30
+        progress.tick()
+    told = [line.partition("uploading: ")[2] for line in out.getvalue().splitlines()]
+    assert told[0].startswith("50.0 MB of 100.0 MB (50 %), no byte for 30 s (40.0 MB ")
+    assert told[1].startswith("44.0 MB of 100.0 MB (44 %), ")
+    assert told[2] == (
+        "56.0 MB of 100.0 MB (56 %), no byte for 30 s (40.0 MB were there), "
+        "model.safetensors"
+    )
+
+
+def test_the_rate_is_this_run_s_own() -> None:
+    clock = Clock()
+    meter = Meter(clock)
+    meter.start(100, SENDING)
+    meter.advance(60)
+    clock.now += 1
+    assert meter.look().rate == 0  # all of it lay there
+    assert meter.look().left is None
+    meter.sent(10)
+    meter.advance(10)
+    clock.now += 1
+    moment = meter.look()
+    assert (moment.kept, moment.rate) == (60, 5.0)
+    assert moment.left == 6.0
+
+
+def test_events_for_programs() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = JsonProgress(out, clock, ticking=False, now=lambda: NOW)
+    with progress:
+        progress.start(1000, "scanning")
         for _ in range(4):  # the second one is told: a second has passed
             clock.now += 0.5
             progress.advance(100)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert lines == [
-        {"stage": "uploading", "done": done, "total": 1000, "seconds": seconds}
-        for done, seconds in [(0, 0.0), (200, 1.0), (400, 2.0), (400, 2.0)]
+    assert {line["event"] for line in lines} == {"progress"}
+    assert {line["time"] for line in lines} == {"2026-11-26T12:30:05.000+08:00"}
+    told = [(line["done"], line["total"], line["seconds"]) for line in lines]
+    assert told == [
+        (0, 1000, 0.0),
+        (200, 1000, 1.0),
+        (400, 1000, 2.0),
+        (400, 1000, 2.0),
     ]
 
 
@@ -62,7 +132,7 @@ def test_an_interrupted_stage_says_how_far_it_came() -> None:
     out, clock = io.StringIO(), Clock()
 
     def work() -> None:
-        with make_progress(stream=out, clock=clock) as progress:
+        with lines_of(out, clock) as progress:
             progress.start(1000, "upload")
             progress.advance(250)
             clock.now += 2
@@ -70,7 +140,7 @@ def test_an_interrupted_stage_says_how_far_it_came() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    assert out.getvalue() == "upload: 250 B of 1.0 kB (25%) after 2 s\n"
+    assert out.getvalue().endswith("  upload: 250 B of 1.0 kB (25 %) after 2 s\n")
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(1.9, 0), (2.0, 1)])
@@ -78,7 +148,8 @@ def test_a_stage_that_is_over_at_once_is_not_worth_a_line(
     seconds: float, lines: int
 ) -> None:
     out, clock = io.StringIO(), Clock()
-    with make_progress(stream=out, clock=clock) as progress:
+    progress = lines_of(out, clock)
+    with progress:
         progress.start(1000, "scanning")
         clock.now += seconds
         progress.advance(1000)
@@ -87,47 +158,102 @@ def test_a_stage_that_is_over_at_once_is_not_worth_a_line(
 
 def test_a_new_stage_ends_the_one_before_and_finish_may_come_twice() -> None:
     out, clock = io.StringIO(), Clock()
-    progress = make_progress(stream=out, clock=clock)
+    progress = lines_of(out, clock)
     progress.start(10, "scan")
     clock.now += 3
     progress.start(0, "verify")
     clock.now += 4
     progress.finish()
     progress.finish()
-    assert out.getvalue().splitlines() == [
-        "scan: 0 B of 10 B (0%) after 3 s",
-        "verify: 0 B of 0 B (100%) after 4 s",
+    told = [line.partition("+0800  ")[2] for line in out.getvalue().splitlines()]
+    assert told == [
+        "scan: 0 B of 10 B (0 %) after 3 s",
+        "verify: 0 B of 0 B (100 %) after 4 s",
     ]
 
 
-def test_a_terminal_gets_a_bar_that_ends_with_a_newline() -> None:
-    out = Terminal()
-    with BarProgress(out, delay=0) as progress:
-        progress.start(2_000_000, "upload")
-        progress.advance(2_000_000)
-    text = out.getvalue()
-    assert "upload" in text
-    assert "100%" in text
-    assert text.endswith("\n")
-    progress.advance(1)  # after the end: no bar to move, no error
-    assert out.getvalue() == text
+def test_the_thread_tells_without_being_asked() -> None:
+    """Nothing moves, and still there are events: of a clock that a thread looks at."""
+    out, clock = io.StringIO(), Clock()
+    progress = JsonProgress(out, clock)
+    progress.start(10, "uploading")
+
+    def told() -> bool:
+        clock.now += 2
+        return len(out.getvalue().splitlines()) > 3
+
+    until(told)
+    progress.finish()
+    assert json.loads(out.getvalue().splitlines()[2])["idle"] > 1
 
 
-def test_a_stage_that_is_over_at_once_has_no_bar() -> None:
-    out = Terminal()
-    with BarProgress(out, delay=60) as progress:
-        progress.start(2_000_000, "scanning")
-        progress.advance(2_000_000)
-    assert out.getvalue() == ""
+class Screen:
+    """A terminal of 80 columns that obeys what is written to it."""
+
+    def __init__(self) -> None:
+        self.screen = pyte.Screen(80, 24)
+        self._stream = pyte.Stream(self.screen)
+        self.encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        self._stream.feed(text.replace("\n", "\r\n"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+
+def test_a_bar_is_drawn_at_once_over_itself_and_leaves_nothing() -> None:
+    out, clock = Screen(), Clock()
+    progress = BarProgress(cast("TextIO", out), clock, ticking=False, width=80)
+    with progress:
+        progress.start(14_600_000_000, SENDING)
+        assert out.lines == ["uploading   0 %  ░░░░░░░░░░░░░  0 B of 14.6 GB  0 B/s"]
+        progress.advance(6_000_000_000)
+        for part in range(1, 4):
+            clock.now += 1
+            progress.flow("model-00003-of-00005.safetensors", part, 1_000_000_000)
+        assert len(out.lines) == 2
+        assert out.lines[0].startswith("uploading  61 %  ███████░░░░░░  9.0 GB of 14.6")
+        assert out.lines[1] == "  model-00003-of-00005.safetensors"
+        undraw()
+        assert out.lines == []
+        out.write("job 1 created\n")
+        clock.now += 1
+        progress.tick()
+        assert out.lines[0] == "job 1 created"
+        assert len(out.lines) == 3
+    assert out.lines == ["job 1 created"]
+
+
+def test_a_narrow_or_plain_terminal_has_its_bar_too() -> None:
+    out, clock = Screen(), Clock()
+    out.encoding = "ascii"
+    progress = BarProgress(cast("TextIO", out), clock, ticking=False, width=40)
+    with progress:
+        progress.start(1_000_000, "scanning")
+        clock.now += 1
+        progress.advance(500_000)
+        assert "######......." in out.lines[0]
+        assert len(out.lines) == 1
+        assert len(out.lines[0]) < 40
 
 
 @pytest.mark.parametrize(
     ("mode", "stream", "kind"),
     [
         (ProgressMode.AUTO, io.StringIO(), LineProgress),
-        (ProgressMode.AUTO, Terminal(), BarProgress),
+        (ProgressMode.AUTO, Terminal(), LineProgress),  # of no size
         (ProgressMode.LINES, Terminal(), LineProgress),
         (ProgressMode.BAR, io.StringIO(), BarProgress),
+        (ProgressMode.JSON, Terminal(), JsonProgress),
         (ProgressMode.OFF, Terminal(), NoProgress),
     ],
 )
@@ -140,16 +266,6 @@ def test_off_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         progress.start(10, "upload")
         progress.advance(10)
     assert capsys.readouterr() == ("", "")
-
-
-def test_stderr_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    with make_progress(clock=clock) as progress:
-        progress.start(10, "upload")
-        clock.now += 5
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("upload: 0 B of 10 B")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from preflight.api import CheckFlags
 from preflight.commands._values import seconds
 from preflight.findings import WeightType
+from preflight.progress import ProgressMode
 from preflight.report import FORMATS
 
 
@@ -88,6 +89,13 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--output", metavar="FILE", type=Path, help="write the report there, not here"
+    )
+    output.add_argument(
+        "--progress",
+        choices=[mode.value for mode in ProgressMode],
+        default="auto",
+        help="how progress is told on standard error (default: a bar on a terminal, "
+        "a line every 30 s elsewhere; json: one event a line)",
     )
 
 

@@ -13,6 +13,7 @@ from preflight.directories import state_directory
 from preflight.errors import NotReady, RulesFailed, UsageError
 from preflight.failure import Failure, told_as_error
 from preflight.findings import Unavailable
+from preflight.pipeline.imported import Imported
 from preflight.progress import Counting, Progress
 from preflight.record import (
     ErrorRecord,
@@ -24,7 +25,8 @@ from preflight.record import (
     write_whole,
 )
 from preflight.report import Style, render
-from preflight.report.document import as_kept
+from preflight.report.document import as_kept, job_document, verdict
+from preflight.retry import RetryEvent
 from preflight.terminal import Terminal
 
 _KEPT = ("push", "import")  # what changes something is recorded
@@ -66,6 +68,23 @@ class Recorder(Gatherer):
         """On standard error, unless --quiet."""
         self._terminal.say(text)
 
+    def retrying(self, event: RetryEvent) -> None:
+        """An event for programs; people are told in sentences."""
+        cause, waited = event.cause.message, round(event.waited, 3)
+        self._terminal.event(
+            "retry",
+            attempt=event.number,
+            pause=round(event.pause, 3),
+            waited=waited,
+            cause=cause,
+        )
+
+    def reached(self, value: object) -> None:
+        """Kept; of a job programs hear each time that it was looked at."""
+        super().reached(value)
+        if isinstance(value, Imported):
+            self._terminal.event("job", **job_document(value.job), how=value.how.value)
+
     def progress(self) -> Progress:
         """As the terminal shows it, and recorded now and then."""
         return Counting(self._terminal.progress(), self._moved)
@@ -84,8 +103,11 @@ class Recorder(Gatherer):
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Timed, and recorded at its end."""
+        self._terminal.event("stage", stage=name, state="begin")
         with super().stage(name):
             yield
+        seconds = round(self.record.stages[name], 3)
+        self._terminal.event("stage", stage=name, state="end", seconds=seconds)
         self.save()
 
 
@@ -121,6 +143,8 @@ def reported(
         record.exit_code = record.exit_code or exc.exit_code
     if failure is not None and not _is_told(failure, arguments):
         failure.tell(terminal, verbose=arguments.verbose > 1)
+    told = verdict(record).value
+    terminal.event("end", exit_code=record.exit_code, verdict=told)
     return record.exit_code
 
 

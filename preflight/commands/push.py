@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from preflight.api import push, settings_reader
 from preflight.commands._flags import (
@@ -20,7 +19,6 @@ from preflight.commands._settings import read_settings
 from preflight.commands._values import count, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
 from preflight.errors import UsageError
-from preflight.progress import ProgressMode
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -111,13 +109,6 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept other objects below the prefix",
     )
-    transfer.add_argument(
-        "--progress",
-        choices=[mode.value for mode in ProgressMode],
-        default="auto",
-        help="how progress is told on standard error (default: a bar on a terminal, "
-        "a line every 30 s elsewhere)",
-    )
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -128,7 +119,6 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         dry_run=arguments.dry_run,
         sandbox=arguments.sandbox,
     )
-    terminal = replace(terminal, mode=ProgressMode(arguments.progress))
 
     def work(recorder: Recorder) -> int:
         if arguments.sandbox:

@@ -54,6 +54,7 @@ def studio_client(settings: Settings, observer: Observer | None = None) -> Studi
 def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
     def tell(event: RetryEvent) -> None:
         log_retry(event)
+        observer.retrying(event)
         # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
         if event.number & (event.number - 1) == 0:
             since = f"; waited {event.waited:.0f} s" if event.waited >= 1 else ""

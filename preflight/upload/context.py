@@ -38,6 +38,17 @@ class Context:
     restart: bool
     traffic: Traffic = field(default_factory=Traffic)
 
+    def took(self, count: int) -> None:
+        """OSS has confirmed `count` bytes that this run sent."""
+        self.traffic.add(count)
+        if self.progress is not None:
+            self.progress.sent(count)
+
+    def flow(self, file: str, part: int, count: int) -> None:
+        """Tell the progress of `count` bytes of a part that are on their way."""
+        if self.progress is not None:
+            self.progress.flow(file, part, count)
+
     def advance(self, count: int) -> None:
         """Tell the progress of `count` bytes that are safe in the bucket."""
         if self.progress is not None:

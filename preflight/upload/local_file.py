@@ -110,7 +110,8 @@ class LocalFile:
         """A part to send, at the rate that is allowed."""
         offset, length = self.span(number)
         piece = buffer[: self._context.throttle.block(len(buffer))]
-        return SliceBody(self, offset, length, buffer=piece, on_block=self._going)
+        going = partial(self._going, number, offset)
+        return SliceBody(self, offset, length, buffer=piece, on_block=going)
 
     def read_into(self, view: memoryview, offset: int) -> int:
         """Fill `view` from `offset`; how many bytes came, never 0."""
@@ -123,8 +124,9 @@ class LocalFile:
         if self._context.on_block is not None:
             self._context.on_block(self.item.name, at, block)
 
-    def _going(self, at: int, block: memoryview) -> None:
+    def _going(self, number: int, offset: int, at: int, block: memoryview) -> None:
         self._seen(at, block)
+        self._context.flow(self.item.name, number, at - offset + len(block))
         self._context.throttle.take(len(block))
 
     def joined(self, sums: Mapping[int, int]) -> int:

@@ -105,6 +105,7 @@ class MultipartFile:
         # A part that was lost is not counted down, so that nobody concludes.
         if not machine.do(number, buffer):
             return
+        self._context.flow(self.item.name, number, 0)  # it has arrived
         self._credit(self._local.span(number)[1])
         with self._lock:
             self._left -= 1

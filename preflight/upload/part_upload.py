@@ -104,7 +104,7 @@ class PartUpload:
             return False
         self._local.sent(part)
         self._right[number] = part
-        self._context.traffic.add(part.size)
+        self._context.took(part.size)
         return True
 
     def _begun(self) -> str:

@@ -52,5 +52,5 @@ class SinglePut:
         forbid = self._listed is None
         self._context.client.put(self.item.key, make, forbid_overwrite=forbid)
         self.published = True
-        self._context.traffic.add(self.item.size)
+        self._context.took(self.item.size)
         self._context.advance(self.item.size)

@@ -177,6 +177,26 @@ def crc64_of(path: Path) -> int:
     return crc64(path.read_bytes())
 
 
+def test_events_for_programs_are_all_that_standard_error_holds(
+    ready: InProcess, adapter: Path
+) -> None:
+    words = ("push", adapter, DESTINATION, "--poll-interval", "0", "-q")
+    done = ready(*words, "--progress", "json")
+    events = [json.loads(line) for line in done.err.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert {"stage", "progress", "job", "end"} <= set(kinds)
+    assert kinds[-1] == "end"
+    assert events[-1]["exit_code"] == 0
+    sent = [e for e in events if e["event"] == "progress" and e["stage"] == "uploading"]
+    assert sent[0]["done"] == 0
+    assert (sent[-1]["done"], sent[-1]["kept"]) == (sent[-1]["total"], 0)
+    assert [e["state"] for e in events if e["event"] == "job"][-1] == "succeeded"
+    failed = ready("push", adapter, "oss://B/", "--progress", "json")
+    events = [json.loads(line) for line in failed.err.splitlines()]
+    assert [event["event"] for event in events][-2:] == ["error", "end"]
+    assert events[-1]["exit_code"] == 2
+
+
 # Nothing goes up before all is well
 
 
