@@ -82,7 +82,7 @@ class Terminal:
                 key: masked(value) if isinstance(value, str) else value
                 for key, value in values.items()
             }
-            write_event(unfailing(sys.stderr), name, **safe)
+            write_event(unfailing(sys.stderr), name, safe)
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""

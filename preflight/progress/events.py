@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TextIO
 
@@ -17,8 +17,8 @@ JSON_SECONDS = 1.0
 def write_event(
     stream: TextIO,
     event: str,
+    values: Mapping[str, object],
     now: Callable[[], datetime] = local_now,
-    **values: object,
 ) -> None:
     """One event with its local time and offset as one line of JSON, in ASCII."""
     line = {"event": event, "time": now().isoformat(timespec="milliseconds"), **values}
@@ -47,21 +47,19 @@ class JsonProgress(TimedProgress):
     def tell(self, moment: Moment) -> None:
         """All that is known of this moment."""
         left = moment.left
-        write_event(
-            self._stream,
-            "progress",
-            self._now,
-            stage=moment.stage,
-            file=moment.file,
-            done=moment.done,
-            moving=moment.moving,
-            kept=moment.kept,
-            total=moment.total,
-            rate=round(moment.rate),
-            seconds=round(moment.seconds, 3),
-            idle=round(moment.idle, 3),
-            left=None if left is None else round(left, 1),
-        )
+        values = {
+            "stage": moment.stage,
+            "file": moment.file,
+            "done": moment.done,
+            "moving": moment.moving,
+            "kept": moment.kept,
+            "total": moment.total,
+            "rate": round(moment.rate),
+            "seconds": round(moment.seconds, 3),
+            "idle": round(moment.idle, 3),
+            "left": None if left is None else round(left, 1),
+        }
+        write_event(self._stream, "progress", values, self._now)
 
     def ended(self, moment: Moment) -> None:
         """How far it came."""
