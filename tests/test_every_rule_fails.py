@@ -70,6 +70,13 @@ def test_k05_a_tower_that_is_not_the_base_s(tmp_path: Path, failed: Failed) -> N
     assert "K05" in failed(full(tmp_path / "other", TINY_VL, seed=1), *words)
 
 
+def test_k08_a_merge_that_merged_nothing(tmp_path: Path, failed: Failed) -> None:
+    base = full(tmp_path / "base")
+    words = ["--base-model", TINY_TEXT, "--base-dir", str(base)]
+    assert "K08" in failed(full(tmp_path / "same"), *words)
+    assert "K08" not in failed(full(tmp_path / "other", seed=1), *words)
+
+
 def test_b07_another_model_to_compare_with(tmp_path: Path, failed: Failed) -> None:
     base = full(tmp_path / "base", TINY_VL)
     directory = adapter(tmp_path / "model")

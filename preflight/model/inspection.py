@@ -39,6 +39,11 @@ from preflight.model.scan import TensorValues
 from preflight.model.source import LocalDirectory, ModelSource
 from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
+from preflight.model.text_comparison import (
+    TextComparison,
+    compare_text,
+    head_is_the_embedding,
+)
 from preflight.model.tokenizer import ENTRIES, TOKENIZER, VOCABULARY
 from preflight.model.vision_tower import VisionTowerComparison
 from preflight.model.vocabulary import (
@@ -83,6 +88,8 @@ class Inspection:
     every one is intact. `base` is the base that was asked for or named; where there is
     none, `candidates` are the bases that fit by shape, and `compared` is the single
     candidate, if there is exactly one. Nothing is imported on the word of these two.
+    `text` compares samples with the base's, `tied_head` tells whether a saved output
+    layer is the embedding.
     """
 
     directory: Path
@@ -109,6 +116,8 @@ class Inspection:
     candidates: tuple[BaseModel, ...]
     compared: BaseModel | Unavailable
     reference: Reference | Unavailable
+    text: TextComparison | Unavailable
+    tied_head: bool | Unavailable
     values: tuple[TensorValues, ...] | Unavailable = _NOT_SCANNED
     tower: VisionTowerComparison | Unavailable = _NOT_SCANNED
 
@@ -271,7 +280,7 @@ def _all_tensors(
 def inspect(directory: Path, request: Request | None = None) -> Inspection:
     """Read a directory once, everything but the weights' values.
 
-    Raises `UsageError` when `directory` is not one; any fault inside it becomes an
+    Raises `UsageError` when `directory` is not one; whatever is wrong inside becomes an
     `Unavailable` part.
     """
     request = request or Request()
@@ -295,6 +304,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         figures = _figures(config, request.base_dir, claim)
         candidates = guess_bases(claim, figures, tensors, lora)
     compared = candidates[0] if len(candidates) == 1 else base
+    reference = _reference(request, compared, claim, directory)
     return Inspection(
         directory=directory,
         weight_type=weight_type,
@@ -321,13 +331,31 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         base=base,
         candidates=candidates,
         compared=compared,
-        reference=find_reference(
-            request.base_dir,
-            compared,
-            named=named_path(claim, directory),
-            from_hub=request.base_from_hub,
-        ),
+        reference=reference,
+        text=_text(directory, weight_type, containers, reference),
+        tied_head=head_is_the_embedding(directory, containers),
     )
+
+
+def _reference(
+    request: Request,
+    compared: BaseModel | Unavailable,
+    claim: BaseClaim,
+    directory: Path,
+) -> Reference | Unavailable:
+    named, from_hub = named_path(claim, directory), request.base_from_hub
+    return find_reference(request.base_dir, compared, named=named, from_hub=from_hub)
+
+
+def _text(
+    directory: Path,
+    weight_type: WeightType | Unavailable,
+    containers: tuple[Reading, ...] | Unavailable,
+    reference: Reference | Unavailable,
+) -> TextComparison | Unavailable:
+    if weight_type is not WeightType.FULL:
+        return Unavailable("these are no full weights", applicable=False)
+    return compare_text(directory, containers, reference)
 
 
 def _claim(

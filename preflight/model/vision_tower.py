@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.findings import Unavailable
-from preflight.model.headers import Container, Reading, Tensor
+from preflight.model.headers import Reading
 from preflight.model.reference import Reference
-from preflight.model.steady import Changed, SteadyFile, Unreadable, open_regular
-
-CHUNK = 1 << 20  # bytes of the base held at a time; twice that of an F32 copy
+from preflight.model.tensor_bytes import (
+    CannotCompare,
+    OpenTensors,
+    Place,
+    all_of,
+    comparable,
+    places,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +31,6 @@ class VisionTowerComparison:
     compared: int
     different: tuple[str, ...]
     unlike: tuple[str, ...]
-
-
-class _Stop(Exception):
-    """A file could not be read; the text says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A tensor and the file it lies in."""
-
-    path: Path
-    tensor: Tensor
 
 
 def is_visual(name: str) -> bool:
@@ -62,98 +55,36 @@ def compare_vision_tower(
         return reference
     if isinstance(reference.containers, Unavailable):
         return reference.containers
-    mine = _places(directory, containers)
-    wanted = _places(reference.directory, reference.containers)
+    mine = _visual(directory, containers)
+    wanted = _visual(reference.directory, reference.containers)
     if not wanted:
         return Unavailable("the base has no vision tower")
     try:
         return _compare(mine, wanted, on_bytes or (lambda _: None))
-    except _Stop as stop:
+    except CannotCompare as stop:
         return Unavailable(str(stop))
 
 
-def _places(directory: Path, containers: Iterable[Reading]) -> dict[str, _Place]:
-    return {
-        tensor.name: _Place(directory / container.file, tensor)
-        for container in containers
-        if isinstance(container, Container)
-        for tensor in container.tensors
-        if is_visual(tensor.name)
-    }
+def _visual(directory: Path, containers: Iterable[Reading]) -> dict[str, Place]:
+    found = places(directory, containers)
+    return {name: place for name, place in found.items() if is_visual(name)}
 
 
 def _compare(
-    mine: Mapping[str, _Place],
-    wanted: Mapping[str, _Place],
+    mine: Mapping[str, Place],
+    wanted: Mapping[str, Place],
     on_bytes: Callable[[int], None],
 ) -> VisionTowerComparison:
     different: list[str] = []
     unlike: list[str] = []
     shared = [name for name in mine if name in wanted]
     with ExitStack() as stack:
-        streams = _Streams(stack)
+        tensors = OpenTensors(stack)
         for name in shared:
             here, there = mine[name], wanted[name]
-            if not _comparable(here.tensor, there.tensor):
+            if not comparable(here.tensor, there.tensor):
                 unlike.append(name)
-            elif not _same(streams, here, there):
+            elif not tensors.same(here, there, all_of(there.tensor)):
                 different.append(name)
             on_bytes(here.tensor.size)
     return VisionTowerComparison(len(shared), tuple(different), tuple(unlike))
-
-
-class _Streams:
-    """Files that stay open until all is compared; a tower lies in a few."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._open: dict[Path, SteadyFile] = {}
-
-    def read(self, place: _Place, at: int, count: int) -> bytes:
-        """`count` bytes of a tensor from its byte `at` on."""
-        file = self._open.get(place.path) or self._opened(place.path)
-        try:
-            return file.read(place.tensor.start + at, count)
-        except (Changed, Unreadable) as error:
-            raise _Stop(error.message) from error
-
-    def _opened(self, path: Path) -> SteadyFile:
-        file = open_regular(path)
-        if isinstance(file, Unavailable):
-            raise _Stop(f"{path.name} {file.reason}")
-        self._open[path] = self._stack.enter_context(file)
-        return file
-
-
-def _widened(mine: Tensor, wanted: Tensor) -> bool:
-    return (mine.dtype, wanted.dtype) == ("F32", "BF16")
-
-
-def _comparable(mine: Tensor, wanted: Tensor) -> bool:
-    same_kind = mine.dtype == wanted.dtype or _widened(mine, wanted)
-    return mine.shape == wanted.shape and same_kind
-
-
-def _same(streams: _Streams, mine: _Place, wanted: _Place) -> bool:
-    factor = 2 if _widened(mine.tensor, wanted.tensor) else 1
-    for at in range(0, wanted.tensor.size, CHUNK):
-        count = min(CHUNK, wanted.tensor.size - at)
-        expected = streams.read(wanted, at, count)
-        found = streams.read(mine, at * factor, count * factor)
-        if factor == 2:
-            found = _narrowed(found)
-        if found != expected:
-            return False
-    return True
-
-
-def _narrowed(data: bytes) -> bytes:
-    """F32 values that are exact BF16 ones as BF16; other bytes otherwise.
-
-    A BF16 number is the upper half of the F32 number of the same value.
-    """
-    if data[0::4].strip(b"\0") or data[1::4].strip(b"\0"):
-        return b""
-    narrow = bytearray(len(data) // 2)
-    narrow[0::2], narrow[1::2] = data[2::4], data[3::4]
-    return bytes(narrow)

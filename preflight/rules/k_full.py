@@ -225,11 +225,14 @@ def output_layer_as_configured(
     tensors: tuple[Tensor, ...],
     config: JsonObject | Unavailable,
     compared: BaseModel | Unavailable,
+    tied_head: bool | Unavailable,
 ) -> Iterator[Answer]:
     """Models with tied embeddings have no output layer; all others need theirs.
 
-    Where the config says tied, engines ignore a saved `lm_head.weight`; where it says
-    untied and there is none, the output layer stays as it was initialised.
+    Where the config says tied, engines ignore a saved `lm_head.weight`, which is no
+    loss as long as it is a copy of the embedding; transformers 5 takes it where it has
+    other values. Where the config says untied and there is none, the output layer
+    stays as it was initialised.
     Causes: `tie_word_embeddings` changed by a merge script or a saver.
     Source: transformers, `tie_weights`; config.json of the base models.
     """
@@ -247,8 +250,7 @@ def output_layer_as_configured(
     if not tensors or any(tensor.name.endswith(f".{_HEAD}") for tensor in tensors):
         return  # wrapped names are told by K06
     if saved and tied:
-        told = "the embeddings are tied, so that this tensor is ignored"
-        yield Problem(_HEAD, told, Severity.WARNING)
+        yield _tied_and_saved(tied_head)
     elif not saved and not tied:
         yield Problem(_HEAD, "missing, and the embeddings are not tied")
     elif not saved and of_base is False:
@@ -257,6 +259,21 @@ def output_layer_as_configured(
     elif of_base is not None and tied is not of_base:
         told = f"is {str(tied).lower()}, in the base it is {str(of_base).lower()}"
         yield Problem(where, told, Severity.WARNING)
+
+
+def _tied_and_saved(tied_head: bool | Unavailable) -> Problem:
+    told = "the embeddings are tied, so that this tensor is ignored"
+    fix = ""
+    if tied_head is True:
+        told += "; it is a copy of the embedding"
+        fix = "Leave it out: save with save_pretrained, which drops tied weights."
+    elif tied_head is False:
+        told += " by engines that tie; it differs from the embedding: trained apart"
+        fix = (
+            "Train with the head tied, or copy what was trained into the embedding; "
+            "tie_word_embeddings false is another model than the base."
+        )
+    return Problem(_HEAD, told, Severity.WARNING, fix=fix)
 
 
 @rule(

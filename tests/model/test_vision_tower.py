@@ -14,8 +14,8 @@ from preflight.findings import Unavailable
 from preflight.model.headers import Container, read_container
 from preflight.model.reference import Reference, read_reference
 from preflight.model.steady import open_regular
+from preflight.model.tensor_bytes import CHUNK
 from preflight.model.vision_tower import (
-    CHUNK,
     VisionTowerComparison,
     compare_vision_tower,
     is_visual,

@@ -226,18 +226,42 @@ def test_output_layer(
         tensors=tuple(tensors),
         config=config,
         compared=compared,
+        tied_head=NONE,
     )
     assert found == ([] if level is None else [level])
 
 
+@pytest.mark.parametrize(
+    ("tied_head", "words"),
+    [
+        (True, "it is a copy of the embedding"),
+        (False, "it differs from the embedding: trained apart"),
+        (NONE, "so that this tensor is ignored"),
+    ],
+)
+def test_a_tied_head_is_compared_with_its_twin(
+    tied_head: bool | Unavailable, words: str
+) -> None:
+    (found,) = problems(
+        output_layer_as_configured,
+        tensors=(BODY, HEAD),
+        config={"tie_word_embeddings": True},
+        compared=base("qwen3-4b-instruct-2507"),
+        tied_head=tied_head,
+    )
+    assert words in found.message
+    assert bool(found.fix) is isinstance(tied_head, bool)
+
+
 def test_output_layer_tied_by_the_config_alone() -> None:
     facts = {"config": {"tie_word_embeddings": True}, "compared": base()}
+    facts["tied_head"] = NONE
     said = told(output_layer_as_configured, tensors=(BODY,), **facts)
     assert "config.json says that the embeddings are tied" in said
 
 
 def test_output_layer_of_an_unknown_model() -> None:
-    facts: dict[str, object] = {"config": NONE, "compared": NONE}
+    facts: dict[str, object] = {"config": NONE, "compared": NONE, "tied_head": NONE}
     answers = list(output_layer_as_configured.check(tensors=(BODY,), **facts))
     assert [type(answer) for answer in answers] == [CannotTell]
 
