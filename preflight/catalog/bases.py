@@ -4,6 +4,14 @@ One JSON file a family lies in `data/bases`. Further files of the same form are 
 from `$XDG_CONFIG_HOME/preflight/bases/` (default `~/.config`), then from
 `$PREFLIGHT_BASES`, a file or a directory. An entry adds a model, or replaces single
 fields of the model that has its code; it inherits the `shared` fields of its family.
+The fields are those of `BaseModel`. A mixture of experts says how many there are and
+how wide, and names the tensors of all at once:
+
+    "counters": {"expert": 128}, "sizes": {"expert_intermediate": 768},
+    "tensors": {
+      "model.layers.{layer}.mlp.gate.weight": "{expert} hidden",
+      "model.layers.{layer}.mlp.experts.{expert}.up_proj.weight":
+        "expert_intermediate hidden", ...
 """
 
 from __future__ import annotations
