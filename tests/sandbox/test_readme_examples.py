@@ -57,7 +57,7 @@ def test_there_is_one_of_each() -> None:
 def test_the_shell(project: Path, shell: str) -> None:
     done = run_in(project, shell, "-eu", "shell")
     assert done.code == 0, done.err
-    assert "imported" in done.out
+    assert "IMPORTED" in done.out
 
 
 def test_the_context_manager(project: Path) -> None:
