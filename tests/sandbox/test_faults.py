@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import oss2
@@ -58,9 +58,8 @@ def hits(plan: FaultPlan, calls: int, key: str = "k") -> list[int]:
     return [n for n in range(1, calls + 1) if plan.due("oss", "PutObject", key)]
 
 
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
+def test_which_calls_are_hit() -> None:
+    cases: list[tuple[dict[str, Any], list[int]]] = [
         ({}, [1]),
         ({"nth": 3}, [3]),
         ({"nth": 3, "times": 2}, [3, 4]),
@@ -70,12 +69,11 @@ def hits(plan: FaultPlan, calls: int, key: str = "k") -> list[int]:
         ({"service": "studio", "times": 6}, []),
         ({"key": "*.safetensors", "times": 6}, []),
         ({"key": "k*"}, [1]),
-    ],
-)
-def test_which_calls_are_hit(choice: dict[str, Any], expected: list[int]) -> None:
-    plan = FaultPlan.from_json([{**OSS, "action": "wrong_crc", **choice}])
-    assert hits(plan, 6) == expected
-    assert len(plan.fired) == len(expected)
+    ]
+    for choice, expected in cases:
+        plan = FaultPlan.from_json([{**OSS, "action": "wrong_crc", **choice}])
+        assert hits(plan, 6) == expected
+        assert len(plan.fired) == len(expected)
 
 
 def test_a_fault_for_some_seconds(slept: Slept) -> None:
@@ -89,9 +87,8 @@ def test_a_fault_for_some_seconds(slept: Slept) -> None:
     assert [fired.at for fired in plan.fired] == [0, 0, 9.9]
 
 
-@pytest.mark.parametrize(
-    ("entry", "word"),
-    [
+def test_nonsense_is_refused_with_a_sentence() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({**OSS, "action": "explode"}, "explode"),
         ({**OSS}, "None"),
         ({**OSS, "action": "wrong_crc", "nht": 3}, "nht"),
@@ -115,17 +112,17 @@ def test_a_fault_for_some_seconds(slept: Slept) -> None:
         ({"service": "oss", "action": "wrong_crc"}, "operation"),
         ({"service": "s3", "operation": "*", "action": "wrong_crc"}, "service"),
         ({**OSS, "action": ["status"]}, "action"),
-    ],
-)
-def test_nonsense_is_refused_with_a_sentence(entry: dict[str, Any], word: str) -> None:
-    with pytest.raises(ValueError, match=word):
-        FaultPlan.from_json([entry])
+    ]
+    for entry, word in cases:
+        with pytest.raises(ValueError, match=word):
+            FaultPlan.from_json([entry])
 
 
-@pytest.mark.parametrize("value", [{}, "[]", [1], ["x"]])
-def test_a_plan_is_a_list_of_objects(value: Sequence[Mapping[str, object]]) -> None:
-    with pytest.raises(ValueError, match=r"list of objects|JSON object"):
-        FaultPlan.from_json(value)
+def test_a_plan_is_a_list_of_objects() -> None:
+    values: list[Any] = [{}, "[]", [1], ["x"]]
+    for value in values:
+        with pytest.raises(ValueError, match=r"list of objects|JSON object"):
+            FaultPlan.from_json(value)
 
 
 def test_json_and_back() -> None:

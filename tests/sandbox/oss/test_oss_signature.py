@@ -31,12 +31,12 @@ def test_an_unknown_key(box: Box, v1: bool) -> None:
     refused("InvalidAccessKeyId", 403, client.get_bucket_info)
 
 
-@pytest.mark.parametrize("region", ["cn-hangzhou", "oss-ap-southeast-1", ""])
-def test_the_region_in_the_scope(box: Box, region: str) -> None:
-    client = box.client(region=region)
-    error = refused("InvalidArgument", 400, client.get_bucket_info)
-    assert error.ec == "0002-00000226"
-    assert "region" in error.message
+def test_the_region_in_the_scope(box: Box) -> None:
+    for region in ["cn-hangzhou", "oss-ap-southeast-1", ""]:
+        client = box.client(region=region)
+        error = refused("InvalidArgument", 400, client.get_bucket_info)
+        assert error.ec == "0002-00000226"
+        assert "region" in error.message
 
 
 @BOTH
@@ -101,18 +101,15 @@ def changed(name: str, value: str) -> Callable[[oss2.http.Request], None]:
     return change
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "code"),
-    [
+def test_malformed(box: Box) -> None:
+    for name, value, code in [
         ("Authorization", "OSS2 AccessKeyId:a,Signature:b", "InvalidArgument"),
         ("Authorization", "OSS4-HMAC-SHA256 Credential=a/b", "InvalidArgument"),
         ("x-oss-content-sha256", "0" * 64, "InvalidArgument"),
         ("x-oss-date", "today", "InvalidArgument"),
-    ],
-)
-def test_malformed(box: Box, name: str, value: str, code: str) -> None:
-    answer = box.send("GET", "k", sign=changed(name, value))
-    assert (answer.status_code, code_of(answer)) == (400, code)
+    ]:
+        answer = box.send("GET", "k", sign=changed(name, value))
+        assert (answer.status_code, code_of(answer)) == (400, code)
 
 
 @BOTH

@@ -22,7 +22,12 @@ def imported(
     weight_type: WeightType = WeightType.LORA,
     base: BaseModel | None = None,
 ) -> tuple[Job, str]:
-    """The job at its end, and why it failed."""
+    """The job at its end, and why it failed.
+
+    Nothing but the files lies under the prefix then, unless there are none.
+    """
+    for left in oss.objects(models.BUCKET, models.PREFIX) if files else ():
+        oss.delete(models.BUCKET, left.key)
     studio = studio_on(oss, base)
     models.put(oss, files)
     job = models.run(studio, models.request(weight_type))

@@ -6,41 +6,34 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from preflight.sandbox.oss.state import OssState
-from preflight.sandbox.studio.importable import IMPORTABLE, BaseModel, Family
+from preflight.sandbox.studio.importable import IMPORTABLE, Family
 from preflight.sandbox.studio.jobs import Status, WeightType
 from tests.sandbox.studio import models
 from tests.sandbox.studio.judge import (
     assert_refused,
     imported,
 )
-from tests.sandbox.studio.models import Files, tensors, tiny, to_json
+from tests.sandbox.studio.models import tensors, tiny, to_json
 
 
-@pytest.mark.parametrize("family", list(Family))
-@pytest.mark.parametrize("make", [models.full, models.sharded])
-def test_full_weights_are_imported(
-    oss: OssState, make: Callable[[BaseModel], Files], family: Family
-) -> None:
-    base = tiny(family)
-    assert imported(oss, make(base), WeightType.FULL, base)[0].error_code == ""
+def test_full_weights_are_imported(oss: OssState) -> None:
+    for family in list(Family):
+        for make in [models.full, models.sharded]:
+            base = tiny(family)
+            assert imported(oss, make(base), WeightType.FULL, base)[0].error_code == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "word"),
-    [
+def test_full_weights_need_their_files(oss: OssState) -> None:
+    for name, word in [
         ("config.json", "missing: config.json"),
         ("tokenizer.json", "tokenizer.json (or vocab.json and merges.txt)"),
         ("tokenizer_config.json", "missing: tokenizer_config.json"),
         ("model.safetensors", "model.safetensors (or"),
-    ],
-)
-def test_full_weights_need_their_files(oss: OssState, name: str, word: str) -> None:
-    files = models.full(tiny())
-    del files[name]
-    assert_refused(imported(oss, files, WeightType.FULL), word)
+    ]:
+        files = models.full(tiny())
+        del files[name]
+        assert_refused(imported(oss, files, WeightType.FULL), word)
 
 
 def test_a_slow_tokenizer_is_enough(oss: OssState) -> None:
@@ -56,22 +49,18 @@ def test_full_weights_need_a_template(oss: OssState) -> None:
     assert_refused(imported(oss, files, WeightType.FULL), "no chat template")
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
+def test_full_weights_have_the_base_models_tensors(oss: OssState) -> None:
+    cases: list[tuple[dict[str, tuple[int, ...] | None], str]] = [
         ({"lm_head.weight": None}, "lm_head.weight has the shape None"),
         ({"lm_head.weight": (33, 64)}, "lm_head.weight has the shape (33, 64)"),
         ({"value_head.weight": (1, 64)}, "value_head.weight"),
         ({"visual.patch_embed.weight": (1, 64)}, "the vision tower (1 tensors)"),
-    ],
-)
-def test_full_weights_have_the_base_models_tensors(
-    oss: OssState, change: dict[str, tuple[int, ...] | None], word: str
-) -> None:
-    shapes: dict[str, tuple[int, ...] | None] = {**tiny().text_tensors(), **change}
-    kept = {name: shape for name, shape in shapes.items() if shape is not None}
-    files = models.full(tiny()) | {"model.safetensors": tensors(kept)}
-    assert_refused(imported(oss, files, WeightType.FULL), word)
+    ]
+    for change, word in cases:
+        shapes: dict[str, tuple[int, ...] | None] = {**tiny().text_tensors(), **change}
+        kept = {name: shape for name, shape in shapes.items() if shape is not None}
+        files = models.full(tiny()) | {"model.safetensors": tensors(kept)}
+        assert_refused(imported(oss, files, WeightType.FULL), word)
 
 
 def test_a_tied_head_may_be_there_or_not(oss: OssState) -> None:
@@ -91,25 +80,21 @@ def test_a_vision_tower_is_counted(oss: OssState) -> None:
     assert imported(oss, files, WeightType.FULL, base)[0].error_code == ""
 
 
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
+def test_an_index_has_to_be_complete(oss: OssState) -> None:
+    cases: list[tuple[Callable[[dict[str, Any]], object], str]] = [
         (lambda f: f.pop("model-00002-of-00002.safetensors"), "00002.safetensors is"),
         (lambda f: _map(f).pop("lm_head.weight"), "disagree on lm_head.weight"),
         (lambda f: _map(f).update(ghost="model-00001-of-00002.safetensors"), "ghost"),
         (lambda f: _map(f).clear(), "no weight_map"),
         (lambda f: _map(f).update(ghost=1), "does not name files"),
-    ],
-)
-def test_an_index_has_to_be_complete(
-    oss: OssState, change: Callable[[dict[str, Any]], object], word: str
-) -> None:
-    name = "model.safetensors.index.json"
-    files: dict[str, Any] = dict(models.sharded(tiny()))
-    files["index"] = json.loads(files.pop(name))
-    change(files)
-    files[name] = to_json(files.pop("index"))
-    assert_refused(imported(oss, files, WeightType.FULL), word)
+    ]
+    for change, word in cases:
+        name = "model.safetensors.index.json"
+        files: dict[str, Any] = dict(models.sharded(tiny()))
+        files["index"] = json.loads(files.pop(name))
+        change(files)
+        files[name] = to_json(files.pop("index"))
+        assert_refused(imported(oss, files, WeightType.FULL), word)
 
 
 def test_the_total_of_an_index_decides_nothing(oss: OssState) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from preflight.sandbox.oss.state import OssState
 from preflight.sandbox.studio.jobs import Status
 from tests.sandbox.studio import models
@@ -14,37 +12,32 @@ from tests.sandbox.studio.judge import (
 from tests.sandbox.studio.models import tiny, to_json
 
 
-@pytest.mark.parametrize(
-    ("template", "status"),
-    [
-        (models.TEMPLATE, Status.SUCCEEDED),
-        (models.TEMPLATE.rstrip("\n"), Status.SUCCEEDED),
-        (models.TEMPLATE.replace("\n", "\r\n"), Status.SUCCEEDED),
-        (models.TEMPLATE.replace("content", "text"), Status.FAILED),
+def test_the_chat_template_is_the_base_models(oss: OssState) -> None:
+    """In each of the places where trainers write it, with any line ends."""
+    good, line = models.TEMPLATE, "\n"
+    for template, status in (
+        (good, Status.SUCCEEDED),
+        (good.rstrip(line), Status.SUCCEEDED),
+        (good.replace(line, "\r\n"), Status.SUCCEEDED),
+        (good.replace("content", "text"), Status.FAILED),
         ("", Status.FAILED),
-    ],
-)
-@pytest.mark.parametrize(
-    "place",
-    ["chat_template.jinja", "chat_template.json", "tokenizer_config.json", "named"],
-)
-def test_the_chat_template_is_the_base_models(
-    oss: OssState, place: str, template: str, status: Status
-) -> None:
-    content = to_json({"chat_template": template})
-    if place == "chat_template.jinja":
-        content = template.encode()
-    if place == "named":
+    ):
+        plain = to_json({"chat_template": template})
         listed = [{"name": "default", "template": template}]
-        place, content = "tokenizer_config.json", to_json({"chat_template": listed})
-    job, reason = imported(oss, models.lora(tiny()) | {place: content})
-    assert job.status is status
-    assert status is Status.SUCCEEDED or f"{place}: the chat template" in reason
+        for name, content in (
+            ("chat_template.jinja", template.encode()),
+            ("chat_template.json", plain),
+            ("tokenizer_config.json", plain),
+            ("tokenizer_config.json", to_json({"chat_template": listed})),
+        ):
+            job, reason = imported(oss, models.lora(tiny()) | {name: content})
+            assert job.status is status, (name, template)
+            failed = status is Status.FAILED
+            assert (f"{name}: the chat template" in reason) is failed
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "word"),
-    [
+def test_the_vocabulary_is_the_base_models(oss: OssState) -> None:
+    for name, value, word in [
         ("added_tokens.json", {"<|end|>": 30, "<|start|>": 31}, ""),
         ("added_tokens.json", {"<|end|>": 30, "<|new|>": 32}, "<|new|>"),
         ("added_tokens.json", {"<|end|>": 33}, "<|end|>"),
@@ -71,13 +64,9 @@ def test_the_chat_template_is_the_base_models(
         ("config.json", {"model_type": "llama"}, "model_type"),
         ("config.json", {"hidden_size": 65}, "hidden_size is 65"),
         ("config.json", {"quantization_config": {"bits": 4}}, "quantised"),
-    ],
-)
-def test_the_vocabulary_is_the_base_models(
-    oss: OssState, name: str, value: object, word: str
-) -> None:
-    result = imported(oss, models.lora(tiny()) | {name: to_json(value)})
-    if word:
-        assert_refused(result, name, word)
-    else:
-        assert result[0].status is Status.SUCCEEDED
+    ]:
+        result = imported(oss, models.lora(tiny()) | {name: to_json(value)})
+        if word:
+            assert_refused(result, name, word)
+        else:
+            assert result[0].status is Status.SUCCEEDED

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from preflight.sandbox.oss.state import OssState
 from preflight.sandbox.studio.importable import Family
 from preflight.sandbox.studio.jobs import Status
@@ -19,20 +17,19 @@ from tests.sandbox.studio.models import lora_shapes, tiny, to_json
 ROOT = "base_model.model.model.layers.0."
 
 
-@pytest.mark.parametrize("rank", [8, 16, 32, 64])
-def test_an_adapter_of_an_allowed_rank_is_imported(oss: OssState, rank: int) -> None:
-    job, reason = imported(oss, models.lora(tiny(), rank))
-    assert (job.status, job.error_code, reason) == (Status.SUCCEEDED, "", "")
+def test_an_adapter_of_an_allowed_rank_is_imported(oss: OssState) -> None:
+    for rank in [8, 16, 32, 64]:
+        job, reason = imported(oss, models.lora(tiny(), rank))
+        assert (job.status, job.error_code, reason) == (Status.SUCCEEDED, "", "")
 
 
-@pytest.mark.parametrize("rank", [4, 12, 128])
-def test_other_ranks_are_refused(oss: OssState, rank: int) -> None:
-    assert_refused(imported(oss, models.lora(tiny(), rank)), f"rank r is {rank}")
+def test_other_ranks_are_refused(oss: OssState) -> None:
+    for rank in [4, 12, 128]:
+        assert_refused(imported(oss, models.lora(tiny(), rank)), f"rank r is {rank}")
 
 
-@pytest.mark.parametrize(
-    ("config", "word"),
-    [
+def test_a_broken_adapter_config(oss: OssState) -> None:
+    for config, word in [
         (b'{"r": "8"}', "rank r is '8'"),
         (b'{"r": true}', "rank r is True"),
         (b"{}", "rank r is None"),
@@ -43,18 +40,16 @@ def test_other_ranks_are_refused(oss: OssState, rank: int) -> None:
         (b'{"r": 8, "r": 16}', "twice"),
         (b'{"r": 8, "peft_type": "LOHA"}', "peft_type"),
         (b"", "not valid JSON"),
-    ],
-)
-def test_a_broken_adapter_config(oss: OssState, config: bytes, word: str) -> None:
-    files = models.lora(tiny()) | {"adapter_config.json": config}
-    assert_refused(imported(oss, files), word)
+    ]:
+        files = models.lora(tiny()) | {"adapter_config.json": config}
+        assert_refused(imported(oss, files), word)
 
 
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
-def test_both_files_are_required(oss: OssState, name: str) -> None:
-    files = models.lora(tiny())
-    del files[name]
-    assert_refused(imported(oss, files), "missing", name)
+def test_both_files_are_required(oss: OssState) -> None:
+    for name in ["adapter_model.safetensors", "adapter_config.json"]:
+        files = models.lora(tiny())
+        del files[name]
+        assert_refused(imported(oss, files), "missing", name)
 
 
 def test_files_in_a_subdirectory_are_not_found(oss: OssState) -> None:
@@ -81,9 +76,8 @@ def test_base_config_is_required_by_the_strict_reading_only(oss: OssState) -> No
     assert models.run(studio, models.request()).status is Status.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "word"),
-    [
+def test_a_tensor_that_does_not_belong(oss: OssState) -> None:
+    for name, shape, word in [
         (ROOT + "self_attn.q_proj.lora_A.weight", (16, 64), "rank 16, not 8"),
         (ROOT + "self_attn.q_proj.lora_B.weight", (64, 16), "rank 16, not 8"),
         (ROOT + "self_attn.q_proj.lora_A.weight", (8, 65), "65 features, not 64"),
@@ -98,13 +92,9 @@ def test_base_config_is_required_by_the_strict_reading_only(oss: OssState) -> No
         ("visual.merger.lora_A.weight", (8, 9), "vision"),
         ("base_model.model.model.embed_tokens.weight", (40, 64), "vocabulary"),
         ("base_model.model.lm_head.lora_A.weight", (8, 64), "vocabulary"),
-    ],
-)
-def test_a_tensor_that_does_not_belong(
-    oss: OssState, name: str, shape: tuple[int, ...], word: str
-) -> None:
-    files = with_tensors(lora_shapes(tiny()) | {name: shape})
-    assert_refused(imported(oss, files), word, name)
+    ]:
+        files = with_tensors(lora_shapes(tiny()) | {name: shape})
+        assert_refused(imported(oss, files), word, name)
 
 
 def test_a_tensor_without_its_partner(oss: OssState) -> None:
@@ -113,27 +103,20 @@ def test_a_tensor_without_its_partner(oss: OssState) -> None:
     assert_refused(imported(oss, with_tensors(shapes)), "up_proj.lora_A", "no partner")
 
 
-@pytest.mark.parametrize(
-    ("dtype", "status"), [("float16", Status.SUCCEEDED), ("int8", Status.FAILED)]
-)
-def test_weights_are_plain_floats(oss: OssState, dtype: str, status: Status) -> None:
-    job, _ = imported(oss, with_tensors(lora_shapes(tiny()), dtype))
-    assert job.status is status
+def test_weights_are_plain_floats(oss: OssState) -> None:
+    for dtype, status in [("float16", Status.SUCCEEDED), ("int8", Status.FAILED)]:
+        job, _ = imported(oss, with_tensors(lora_shapes(tiny()), dtype))
+        assert job.status is status
 
 
-@pytest.mark.parametrize(
-    ("family", "root", "status"),
-    [
+def test_names_by_family(oss: OssState) -> None:
+    for family, root, status in [
         (Family.QWEN25_VL, "base_model.model.model.layers.", Status.SUCCEEDED),
         (Family.QWEN25_VL, "base_model.model.model.language_model.layers.", "ok"),
         (Family.QWEN3_VL, "base_model.model.model.language_model.layers.", "ok"),
         (Family.QWEN3_VL, "base_model.model.model.layers.", Status.FAILED),
         (Family.QWEN3, "base_model.model.model.language_model.layers.", Status.FAILED),
-    ],
-)
-def test_names_by_family(
-    oss: OssState, family: Family, root: str, status: Status | str
-) -> None:
-    base = tiny(family)
-    job, _ = imported(oss, with_tensors(lora_shapes(base, root=root)), base=base)
-    assert job.status is (Status.SUCCEEDED if status == "ok" else status)
+    ]:
+        base = tiny(family)
+        job, _ = imported(oss, with_tensors(lora_shapes(base, root=root)), base=base)
+        assert job.status is (Status.SUCCEEDED if status == "ok" else status)

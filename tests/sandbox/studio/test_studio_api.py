@@ -157,9 +157,8 @@ def test_chinese_sentences_arrive_as_utf8(box: Sandbox) -> None:
     assert output["error_code"].startswith("OSS获取文件失败")
 
 
-@pytest.mark.parametrize(
-    ("changes", "word"),
-    [
+def test_a_wrong_field_is_an_invalid_parameter(shared: Sandbox) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"model_name": None}, "model_name"),
         ({"model_name": 3}, "model_name"),
         ({"source": None}, "source"),
@@ -174,20 +173,17 @@ def test_chinese_sentences_arrive_as_utf8(box: Sandbox) -> None:
         ({"storage": {"object_key": None}}, "object_key"),
         ({"storage": {"object_key": "runs/one"}}, "object_key"),
         ({"storage": {"object_key": "/"}}, "root"),
-    ],
-)
-def test_a_wrong_field_is_an_invalid_parameter(
-    shared: Sandbox, changes: dict[str, Any], word: str
-) -> None:
-    answer = call(shared, "POST", json=body(shared, **changes))
-    assert word in assert_error(answer, 400, "InvalidParameter")
+    ]
+    for changes, word in cases:
+        answer = call(shared, "POST", json=body(shared, **changes))
+        assert word in assert_error(answer, 400, "InvalidParameter")
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff"])
-def test_a_body_that_is_no_json_object(shared: Sandbox, raw: bytes) -> None:
-    kind = {"Content-Type": "application/json"}
-    answer = call(shared, "POST", data=raw, headers=kind)
-    assert_error(answer, 400, "InvalidParameter")
+def test_a_body_that_is_no_json_object(shared: Sandbox) -> None:
+    for raw in [b"", b"{", b"[]", b"\xff"]:
+        kind = {"Content-Type": "application/json"}
+        answer = call(shared, "POST", data=raw, headers=kind)
+        assert_error(answer, 400, "InvalidParameter")
 
 
 def test_the_content_type_is_required(shared: Sandbox) -> None:
@@ -195,17 +191,19 @@ def test_the_content_type_is_required(shared: Sandbox) -> None:
     assert "Content-Type" in assert_error(answer, 400, "InvalidParameter")
 
 
-@pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer sk-other-region", "Basic abc", "sk-abc"]
-)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_key_that_is_not_this_regions(
-    shared: Sandbox, authorization: str, method: str
-) -> None:
-    headers = {"Authorization": authorization} if authorization else {}
-    url = f"{shared.studio_url}/custom_models/import"
-    answer = requests.request(method, url, headers=headers, timeout=10)
-    assert_error(answer, 401, "InvalidApiKey")
+def test_a_key_that_is_not_this_regions(shared: Sandbox) -> None:
+    for authorization in [
+        "",
+        "Bearer",
+        "Bearer sk-other-region",
+        "Basic abc",
+        "sk-abc",
+    ]:
+        for method in ["GET", "POST"]:
+            headers = {"Authorization": authorization} if authorization else {}
+            url = f"{shared.studio_url}/custom_models/import"
+            answer = requests.request(method, url, headers=headers, timeout=10)
+            assert_error(answer, 401, "InvalidApiKey")
 
 
 def test_not_found(shared: Sandbox) -> None:
@@ -215,21 +213,18 @@ def test_not_found(shared: Sandbox) -> None:
     assert "llama-3-8b" in assert_error(other, 404, "NotFound")
 
 
-@pytest.mark.parametrize(
-    ("method", "tail"),
-    [
+def test_the_unknown_is_refused_loudly(shared: Sandbox) -> None:
+    for method, tail in [
         ("PUT", ""),
         ("POST", "/some-job"),
         ("GET", "/some-job?verbose=1"),
         ("GET", "?page=2"),
         ("GET", "/some-job/files"),
         ("GET", "s"),
-    ],
-)
-def test_the_unknown_is_refused_loudly(shared: Sandbox, method: str, tail: str) -> None:
-    answer = call(shared, method, tail)
-    assert answer.status_code == 501
-    assert f"{method} /api/v1/custom_models/import{tail}" in answer.text
+    ]:
+        answer = call(shared, method, tail)
+        assert answer.status_code == 501
+        assert f"{method} /api/v1/custom_models/import{tail}" in answer.text
 
 
 def test_an_unknown_field_is_refused_loudly(shared: Sandbox) -> None:
@@ -250,9 +245,8 @@ def test_pages(box: Sandbox) -> None:
     assert all(set(job) == JOB_FIELDS for job in first["list"])
 
 
-@pytest.mark.parametrize(
-    "params",
-    [
+def test_a_wrong_query_is_an_invalid_parameter(shared: Sandbox) -> None:
+    for params in [
         {"page_no": "0"},
         {"page_no": "one"},
         {"page_size": "0"},
@@ -260,13 +254,9 @@ def test_pages(box: Sandbox) -> None:
         {"page_size": "-5"},
         {"status": "SUCCEEDED"},
         {"status": "pending"},
-    ],
-)
-def test_a_wrong_query_is_an_invalid_parameter(
-    shared: Sandbox, params: dict[str, str]
-) -> None:
-    answer = call(shared, "GET", params=params)
-    assert next(iter(params)) in assert_error(answer, 400, "InvalidParameter")
+    ]:
+        answer = call(shared, "GET", params=params)
+        assert next(iter(params)) in assert_error(answer, 400, "InvalidParameter")
 
 
 def test_filters(box: Sandbox) -> None:
@@ -311,35 +301,30 @@ def test_delete_waits_for_the_end_and_leaves_the_objects(box: Sandbox) -> None:
     assert len(box.oss.objects(box.bucket, PREFIX)) == 2
 
 
-@pytest.mark.parametrize(
-    ("operation", "method", "tail"),
-    [
+def test_faults_hit_their_operation_once(shared: Sandbox) -> None:
+    for operation, method, tail in [
         ("CreateImportJob", "POST", ""),
         ("ListImportJobs", "GET", ""),
         ("GetImportJob", "GET", "/x"),
         ("DeleteImportJob", "DELETE", "/x"),
-    ],
-)
-def test_faults_hit_their_operation_once(
-    shared: Sandbox, operation: str, method: str, tail: str
-) -> None:
-    shared.faults.add(
-        Fault(
-            service="studio",
-            operation=operation,
-            action=Action.STATUS,
-            status=429,
-            code="Throttling.RateQuota",
-            message="Requests rate limit exceeded.",
+    ]:
+        shared.faults.add(
+            Fault(
+                service="studio",
+                operation=operation,
+                action=Action.STATUS,
+                status=429,
+                code="Throttling.RateQuota",
+                message="Requests rate limit exceeded.",
+            )
         )
-    )
-    for other, path in (("POST", ""), ("GET", ""), ("GET", "/x"), ("DELETE", "/x")):
-        answer = call(shared, other, path)
-        hit = (other, path) == (method, tail)
-        assert (answer.status_code == 429) is hit
-        if hit:
-            assert_error(answer, 429, "Throttling.RateQuota")
-    assert call(shared, method, tail).status_code != 429
+        for other, path in (("POST", ""), ("GET", ""), ("GET", "/x"), ("DELETE", "/x")):
+            answer = call(shared, other, path)
+            hit = (other, path) == (method, tail)
+            assert (answer.status_code == 429) is hit
+            if hit:
+                assert_error(answer, 429, "Throttling.RateQuota")
+        assert call(shared, method, tail).status_code != 429
 
 
 def test_a_lost_answer_leaves_a_job_behind(box: Sandbox) -> None:
