@@ -26,6 +26,7 @@ from preflight.clock import Clock, SystemClock
 from preflight.crc import crc64
 from preflight.errors import SourceChanged, TransferError
 from preflight.findings import Unavailable
+from preflight.model.holes import extents
 from preflight.retry import Patience, Retry, RetryEvent
 
 T = TypeVar("T")
@@ -273,7 +274,7 @@ class SteadyFile:
         # An anonymous map begins on a page: the kernel copies into memory that does in
         # half the time that it takes to fill a bytearray, which begins 16 bytes later.
         buffer, zeros = memoryview(mmap(-1, block)), memoryview(bytes(block))
-        for extent in _extents(self._descriptor, self.size):
+        for extent in extents(self._descriptor, self.size):
             at = extent.start
             while at < extent.stop:
                 length = min(block, extent.stop - at)
@@ -368,37 +369,3 @@ def check_steady(
     access = access or Access()
     if not _is(access.persist(lambda: access.calls.stat(path), name), stamp):
         raise Changed(name, "changed since the directory was checked")
-
-
-@dataclass(frozen=True, slots=True)
-class _Extent:
-    """A stretch of a file; a hole takes no room on the disk and reads as zeros."""
-
-    start: int
-    stop: int
-    hole: bool
-
-
-def _extents(descriptor: int, size: int) -> Iterator[_Extent]:
-    """The file's data and holes in order; all is data where that cannot be asked."""
-    sparse = os.fstat(descriptor).st_blocks * 512 < size
-    if not sparse or not hasattr(os, "SEEK_HOLE"):
-        yield _Extent(0, size, hole=False)
-        return
-    at = 0
-    while at < size:
-        data = min(_seek(descriptor, at, os.SEEK_DATA, size), size)
-        if at < data:
-            yield _Extent(at, data, hole=True)
-        at = min(_seek(descriptor, data, os.SEEK_HOLE, size), size)
-        if data < at:
-            yield _Extent(data, at, hole=False)
-
-
-def _seek(descriptor: int, at: int, whence: int, size: int) -> int:
-    """Where the next data or hole begins: at the end if there is none."""
-    try:
-        return os.lseek(descriptor, at, whence)
-    except OSError as error:
-        # A file system that cannot tell makes all of it data.
-        return at if error.errno != errno.ENXIO and whence == os.SEEK_DATA else size

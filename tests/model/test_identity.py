@@ -76,7 +76,7 @@ NAMES = {
         "../qwen25_7b_instruct/models--Qwen--Qwen2.5-7B-Instruct/snapshots/a09a35458c702b33eeacc393d103063234e8bc28",
         "qwen2.5:7b-instruct-fp16",
         "Qwen2.5-7B-Instruct-bfloat16",
-        "/root/autodl-tmp/qwen/Qwen2___5-7B-Instruct",
+        "/mnt/autodl-tmp/qwen/Qwen2___5-7B-Instruct",
         "/openbayes/input/input0/Qwen2.5-7B-Instruct",
         "unsloth/Qwen2.5-7B-Instruct",
     ],
@@ -107,7 +107,7 @@ NAMES = {
         f"{SCOPE_CACHE}/models/Qwen/Qwen2___5-VL-72B-Instruct",
     ],
     "qwen3-4b-instruct-2507": [
-        "/root/share/Qwen3-4B-Instruct-2507",
+        "/mnt/share/Qwen3-4B-Instruct-2507",
         "Qwen/Qwen3-4B-Instruct-2507",
     ],
 }
@@ -320,7 +320,7 @@ OTHERS = [
     "LLM-Research/Meta-Llama-3-8B-Instruct",
     "shakechen/Llama-2-7b-chat-hf",
     "NousResearch/Meta-Llama-3.1-8B",
-    "/root/models/Meta-Llama-3-8B-Instruct",
+    "/mnt/models/Meta-Llama-3-8B-Instruct",
     "mistralai/Mistral-Nemo-Instruct-2407",
     "mistralai/Ministral-8B-Instruct-2410",
     "mistralai/Mixtral-8x7B-Instruct-v0.1",
