@@ -152,7 +152,7 @@ def refresh(
         _, answers = judge(environments, stale, folder)
     for one in stale:
         name = one.case.name
-        rows[name] = Row(name, one.digest, answers[name])
+        rows[name] = table.made_row(name, one.digest, answers[name])
     kept = {name: rows[name] for name in built}
     made = old.made if old and not stale else dt.date.today().isoformat()
     return Table(table.REFRESH, made, versions, kept)
@@ -162,9 +162,20 @@ def _changes(old: Table, new: Table) -> Iterator[str]:
     if old.environments != new.environments:
         yield f"the table was made with {old.environments}, this is {new.environments}"
     for name in sorted(old.rows.keys() | new.rows.keys()):
-        before, now = old.rows.get(name), new.rows.get(name)
-        if before != now:
-            yield f"{name}\n  stored {before}\n  now    {now}"
+        before, now = _spread(old.rows.get(name)), _spread(new.rows.get(name))
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                yield f"{name}, {key}: was {before.get(key)}, is {now.get(key)}"
+
+
+def _spread(row: Row | None) -> dict[str, object]:
+    """A row as one mapping, its digest included; empty for none."""
+    if row is None:
+        return {}
+    found: dict[str, object] = {"digest": row.digest}
+    for environment, said in row.answers.items():
+        found |= {f"{environment} {loader}": answer for loader, answer in said.items()}
+    return found
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:

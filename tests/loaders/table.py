@@ -69,14 +69,15 @@ class Table:
     rows: Mapping[str, Row]
 
 
-def _row(value: Mapping[str, Any]) -> Row:
-    answers = {
+def made_row(fixture: str, digest: str, answers: Mapping[str, Any]) -> Row:
+    """A row of what was read as JSON: environment → loader → [answer, words]."""
+    typed = {
         environment: {
             loader: (answer, words) for loader, (answer, words) in said.items()
         }
-        for environment, said in value["answers"].items()
+        for environment, said in answers.items()
     }
-    return Row(value["fixture"], value["digest"], answers)
+    return Row(fixture, digest, typed)
 
 
 @lru_cache(maxsize=1)
@@ -84,7 +85,7 @@ def stored() -> Table:
     """The table of the repository: a line that tells how it was made, then the rows."""
     first, *lines = TABLE.read_text("utf-8").splitlines()
     head = json.loads(first)
-    rows = (_row(json.loads(line)) for line in lines)
+    rows = (made_row(**json.loads(line)) for line in lines)
     return Table(**head, rows={row.fixture: row for row in rows})
 
 
