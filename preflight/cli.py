@@ -18,6 +18,7 @@ from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
 from preflight.parser import BadArguments, parse, whole_parser
 from preflight.progress import ProgressMode
+from preflight.report.document import envelope
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
@@ -96,10 +97,15 @@ def _run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         raise
     except (Exception, KeyboardInterrupt) as exc:  # noqa: BLE001 - told in a sentence
         failure = told_as_error(exc, arguments.words)
-        if getattr(arguments, "format", "text") == "json":
+        if _wants_document(arguments):
             _show_document(arguments.command, failure.error, terminal)
         failure.tell(terminal, verbose=arguments.verbose > 1)
         return failure.error.exit_code
+
+
+def _wants_document(arguments: argparse.Namespace) -> bool:
+    forms = getattr(arguments, "formats", None) or [getattr(arguments, "format", "")]
+    return "json" in forms
 
 
 def _show_document(command: str, error: PreflightError, terminal: Terminal) -> None:
@@ -107,9 +113,7 @@ def _show_document(command: str, error: PreflightError, terminal: Terminal) -> N
     with contextlib.suppress(UsageError):  # standard output is closed or full
         terminal.show_document(
             {
-                "schema": 1,
-                "command": command,
-                "exit_code": error.exit_code,
+                **envelope(command, error.exit_code),
                 "verdict": "fail",
                 "error": {
                     "message": error.message,

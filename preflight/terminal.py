@@ -84,6 +84,13 @@ class Terminal:
             }
             write_event(unfailing(sys.stderr), name, safe)
 
+    def annotate(self, text: str) -> None:
+        """Lines for a CI server that reads standard error; none among events."""
+        if self.mode is not ProgressMode.JSON:
+            stream = unfailing(sys.stderr)
+            stream.write(text)
+            stream.flush()
+
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""
         self.show(render_lines(lines, color=color))

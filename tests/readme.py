@@ -9,9 +9,11 @@ import sys
 import tempfile
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
+from preflight.report.schemas import load_schema
 from preflight.rules import RULES
 from preflight.rules._rule import Rule
 
@@ -63,6 +65,35 @@ def _wrapped(line: str, width: int = WIDTH) -> list[str]:
     ) or [""]
 
 
+def _kind(schema: dict[str, Any]) -> str:
+    """What a field holds, in a few words."""
+    if "$ref" in schema:
+        return f"`{schema['$ref'].rpartition('/')[2]}`"
+    if "enum" in schema:
+        return " \\| ".join("null" if v is None else f"`{v}`" for v in schema["enum"])
+    if "anyOf" in schema:
+        return " \\| ".join(_kind(each) for each in schema["anyOf"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    kinds = schema.get("type", "")
+    if kinds == "array":
+        return f"list of {_kind(schema['items'])}"
+    return kinds if isinstance(kinds, str) else " \\| ".join(kinds)
+
+
+def fields_table() -> str:
+    """The fields of the JSON document as a Markdown table, by the schema."""
+    definitions = load_schema("document")["$defs"]
+    rows = ["| of | field | holds |", "| --- | --- | --- |"]
+    for name in ("run", "outcome", "problem", "plan", "upload", "job", "error"):
+        of = "the document" if name == "run" else f"`{name}`"
+        for field, schema in definitions[name]["properties"].items():
+            note = f"; {schema['description']}" if schema.get("description") else ""
+            rows.append(f"| {of} | `{field}` | {_kind(schema)}{note} |")
+            of = ""
+    return "\n".join(rows)
+
+
 def _screen(directory: Path, *words: str) -> str:
     """What a terminal shows of one command, as a Markdown block."""
     command = [sys.executable, "-m", "preflight", *words]
@@ -93,6 +124,7 @@ def main() -> None:
         text = replaced(text, "demo", _screen(Path(scratch), *push))
         text = replaced(text, "broken", _screen(Path(scratch), "check", broken.name))
     text = replaced(text, "rules", rules_table())
+    text = replaced(text, "fields", fields_table())
     README.write_text(text, "utf-8")
 
 

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from tests.readme import README, WIDTH, _wrapped, part, rules_table
+from tests.readme import README, WIDTH, _wrapped, fields_table, part, rules_table
 
 
-def test_the_table_of_rules_is_the_code_s_own() -> None:
+def test_the_tables_are_the_code_s_own() -> None:
     text = README.read_text("utf-8")
     assert part(text, "rules") == rules_table(), "run `make readme`"
+    assert part(text, "fields") == fields_table(), "run `make readme`"
 
 
 def test_the_transcripts_show_a_success_and_a_refusal() -> None:

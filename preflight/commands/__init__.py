@@ -29,6 +29,7 @@ COMMANDS = MappingProxyType(
         "sandbox": "run the fake OSS and Model Studio on this machine",
         "explain": "show a rule's manual page, or list all rules",
         "bases": "list the base models that can be imported onto",
+        "schema": "print the JSON Schema of documents and events",
         "completion": "print completion for bash, zsh or fish",
     }
 )
@@ -53,6 +54,7 @@ EXAMPLES = MappingProxyType(
         "sandbox": ("sandbox --background",),
         "explain": ("explain", "explain C02"),
         "bases": ("bases",),
+        "schema": ("schema", "schema event"),
         "completion": ('completion bash > "$BASH_COMPLETION_USER_DIR/preflight"',),
     }
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from preflight.api import CheckFlags
 from preflight.commands._values import seconds
+from preflight.errors import UsageError
 from preflight.findings import WeightType
 from preflight.progress import ProgressMode
 from preflight.report import FORMATS
@@ -85,10 +88,19 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     """Form and place of the report of a run."""
     output = group(parser, "output")
     output.add_argument(
-        "--format", choices=tuple(FORMATS), default="text", help="form of the report"
+        "--format",
+        choices=tuple(FORMATS),
+        action="append",
+        dest="formats",
+        help="form of the report (default: text, or what the name of FILE ends in)",
     )
     output.add_argument(
-        "--output", metavar="FILE", type=Path, help="write the report there, not here"
+        "--output",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        dest="outputs",
+        help="write the report there, not here; may be given once for each --format",
     )
     output.add_argument(
         "--progress",
@@ -97,6 +109,45 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         help="how progress is told on standard error (default: a bar on a terminal, "
         "a line every 30 s elsewhere; json: one event a line)",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPlace:
+    """A form of the report and the file that it goes to; None is standard output."""
+
+    form: str
+    file: Path | None = None
+
+
+_ENDINGS = {
+    ".json": "json",
+    ".md": "markdown",
+    ".xml": "junit",
+    ".html": "html",
+    ".txt": "text",
+}
+
+
+def report_places(arguments: argparse.Namespace) -> tuple[ReportPlace, ...]:
+    """Each form that was asked for, and where to.
+
+    The first `--output` belongs to the first `--format`, and so on; a last form without
+    a file goes to standard output. Without `--format` a file's ending tells its form,
+    and the text stays on the screen. Raises `UsageError` for what fits together not.
+    """
+    forms, files = list(arguments.formats or ()), list(arguments.outputs or ())
+    if not forms:
+        told = [_ENDINGS.get(file.suffix.lower(), "text") for file in files]
+        places = [ReportPlace(*pair) for pair in zip(told, files, strict=True)]
+        text_has_place = any(place.form == "text" for place in places)
+        return (*places,) if text_has_place else (*places, ReportPlace("text"))
+    if not len(forms) - 1 <= len(files) <= len(forms):
+        raise UsageError(
+            f"{len(forms)} forms and {len(files)} files of the report do not fit",
+            hint="give --output once for each --format; the last may do without",
+        )
+    placed = zip_longest(forms, files)
+    return tuple(ReportPlace(form, file) for form, file in placed)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from preflight.commands._flags import ReportPlace, report_places
 from preflight.directories import state_directory
 from preflight.errors import NotReady, RulesFailed, UsageError
 from preflight.failure import Failure, told_as_error
@@ -122,6 +124,7 @@ def reported(
     What `work` raises is told in a sentence, after a report of how far it came.
     """
     record.argv = arguments.words
+    places = report_places(arguments)
     recorder = Recorder(record, terminal)
     recorder.begin()
     failure: Failure | None = None
@@ -137,20 +140,20 @@ def reported(
     record.ended = True
     recorder.save()
     try:
-        _show(arguments, terminal, record)
+        _show(arguments, terminal, record, places)
     except UsageError as exc:  # it must not hide how the run itself ended
         terminal.tell(exc)
         record.exit_code = record.exit_code or exc.exit_code
-    if failure is not None and not _is_told(failure, arguments):
+    if failure is not None and not _is_told(failure, places):
         failure.tell(terminal, verbose=arguments.verbose > 1)
     told = verdict(record).value
     terminal.event("end", exit_code=record.exit_code, verdict=told)
     return record.exit_code
 
 
-def _is_told(failure: Failure, arguments: Namespace) -> bool:
+def _is_told(failure: Failure, places: Sequence[ReportPlace]) -> bool:
     """Whether the report that was just shown says it all: a verdict is no error."""
-    shown = arguments.format == "text" and arguments.output is None
+    shown = any(place == ReportPlace("text") for place in places)
     return shown and isinstance(failure.error, (NotReady, RulesFailed))
 
 
@@ -164,20 +167,48 @@ def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:
     )
 
 
-def _show(arguments: Namespace, terminal: Terminal, record: RunRecord) -> None:
-    """Write the report to where it was asked for."""
-    to_file = arguments.output is not None
-    style = _style(arguments, terminal, to_file=to_file)
-    text = render(record, arguments.format, style)
-    if not to_file:
-        terminal.show(text)
+def _show(
+    arguments: Namespace,
+    terminal: Terminal,
+    record: RunRecord,
+    places: Sequence[ReportPlace],
+) -> None:
+    """Write each form of the report to where it was asked for."""
+    first: UsageError | None = None
+    for place in places:
+        style = _style(arguments, terminal, to_file=place.file is not None)
+        text = render(record, place.form, style)
+        if place.file is None:
+            terminal.show(text)
+            continue
+        try:
+            place.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(place.file, text)
+        except OSError as exc:
+            terminal.show(text)  # better there than lost
+            first = first or UsageError(
+                f"cannot write {place.file}: {exc.strerror}",
+                hint="another place; the report went to standard output instead",
+            )
+    _show_to_actions(terminal, record, places)
+    if first is not None:
+        raise first
+
+
+def _show_to_actions(
+    terminal: Terminal, record: RunRecord, places: Sequence[ReportPlace]
+) -> None:
+    """In GitHub Actions: annotations on standard error, and the job's summary.
+
+    Its runner reads both streams, and standard output may be a document.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    try:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(arguments.output, text)
-    except OSError as exc:
-        terminal.show(text)  # better there than lost
-        raise UsageError(
-            f"cannot write {arguments.output}: {exc.strerror}",
-            hint="another place; the report went to standard output instead",
-        ) from exc
+    if not any(place.form == "github" for place in places):
+        terminal.annotate(render(record, "github"))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with (
+            contextlib.suppress(OSError),
+            Path(summary).open("a", encoding="utf-8") as f,
+        ):
+            f.write(render(record, "markdown") + "\n")

@@ -10,6 +10,7 @@ from preflight.destination import parse_destination
 from preflight.oss.client import BucketClient
 from preflight.pipeline.services import bucket_access
 from preflight.progress import human_size
+from preflight.report.document import envelope
 from preflight.settings import Need
 from preflight.terminal import Terminal
 
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             if arguments.yes:
                 client.abort(upload.key, upload.upload_id)
     if arguments.format == "json":
-        terminal.show_document(rows)
+        terminal.show_document(envelope("clean", uploads=rows))
     else:
         terminal.show_lines(map(_line, rows))
         terminal.say(_sum(len(rows), destination.url, aborted=arguments.yes))

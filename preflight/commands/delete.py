@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
+from preflight.commands._flags import add_format
 from preflight.commands._jobs import get_job
 from preflight.commands._settings import require_settings
 from preflight.errors import UsageError
 from preflight.pipeline.services import studio_client
+from preflight.report.document import envelope, job_document
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi
 from preflight.terminal import Terminal
@@ -19,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes", action="store_true", help="delete; without it, only say what would be"
     )
+    add_format(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -44,5 +48,9 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
                 request_id=job.request_id,
             )
         request_id = api.delete(job.job_id)
+    if arguments.format == "json":
+        told = job_document(replace(job, request_id=request_id))
+        terminal.show_document(envelope("delete", job=told))
+        return 0
     terminal.show_lines([f"deleted {what}; {stays} (request id {request_id})"])
     return 0

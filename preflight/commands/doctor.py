@@ -16,10 +16,9 @@ from preflight.destination import Destination, parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
 from preflight.doctor.diagnostics import FIX_FIRST
 from preflight.errors import ConfigurationError, UsageError
+from preflight.report.document import envelope
 from preflight.settings import Need, Settings, masked
 from preflight.terminal import Terminal
-
-_SCHEMA = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,4 +121,4 @@ def _document(found: Sequence[Finding], exit_code: int) -> dict[str, Any]:
         }
         for each in found
     ]
-    return {"schema": _SCHEMA, "exit_code": exit_code, "findings": findings}
+    return envelope("doctor", exit_code, findings=findings)

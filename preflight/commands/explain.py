@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 
-from preflight.report.manual import manual_page, rules_table
+from preflight.commands._flags import add_format
+from preflight.report.document import envelope
+from preflight.report.manual import manual_page, rules_document, rules_table
 from preflight.terminal import Terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which rule."""
     parser.add_argument("code", metavar="CODE", nargs="?", help="a rule, such as C02")
+    add_format(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Print it; raises `UsageError` for an unknown rule."""
     code = arguments.code
-    terminal.show_lines(manual_page(code) if code else rules_table())
+    if arguments.format == "json":
+        terminal.show_document(envelope("explain", rules=rules_document(code)))
+    else:
+        lines = manual_page(code) if code else rules_table(terminal.width)
+        terminal.show_lines(lines)
     return 0

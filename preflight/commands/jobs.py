@@ -12,13 +12,12 @@ from preflight.commands._jobs import SHORT, get_job, local_time
 from preflight.commands._settings import require_settings
 from preflight.commands._values import count
 from preflight.pipeline.services import studio_client
-from preflight.report.document import job_document
+from preflight.report.document import envelope, job_document
 from preflight.report.tables import table
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
 
-_SCHEMA = 1
 # The service spells its success so; one page of its documentation does not.
 _STATUSES = {"SUCCEEDED": "SUCCESSED"}
 
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             jobs = list(islice(_listed(api, arguments), arguments.limit or None))
     if arguments.format == "json":
         documents = [job_document(job) for job in jobs]
-        terminal.show_document({"schema": _SCHEMA, "jobs": documents})
+        terminal.show_document(envelope("jobs", jobs=documents))
     elif arguments.job_id:
         terminal.show_lines(_page(jobs[0]))
     else:

@@ -14,7 +14,7 @@ from preflight.directories import state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
 from preflight.pipeline.services import studio_client
-from preflight.report.document import job_document
+from preflight.report.document import envelope, job_document
 from preflight.report.life import Life, LifeState
 from preflight.report.tables import table
 from preflight.settings import Need
@@ -22,7 +22,6 @@ from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.jobs import read_job
 from preflight.terminal import Terminal
 
-_SCHEMA = 1
 _SHOWN = 10  # runs
 
 
@@ -138,7 +137,7 @@ def _document(lives: list[Life], job: ImportJob | None) -> dict[str, Any]:
     ]
     if job is not None:
         runs[0]["job_now"] = job_document(job)
-    return {"schema": _SCHEMA, "runs": runs}
+    return envelope("status", runs=runs)
 
 
 def _table(lives: list[Life]) -> Iterator[str]:

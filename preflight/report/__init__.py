@@ -16,6 +16,10 @@ FORMATS = MappingProxyType(
     {
         "text": "lines for people",
         "json": "one document for programs",
+        "concise": "one line a finding",
+        "github": "annotations of GitHub Actions",
+        "junit": "JUnit XML for CI servers",
+        "markdown": "Markdown for a job's summary",
     }
 )
 

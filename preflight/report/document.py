@@ -116,6 +116,17 @@ def counts(report: Report) -> dict[str, int]:
     return {result.value: len(report.select(result)) for result in Result}
 
 
+def envelope(command: str, exit_code: int = 0, **values: object) -> dict[str, Any]:
+    """What the document of every command begins with, and what is its own."""
+    return {
+        "schema": SCHEMA,
+        "preflight": __version__,
+        "command": command,
+        "exit_code": exit_code,
+        **values,
+    }
+
+
 def as_kept(record: RunRecord) -> dict[str, Any]:
     """The document of a run with what tells its life, as it is kept on disk."""
     life: dict[str, Any] = {

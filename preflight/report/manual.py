@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from preflight.catalog.bases import load_bases
 from preflight.errors import UsageError
@@ -15,22 +16,58 @@ def _scope(rule: Rule) -> str:
     return "both" if len(rule.applies) > 1 else next(iter(rule.applies)).value
 
 
-def rules_table() -> Iterator[str]:
+def rules_table(width: int = 0) -> Iterator[str]:
     """One line for each rule: code, severity, kind of weights, name."""
     heading = ("code", "severity", "weights", "rule")
     rows = [(r.code, r.severity.value, _scope(r), r.name) for r in RULES]
-    return table([heading, *rows])
+    return table([heading, *rows], width)
+
+
+def find_rule(code: str) -> Rule:
+    """A rule by its code or name. Raises `UsageError` for an unknown one."""
+    wanted = code.strip().upper()
+    for rule in RULES:
+        if wanted in (rule.code, rule.name.upper()):
+            return rule
+    raise UsageError(
+        f"there is no rule {code}", hint="`preflight explain` lists all rules"
+    )
 
 
 def manual_page(code: str) -> Iterator[str]:
     """All that is known of one rule. Raises `UsageError` for an unknown code."""
-    wanted = code.strip().upper()
-    for rule in RULES:
-        if wanted in (rule.code, rule.name.upper()):
-            return _page(rule)
-    raise UsageError(
-        f"there is no rule {code}", hint="`preflight explain` lists all rules"
-    )
+    return _page(find_rule(code))
+
+
+def rules_document(code: str | None) -> list[dict[str, str]]:
+    """The same for programs, of one rule or of all of them."""
+    return [
+        {
+            "code": rule.code,
+            "name": rule.name,
+            "severity": rule.severity.value,
+            "weights": _scope(rule),
+            "manual": rule.manual,
+            "fix": rule.fix,
+        }
+        for rule in ([find_rule(code)] if code else RULES)
+    ]
+
+
+def bases_document() -> list[dict[str, Any]]:
+    """The base models for programs."""
+    return [
+        {
+            "code": base.code,
+            "hub_id": base.hub_id,
+            "imports": [k.value for k in WeightType if k in base.importable],
+            "layers": base.layers,
+            "hidden_size": base.hidden_size,
+            "source": base.source,
+            "date": base.date,
+        }
+        for base in load_bases().values()
+    ]
 
 
 def _page(rule: Rule) -> Iterator[str]:
@@ -41,7 +78,7 @@ def _page(rule: Rule) -> Iterator[str]:
     yield f"Fix: {rule.fix}"
 
 
-def bases_table() -> Iterator[str]:
+def bases_table(width: int = 0) -> Iterator[str]:
     """One line for each base model and what can be imported onto it."""
     heading = ("base model", "hub id", "imports", "layers", "hidden", "source")
     rows = [
@@ -55,4 +92,4 @@ def bases_table() -> Iterator[str]:
         )
         for base in load_bases().values()
     ]
-    return table([heading, *rows])
+    return table([heading, *rows], width)

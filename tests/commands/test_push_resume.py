@@ -194,7 +194,7 @@ def test_clean_lists_and_aborts_what_was_never_finished(
     assert left.id in listed.out
     assert "--yes" in listed.err
     aborted = ready("clean", DESTINATION, "--yes", "--format", "json")
-    (row,) = json.loads(aborted.out)
+    (row,) = json.loads(aborted.out)["uploads"]
     assert (row["key"], row["bytes"], row["aborted"]) == (left.key, PART, True)
     assert [one.key for one in box.oss.uploads(box.bucket)] == [
         "elsewhere/model.safetensors"

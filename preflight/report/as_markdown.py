@@ -1,0 +1,75 @@
+"""The report as GitHub Flavored Markdown, for a job's summary or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from preflight.findings import Outcome, Result, Severity
+from preflight.progress import human_size
+from preflight.record import RunRecord
+from preflight.report import Style
+from preflight.report.answer import Tone, answer
+from preflight.report.subject import label, subject
+from preflight.text import escaped
+
+# Every character that Markdown or the HTML in it could take for markup.
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$])")
+
+
+def render(record: RunRecord, _: Style) -> str:
+    """A heading with the verdict, what it is, a table of findings, what now."""
+    return "\n".join(_blocks(record))
+
+
+def _blocks(record: RunRecord) -> Iterator[str]:
+    found = answer(record)
+    name = label(record.directory) or record.command
+    if found is not None:
+        mark = "❌" if found.tone is Tone.BAD else "✅"
+        yield f"## {mark} {plain(name)}: {plain(found.word)}\n"
+        yield f"{plain(found.rest)}\n"
+    else:
+        yield f"## ❌ preflight {plain(record.command)}\n"
+    if record.error is not None:
+        yield f"**{plain(record.error.message)}**\n"
+        if record.error.hint:
+            yield f"{plain(record.error.hint)}\n"
+    if about := subject(record, 0):
+        yield f"{plain(about)}\n"
+    yield from _table(record)
+    if record.uploaded is not None:
+        done = record.uploaded
+        size = human_size(done.plan.total_bytes)
+        where = plain(done.plan.destination.url)
+        yield f"Uploaded {len(done.plan.items)} files, {size}, to {where}\n"
+    if found is not None and found.following:
+        yield f"Next: {plain(found.following)}\n"
+
+
+def _table(record: RunRecord) -> Iterator[str]:
+    failed = record.report.select(Result.FAILED)
+    if not failed:
+        return
+    rows = ["| | rule | what | fix |", "| --- | --- | --- | --- |"]
+    for severity in Severity:
+        rows += [_row(each) for each in failed if each.severity is severity]
+    yield "\n".join(rows) + "\n"
+
+
+def _row(outcome: Outcome) -> str:
+    problems = [
+        plain(f"{each.where}: {each.message}" if each.where else each.message)
+        for each in outcome.problems
+    ]
+    if outcome.count > len(problems):
+        problems.append(f"and {outcome.count - len(problems):,} more")
+    fixes = dict.fromkeys(each.fix or outcome.fix for each in outcome.problems)
+    fix = "<br>".join(plain(text) for text in fixes if text)
+    what = "<br>".join(problems)
+    return f"| {outcome.severity.value} | {outcome.code} | {what} | {fix} |"
+
+
+def plain(text: str) -> str:
+    """`text` as Markdown that shows every character of it and marks up none."""
+    return _MARKUP.sub(r"\\\1", escaped(text))
