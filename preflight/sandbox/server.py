@@ -130,6 +130,7 @@ class Endpoint:
         call = call_of(request)
         cut = call.fault(Action.CUT)
         if cut is not None and cut.at == "after":
+            answer.close()
             raise ConnectionCut
         if call.fault(Action.WRONG_CRC) is not None and _CRC_HEADER in answer.headers:
             wrong = int(answer.headers[_CRC_HEADER]) ^ 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from werkzeug.wrappers import Response
 
 from preflight.sandbox.oss import checks, replies, xml
@@ -59,14 +61,16 @@ def upload_part_copy(context: Context) -> Response:
     """OSS docs, "UploadPartCopy": the part's bytes come from another object."""
     found = read_source(context)
     start, length = copied_range(context, found)
-    part = context.state.put_part(
-        context.bucket,
-        context.key,
-        context.query["uploadId"],
-        checks.check_part_number(context.query["partNumber"]),
-        context.state.stream(found, start, length),
-        size=length,
-    )
+    number = checks.check_part_number(context.query["partNumber"])
+    with closing(context.state.stream(found, start, length)) as pieces:
+        part = context.state.put_part(
+            context.bucket,
+            context.key,
+            context.query["uploadId"],
+            number,
+            pieces,
+            size=length,
+        )
     nodes: list[Node] = [
         ("LastModified", xml.iso_time(part.last_modified)),
         ("ETag", replies.quoted(part.etag)),

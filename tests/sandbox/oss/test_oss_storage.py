@@ -4,17 +4,27 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import oss2
 import pytest
 
 from preflight.crc import crc64
 from preflight.errors import ConfigurationError
 from preflight.sandbox.database import FILE, Database
-from preflight.sandbox.faults import FaultPlan
+from preflight.sandbox.faults import Fault, FaultPlan
 from preflight.sandbox.oss import ContentNotKept, OssError, OssState
 from preflight.sandbox.oss.storage import HEAD, SMALL
-from tests.sandbox.oss.box import BUCKET, PART, REGION, Clock, serving
+from tests.sandbox.oss.box import (
+    BUCKET,
+    PART,
+    REGION,
+    Box,
+    Clock,
+    refused,
+    serving,
+)
 
 MIB = 1 << 20
+GET = {"service": "oss", "operation": "GetObject"}
 
 
 def upload(state: OssState, key: str, *parts: bytes) -> None:
@@ -122,6 +132,31 @@ def test_a_reader_goes_on_while_the_object_is_replaced(tmp_path: Path) -> None:
     assert begun + b"".join(pieces) == first + b"end"
     assert len(files(tmp_path)) == 1
     state.close()
+
+
+def test_a_copy_shares_its_bytes_and_holds_nothing_back(box: Box) -> None:
+    client = box.client()
+    client.put_object("a", b"1" * PART)
+    for key in ("b", "a"):  # onto itself, too
+        client.copy_object(BUCKET, "a", key)
+    assert len(files(box.state.directory)) == 1
+    upload_id = client.init_multipart_upload("c").upload_id
+    client.upload_part_copy(BUCKET, "a", (0, 9), "c", upload_id, 1)
+    whole = (0, PART - 1)
+    refused(
+        "NoSuchUpload",
+        404,
+        lambda: client.upload_part_copy(BUCKET, "a", whole, "c", "0" * 32, 1),
+    )
+    lost = {**GET, "action": "cut", "at": "after"}
+    box.plan.add(Fault.from_json(lost))
+    with pytest.raises(oss2.exceptions.RequestError):
+        client.get_object("a")
+    assert client.get_object("b").read() == b"1" * PART
+    for key in ("a", "b"):
+        client.delete_object(key)
+    client.abort_multipart_upload("c", upload_id)
+    assert files(box.state.directory) == set()
 
 
 def test_an_upload_that_vanishes_while_its_part_arrives(tmp_path: Path) -> None:
