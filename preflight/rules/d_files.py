@@ -43,6 +43,13 @@ def no_lfs_pointers(pointers: tuple[str, ...]) -> Iterator[Problem]:
         yield Problem(pointers[0], told)
 
 
+_FETCH = "Download or save the file again: what the link led to was moved or removed."
+_FOLLOW = (
+    "Copy the directory with `cp -rL`, which puts the files themselves in place of the "
+    "links, and check the copy."
+)
+
+
 @rule("D12", fix="Put a regular, readable copy of the file in its place.")
 def regular_files(
     files: Files, weight_type: WeightType | Unavailable
@@ -58,11 +65,13 @@ def regular_files(
     for entry in _taken(files, weight_type):
         where, target = entry.name, str(entry.target or "")
         if entry.kind is FileKind.DANGLING:
-            yield Problem(where, f"is a link to nothing, to {target}")
+            told = f"is a link to nothing, to {target}"
+            yield Problem(where, told, fix=_FETCH)
         elif entry.kind is FileKind.SPECIAL:
             yield Problem(where, "is a FIFO, socket or device")
         elif entry.is_file and leads_out(entry):
-            yield Problem(where, f"is a link that leaves the directory, to {target}")
+            told = f"is a link that leaves the directory, to {target}"
+            yield Problem(where, told, fix=_FOLLOW)
 
 
 @rule("D13", fix="Save or copy the file again, or remove it if it is not needed.")

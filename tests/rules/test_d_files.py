@@ -70,6 +70,19 @@ def test_links_and_special_files(found: FileEntry, count: int) -> None:
     assert len(problems(regular_files, files=made, weight_type=LORA)) == count
 
 
+def test_each_odd_entry_has_its_remedy(tmp_path: Path) -> None:
+    there = tmp_path / "x"
+    made = inputs.files(
+        inputs.entry("config.json", kind=FileKind.DANGLING, target=there),
+        inputs.entry("tokenizer.json", kind=FileKind.SPECIAL),
+        inputs.entry("vocab.json", target=there, inside=False),
+    )
+    found = problems(regular_files, files=made, weight_type=LORA)
+    fixes = [problem.fix or regular_files.fix for problem in found]
+    assert [fix.split()[0] for fix in fixes] == ["Download", "Put", "Copy"]
+    assert "cp -rL" in fixes[-1]
+
+
 def _dangling(path: Path) -> None:
     path.symlink_to("/nonexistent/file")
 
