@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
@@ -30,6 +31,8 @@ class Transient(PreflightError):
     `wait`: the least number of seconds that the server asks to wait, 0 when it does
     not say. `sent`: whether the request may have been carried out.
     """
+
+    is_outage = True  # else waiting does not help, and the attempts are all
 
     def __init__(
         self,
@@ -67,18 +70,40 @@ class Patience:
     """How many seconds may pass in which nothing moves.
 
     All that work on one thing share it: what one of them moves gives the others time.
+    `over` ends it early, when nobody waits for the result any more.
     """
 
-    def __init__(self, seconds: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        clock: Clock | None = None,
+        *,
+        over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.seconds = seconds
         self._clock = clock or SystemClock()
+        self._over = over
         self._lock = threading.Lock()
         self._moved = self._clock.now()
+        self._waiting = 0
 
     def moved(self) -> None:
         """Something went on: the time begins anew."""
         with self._lock:
             self._moved = self._clock.now()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Somebody waits while the block runs; the first to do so begins the time."""
+        with self._lock:
+            if not self._waiting:
+                self._moved = self._clock.now()
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     @property
     def idle(self) -> float:
@@ -89,12 +114,12 @@ class Patience:
     @property
     def left(self) -> float:
         """Seconds until it ends, 0 when it has ended."""
-        return max(0.0, self.seconds - self.idle)
+        return 0.0 if self._over() else max(0.0, self.seconds - self.idle)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """At most `attempts` calls, and none after `patience` has ended.
+    """At most `attempts` calls; with `patience` so many at least, and until it ends.
 
     Pauses, in seconds: a random part of `base` * 2^n but at most of `cap`, and never
     less than `least` and than a server asks for. One that asks for more than
@@ -120,7 +145,7 @@ class Retry:
             try:
                 return function()
             except self.on as error:
-                pause = self.pause(number, _asked(error))
+                pause = self._pause_after(number, error)
                 if pause is None:
                     raise
                 self.on_retry(RetryEvent(number, pause, waited, error))
@@ -128,22 +153,30 @@ class Retry:
             waited += pause
         raise AssertionError("unreachable")
 
+    def _pause_after(self, number: int, error: PreflightError) -> float | None:
+        transient = error if isinstance(error, Transient) else None
+        asked = transient.wait if transient else 0.0
+        if self.attempts is not None and transient and not transient.is_outage:
+            return replace(self, patience=None).pause(number, asked)
+        return self.pause(number, asked)
+
     def pause(self, number: int, asked: float) -> float | None:
         """Seconds to wait after failed attempt `number` (from 1); None to give up.
 
         `asked`: seconds that the server asks to wait. Where patience ends sooner, the
         last attempt is made at its very end.
         """
-        if self.attempts is not None and number >= self.attempts:
+        enough = self.attempts is not None and number >= self.attempts
+        if enough and self.patience is None:
             return None
         # Full jitter: many clients must not knock in step.
         longest = min(self.cap, self.base * 2.0 ** min(number - 1, 30))
         pause = max(self.least, asked, longest * self.jitter())
         if self.patience is None:
             return pause if asked <= self.longest_asked else None
+        pause = min(pause, max(longest, self.longest_asked))
         left = self.patience.left
-        return min(pause, max(longest, self.longest_asked), left) if left else None
-
-
-def _asked(error: PreflightError) -> float:
-    return error.wait if isinstance(error, Transient) else 0.0
+        if left:
+            return min(pause, left)
+        # A slow line moves nothing for long: one failure then is no end.
+        return None if enough or self.attempts is None else pause

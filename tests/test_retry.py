@@ -90,6 +90,39 @@ def test_patience_is_time_without_movement_and_ends_with_an_attempt() -> None:
     assert Retry(patience=Patience(math.inf, clock)).pause(1, 1e9) == 120
 
 
+def test_with_patience_the_attempts_are_the_least() -> None:
+    """On a slow line nothing moves for longer than an outage may last."""
+    clock = ManualClock()
+    patience = Patience(5, clock)
+    clock.time += 3600
+    retry = Retry(attempts=4, clock=clock, jitter=lambda: 1.0, patience=patience)
+    with patience.working():
+        clock.time += 3600  # a part that took so long, and failed
+        flaky = Flaky(*[Transient("cut") for _ in range(9)])
+        with pytest.raises(Transient):
+            retry.call(flaky)
+    assert flaky.calls == 4
+    with patience.working(), patience.working():
+        assert patience.left == 5
+    over = Patience(600, clock, over=lambda: True)
+    assert over.left == 0
+
+
+class Spoilt(Transient):
+    """Waiting does not help."""
+
+    is_outage = False
+
+
+def test_patience_is_for_outages_alone() -> None:
+    clock = ManualClock()
+    flaky = Flaky(*[Spoilt("other bytes") for _ in range(99)])
+    retry = Retry(attempts=4, clock=clock, patience=Patience(600, clock))
+    with pytest.raises(Spoilt):
+        retry.call(flaky)
+    assert flaky.calls == 4
+
+
 def test_what_one_thread_moves_gives_the_others_time() -> None:
     clock = ManualClock()
     patience = Patience(10, clock)

@@ -16,7 +16,7 @@ from preflight.commands._flags import (
 )
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
-from preflight.commands._values import count, size
+from preflight.commands._values import count, seconds, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
 from preflight.errors import UsageError
 from preflight.record import RunRecord
@@ -98,6 +98,14 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="SIZE",
         help="bytes a second over all connections, such as 20M (default: no limit)",
+    )
+    transfer.add_argument(
+        "--patience",
+        type=seconds,
+        default=600.0,
+        metavar="S",
+        help="seconds without any success after which an outage ends the push "
+        "(default: 600)",
     )
     transfer.add_argument(
         "--restart",
@@ -188,4 +196,5 @@ def _transfer(arguments: argparse.Namespace) -> TransferOptions:
         bandwidth=arguments.bandwidth_limit,
         restart=arguments.restart,
         allow_extra=arguments.allow_extra,
+        patience=arguments.patience,
     )

@@ -25,7 +25,7 @@ from preflight.oss.errors import (
 )
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
-from preflight.retry import Retry
+from preflight.retry import Patience, Retry
 
 if TYPE_CHECKING:
     from oss2.models import PutObjectResult, RequestResult
@@ -72,8 +72,9 @@ class Connection:
     """One bucket through oss2; its subclasses are the calls. Close it, or use `with`.
 
     `timeout` is (connect, read) in seconds. `credentials` is asked for other keys once
-    OSS calls those of `access` ended. While `hurry` is set, the pauses between attempts
-    are left out.
+    OSS calls those of `access` ended. Once OSS was reached, a call is tried again as
+    often as `retry` says and until for `patience` seconds none of all that are under
+    way has succeeded. While `hurry` is set, the pauses between attempts are left out.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Connection:
         connections: int = 10,
         timeout: tuple[float, float] = (10.0, 60.0),
         retry: Retry | None = None,
+        patience: float = 0.0,
         credentials: CredentialsSource | None = None,
     ) -> None:
         silence_oss2()
@@ -92,6 +94,9 @@ class Connection:
         self._last_ahead: float | None = None
         self.hurry = threading.Event()
         self._retry = retry or Retry(clock=SystemClock(self.hurry))
+        # While `hurry` is set, the run is ending, and nobody waits for a success.
+        self._patience = Patience(patience, self._retry.clock, over=self.hurry.is_set)
+        self._was_reached = False
         self._ring = SigningKeys(access.keys, credentials)
         self._session = open_session(
             connections, is_local=access.is_local, patience=timeout[1]
@@ -142,11 +147,17 @@ class Connection:
         return call()
 
     def _retried(self, call: Callable[[], T]) -> T:
-        retry = self._retry
-        if self.access.kind in PRIVATE and self._last_ahead is None:
-            # From outside of the region there will never be an answer.
-            retry = replace(retry, attempts=2, patience=None)
-        return retry.call(lambda: self._mended(call))
+        retry = replace(self._retry, patience=self._patience)
+        if not self._was_reached:
+            # An address that is wrong does not get right; and to a private one there
+            # is no way from outside of its region.
+            attempts = 2 if self.access.kind in PRIVATE else retry.attempts
+            retry = replace(retry, attempts=attempts, patience=None)
+        with self._patience.working():
+            result = retry.call(lambda: self._mended(call))
+        self._was_reached = True
+        self._patience.moved()
+        return result
 
     def _ask(self, action: str, call: Callable[[], T], allow: Allow = NOTHING) -> T:
         return self._retried(lambda: self._once(action, call, allow))

@@ -61,6 +61,8 @@ class Skewed(AccessDenied):
 class Damaged(Transient, VerificationFailed):
     """OSS holds other bytes than were sent: sent again, they mostly arrive whole."""
 
+    is_outage = False
+
 
 class Refused(TransferError):
     """OSS understood the request and will not do it; asking again changes nothing."""

@@ -57,6 +57,7 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
                 settings,
                 plan.plan.destination,
                 observer=observer,
+                patience=options.transfer.patience,
                 connections=options.transfer.worker_count + 2,
                 credentials=options.credentials,
             )

@@ -15,7 +15,7 @@ from preflight.settings import Settings
 from preflight.studio.client import ATTEMPTS, StudioClient
 from preflight.studio.imports import ImportApi
 
-PATIENCE = 600.0  # seconds that a call to Model Studio is tried again
+PATIENCE = 600.0  # seconds without any success until an outage ends a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ def bucket_access(settings: Settings) -> OssAccess:
     )
 
 
-def studio_client(settings: Settings, observer: Observer | None = None) -> StudioClient:
+def studio_client(
+    settings: Settings, observer: Observer | None = None, patience: float = PATIENCE
+) -> StudioClient:
     """A client for Model Studio with the settings' key and address.
 
     With an `observer`, who is told of what is waited for, it is patient: an outage of
@@ -48,7 +50,7 @@ def studio_client(settings: Settings, observer: Observer | None = None) -> Studi
     if observer is None:
         return StudioClient(address, key)
     retry = Retry(attempts=ATTEMPTS, base=1.0, cap=20.0, on_retry=_teller(observer))
-    return StudioClient(address, key, retry=retry, patience=PATIENCE)
+    return StudioClient(address, key, retry=retry, patience=patience)
 
 
 def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
@@ -69,13 +71,15 @@ def connected(
     destination: Destination,
     *,
     observer: Observer | None = None,
+    patience: float = PATIENCE,
     connections: int = 2,
     credentials: CredentialsSource | None = None,
 ) -> Iterator[Services]:
     """The services of a run, closed when the block is left.
 
-    `observer` is told of what is waited for. `connections`: how many to the bucket may
-    be open at once. Raises `ConfigurationError` for settings that cannot be used.
+    `observer` is told of what is waited for, for `patience` seconds. `connections`:
+    how many to the bucket may be open at once. Raises `ConfigurationError` for settings
+    that cannot be used.
     """
     access = bucket_access(settings)
     with (
@@ -83,8 +87,9 @@ def connected(
             access,
             destination.bucket,
             connections=connections,
+            patience=patience,
             credentials=credentials,
         ) as bucket,
-        studio_client(settings, observer) as client,
+        studio_client(settings, observer, patience) as client,
     ):
         yield Services(bucket, ImportApi(client), settings.studio_region)

@@ -27,7 +27,8 @@ class TransferOptions:
 
     `bandwidth`: bytes a second over all connections, 0 for no limit. `restart`:
     abort what earlier runs left instead of going on with it. `allow_extra`: other
-    objects may lie below the prefix. Raises `UsageError` for impossible numbers.
+    objects may lie below the prefix. `patience`: seconds without any success after
+    which an outage ends the transfer. Raises `UsageError` for impossible numbers.
     """
 
     workers: int = 0
@@ -35,6 +36,7 @@ class TransferOptions:
     bandwidth: int = 0
     restart: bool = False
     allow_extra: bool = False
+    patience: float = 600.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.workers <= MAX_WORKERS:

@@ -22,6 +22,7 @@ from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.policy import READ_ONLY
+from tests.manual_clock import ManualClock
 
 KB = 1024
 
@@ -254,3 +255,48 @@ def test_a_bucket_of_another_region(sandbox: Sandbox, access: OssAccess) -> None
         with pytest.raises((ConfigurationError, AccessDenied, TransferError)) as caught:
             put(client, "p/k", b"x")
         assert "sandbox bug" not in caught.value.message
+
+
+def part(client: BucketClient, key: str, upload: str) -> Part:
+    return client.upload_part(key, upload, 1, lambda: BytesBody(b"data"))
+
+
+def test_an_outage_is_waited_for_by_time_once_oss_was_reached(
+    sandbox: Sandbox, access: OssAccess
+) -> None:
+    down = Fault(
+        service="oss",
+        operation="UploadPart",
+        action=Action.STATUS,
+        status=503,
+        times=30,
+    )
+    clock = ManualClock()
+    retry = Retry(clock=clock)
+    with BucketClient(access, sandbox.bucket, retry=retry, patience=600) as client:
+        upload = client.initiate("p/k")
+        sandbox.faults.add(down)
+        assert part(client, "p/k", upload).size == 4
+        assert len(clock.slept) == 30
+        sandbox.faults.add(replace(down, times="always"))
+        began = clock.time
+        with pytest.raises(Transient):
+            part(client, "p/k", upload)
+        assert clock.time - began == pytest.approx(600)
+        client.hurry.set()  # the run is ending: the few attempts are all
+        began = len(sandbox.faults.fired)
+        with pytest.raises(Transient):
+            part(client, "p/k", upload)
+        assert len(sandbox.faults.fired) - began == 6
+
+
+def test_an_address_that_never_answered_is_not_waited_for(access: OssAccess) -> None:
+    clock = ManualClock()
+    nowhere = replace(access, endpoint="http://127.0.0.1:9")
+    retry = Retry(clock=clock)
+    with (
+        BucketClient(nowhere, "bucket", retry=retry, patience=600) as client,
+        pytest.raises(Transient),
+    ):
+        client.head("k")
+    assert len(clock.slept) == 5
