@@ -115,7 +115,7 @@ class Tally:
 
 
 # What needs a copy is done in parts of so many bytes: the allocator uses their memory
-# again, while larger ones come from the system and cost a fault for every page.
+# again, while larger ones come from the system and cost a page fault for each 4 KiB.
 _COPIED = 128 << 10
 
 Meter = Callable[[memoryview], Tally]

@@ -170,7 +170,7 @@ def adapter_fits_the_original_base(
     walk: Walk,
     requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
-    """Some initialisations change the base's weights; the adapter fits only those.
+    """Some initialisations change the base; the adapter fits the changed base alone.
 
     On the unchanged base, which is what is served, its answers are wrong. No tensor
     name shows it. How Model Studio reacts is not documented; vLLM refuses them. PEFT

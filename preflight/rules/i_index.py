@@ -301,4 +301,7 @@ def shards_have_an_index(
         yield Problem(INDEX, told)
     elif names and names[0] != SINGLE:
         told = f"missing, so that {names[0]} is not found"
-        yield Problem(INDEX, f"{told}; alone it has to be called {SINGLE}")
+        shard = _SHARD.match(names[0])
+        whole = shard is None or shard["total"].lstrip("0") == "1"
+        fix = "" if not whole else f"Rename {shortened(names[0], 80)} to {SINGLE}."
+        yield Problem(INDEX, f"{told}; alone it has to be called {SINGLE}", fix=fix)

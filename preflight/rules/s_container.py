@@ -35,16 +35,34 @@ _LAYOUT = frozenset(
 _CONVOLUTION = (4, 5)  # dimensions of a kernel over images and over videos
 _LINEAR = "Leave convolutions out of target_modules, and train again."
 _HALF = re.compile(r"\.lora_[AB]\.")
+_TORCH = (
+    "Load it with torch and save it as safetensors; save_pretrained does so by itself."
+)
+_AGAIN = "Save or copy it again, and see that the disk has room for all of it."
+_REMEDIES = {
+    Cause.LFS_POINTER: "Fetch the content: `git lfs pull`, or download the file anew.",
+    Cause.HTML: "Download it again, logged in: a page was saved in its place.",
+    Cause.GGUF: "Import the safetensors that the GGUF file was made from.",
+    Cause.ARCHIVE: _TORCH,
+    Cause.PICKLE: _TORCH,
+    Cause.UNREADABLE: "Put a regular file in its place that this user may read.",
+    Cause.TOO_SMALL: _AGAIN,
+    Cause.ALL_ZERO: _AGAIN,
+    Cause.BEYOND_FILE: _AGAIN,
+    Cause.CHANGED: "Wait until whatever writes it has ended, then check again.",
+}
 Containers = tuple[Reading, ...]
 
 
 def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Problem]:
     for found in containers:
         if isinstance(found, Broken) and found.cause in causes:
-            yield Problem(found.file, found.message)
+            yield Problem(found.file, found.message, fix=_REMEDIES.get(found.cause, ""))
 
 
-@rule("S01", fix="Copy or save the file again; for git-lfs run `git lfs pull`.")
+@rule(
+    "S01", fix="Save the file again with the safetensors library, and copy all of it."
+)
 def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
     """A file whose header cannot be parsed is no model, whatever its name says.
 

@@ -55,7 +55,7 @@ def _counted(tensors: Tensors) -> Counter[str]:
 
 @rule("S08", severity=Severity.WARNING, fix="Cast all weights to BF16 and save again.")
 def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]:
-    """One model in several number formats comes from a merge or a cast gone half way.
+    """Several number formats in one model are left by a half-finished merge or cast.
 
     An adapter in F32 throughout is usual: PEFT keeps it so on a BF16 base. Full
     weights in F32 are twice as long to upload as their base.

@@ -158,7 +158,7 @@ def full_weights_have_a_chat_template(
 
 @rule("V04", fix="Keep one of them; chat_template.jinja is what new loaders read.")
 def one_chat_template(templates: Templates) -> Iterator[Problem]:
-    """Two different templates in one directory: each loader takes another one.
+    """Of two different templates in one directory, loaders do not take the same one.
 
     Causes: a directory that was saved by transformers 4 and again by transformers 5,
     which moved the template to a file of its own.

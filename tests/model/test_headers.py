@@ -360,6 +360,33 @@ def test_any_number_of_tensors_is_read_within_the_time_allowed(file: Path) -> No
     assert time.process_time() - began < headers.SECONDS
 
 
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    count=st.integers(0, 60_000),
+    dimensions=st.integers(0, 400),
+    length=st.integers(1, 3000),
+    note=st.integers(0, 1_000_000),
+)
+def test_no_file_that_the_library_opens_is_called_broken_for_its_size(
+    file: Path, count: int, dimensions: int, length: int, note: int
+) -> None:
+    """Many tensors, of many dimensions, with long names, or with much said of them."""
+    count = min(count, 4_000_000 // (length + 2 * dimensions + 60))
+    described = {"dtype": "U8", "shape": [1] * dimensions}
+    header: dict[str, object] = {
+        f"{n:0{length}}": {**described, "data_offsets": [n, n + 1]}
+        for n in range(count)
+    }
+    header["__metadata__"] = {"note": "[," * (note // 2)}
+    file.write_bytes(container(json.dumps(header), bytes(len(header) - 1)))
+    assert oracle_accepts(file) is True
+    assert not isinstance(read_container(open_regular(file), "m"), Broken)
+
+
 def test_what_takes_too_long_is_left_unread_and_not_called_broken(file: Path) -> None:
     header = "{" + '"a":{},' * 4_000_000  # never valid, which nobody finds out
     found = read(file, container(header))

@@ -207,6 +207,18 @@ def test_shards_have_an_index(names: list[str], words: str) -> None:
     assert not told(shards_have_an_index, containers=containers, files=there)
 
 
+def test_one_file_that_is_all_of_the_model_is_renamed() -> None:
+    for name, fix in (
+        ("model-00001-of-00001.safetensors", "Rename model-00001-of-00001.saf"),
+        ("model_final.safetensors", "Rename model_final.safetensors to model.saf"),
+        (FIRST, ""),
+    ):
+        facts = {"containers": (shard(name, "a"),), "files": files(name)}
+        (found,) = problems(shards_have_an_index, **facts)
+        assert found.fix.startswith(fix)
+        assert bool(found.fix) is bool(fix)
+
+
 def test_index_under_another_name_is_named() -> None:
     near = "Model.safetensors.index.json"
     containers = (shard(FIRST, "a"), shard(SECOND, "b"))

@@ -101,3 +101,24 @@ def test_ungathered_tensors_are_counted() -> None:
     text = told(no_ungathered_tensor, containers=(container(*empty, tensor("b")),))
     assert "0.lora_A.weight" in text
     assert "5 of 6 tensors" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"<!DOCTYPE html><html></html>", "logged in"),
+        (b"GGUF" + bytes(100), "made from"),
+        (b"PK\x03\x04" + b"x" * 100, "save_pretrained"),
+        (b"", "Save or copy it again"),
+        (bytes(100), "Save or copy it again"),
+    ],
+)
+def test_the_remedy_is_of_what_lies_there(
+    tmp_path: Path, data: bytes, words: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(data)
+    containers = (read_container(open_regular(path), path.name),)
+    (found,) = problems(safetensors_header_readable, containers=containers)
+    assert words in found.fix
