@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from preflight.catalog.bases import load_bases
+from preflight.catalog.loaders import load_confirmations
 from preflight.errors import UsageError
 from preflight.findings import WeightType
 from preflight.report.tables import table
@@ -76,6 +77,18 @@ def _page(rule: Rule) -> Iterator[str]:
     yield from rule.manual.splitlines()
     yield ""
     yield f"Fix: {rule.fix}"
+    yield ""
+    yield from _loaders(rule.code)
+
+
+def _loaders(code: str) -> Iterator[str]:
+    """What real loaders do with directories that break the rule."""
+    found = load_confirmations().get(code)
+    if not found:
+        yield "Loaders: none of those asked confirms it; see the source."
+        return
+    yield "Loaders that were given directories that break it:"
+    yield from (f"  {confirmation}" for confirmation in found)
 
 
 def bases_table(width: int = 0) -> Iterator[str]:
