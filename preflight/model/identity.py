@@ -14,6 +14,7 @@ models that are known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -23,6 +24,9 @@ from preflight.catalog.bases import BaseModel, find_base, load_bases
 from preflight.catalog.relatives import Relative, load_relatives
 from preflight.catalog.words import load_words
 from preflight.model.names import ModelName, take_apart
+
+# `-2L`, `-4layers`: people cut a model to a few layers to try a training.
+_CUT = re.compile(r"\d{1,2}-?(?:l|layers?)|layers?")
 
 
 class Match(str, Enum):
@@ -102,6 +106,9 @@ def _identified(taken: ModelName) -> Identity:
         return _of_no_line(taken)
     if not (taken.size or taken.active or _is_another_kind(taken)):
         return _incomplete(taken)
+    if taken.rest and all(map(_CUT.fullmatch, taken.rest)):
+        note = f"{taken.shown} seems a copy cut to a few layers, as for a trial"
+        return _of(Match.CANNOT_TELL, taken, note)
     return _tuned(taken, family) if taken.rest else _untuned(taken, family)
 
 

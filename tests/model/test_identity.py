@@ -603,3 +603,11 @@ def test_long_names_end_soon(unit: str) -> None:
     found = identify("Qwen/x" + unit * 500_000)
     assert found.match is not Match.IMPORTABLE
     assert nearest(unit * 500_000) is None or unit == "qwen3-8b-"
+
+
+def test_a_copy_cut_to_a_few_layers_tells_no_base() -> None:
+    """People cut a model to try a training; its name says nothing of the real one."""
+    for name in ("/data/Qwen3-8B-2L", "Qwen2.5-7B-Instruct-4layers", "/m/qwen3-4b-1l"):
+        found = identify(name)
+        assert (found.match, found.base) == (Match.CANNOT_TELL, None), name
+    assert identify("Qwen3-8B-2L-sft").match is Match.FINE_TUNE
