@@ -14,13 +14,13 @@ from preflight.retry import RetryEvent
 
 
 class Observer(Protocol):
-    """Follows one run, from one thread; `progress` alone is used from several."""
+    """Follows one run; `progress`, `retrying` and `say` are used from several threads."""
 
     def say(self, text: str) -> None:
         """One line about what happens now."""
 
     def retrying(self, event: RetryEvent) -> None:
-        """Something failed and is tried again after a pause."""
+        """Something failed and is tried again after a pause; told from any thread."""
 
     def note(self, text: str) -> None:
         """One line that belongs to the result as well, such as a warning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,10 +57,24 @@ def test_a_push_outlasts_an_outage_and_sends_little_again(
     sent = sandbox.oss_endpoint.log_calls.count("UploadPart")
     parts = -(-next(size for size in sizes(sandbox) if size > 10**6) // (100 << 10))
     assert sent - 24 == parts
+    told = [line for line in done.err.splitlines() if "trying again" in line]
+    assert 1 <= len(told) <= 12
 
 
 def sizes(sandbox: Sandbox) -> list[int]:
     return [found.size for found in sandbox.oss.objects(sandbox.bucket)]
+
+
+def test_programs_hear_of_each_retry(
+    sandbox: Sandbox, push: Callable[..., Run]
+) -> None:
+    break_parts(sandbox, "503", 3)
+    done = push("--progress", "json")
+    assert done.code == 0, done.err
+    events = [json.loads(line) for line in done.err.splitlines()]
+    retries = [event for event in events if event["event"] == "retry"]
+    assert len(retries) == 3
+    assert all("HTTP 503" in event["cause"] for event in retries)
 
 
 def test_patience_ends_and_the_parts_stay(

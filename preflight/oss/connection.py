@@ -25,7 +25,7 @@ from preflight.oss.errors import (
 )
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
-from preflight.retry import Patience, Retry
+from preflight.retry import Patience, Retry, RetryEvent, log_retry
 
 if TYPE_CHECKING:
     from oss2.models import PutObjectResult, RequestResult
@@ -74,7 +74,8 @@ class Connection:
     `timeout` is (connect, read) in seconds. `credentials` is asked for other keys once
     OSS calls those of `access` ended. Once OSS was reached, a call is tried again as
     often as `retry` says and until for `patience` seconds none of all that are under
-    way has succeeded. While `hurry` is set, the pauses between attempts are left out.
+    way has succeeded; `on_retry` hears of it, from any thread. While `hurry` is set, the
+    pauses between attempts are left out.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Connection:
         timeout: tuple[float, float] = (10.0, 60.0),
         retry: Retry | None = None,
         patience: float = 0.0,
+        on_retry: Callable[[RetryEvent], None] = log_retry,
         credentials: CredentialsSource | None = None,
     ) -> None:
         silence_oss2()
@@ -93,7 +95,7 @@ class Connection:
         self.bucket = bucket
         self._last_ahead: float | None = None
         self.hurry = threading.Event()
-        self._retry = retry or Retry(clock=SystemClock(self.hurry))
+        self._retry = retry or Retry(clock=SystemClock(self.hurry), on_retry=on_retry)
         # While `hurry` is set, the run is ending, and nobody waits for a success.
         self._patience = Patience(patience, self._retry.clock, over=self.hurry.is_set)
         self._was_reached = False
