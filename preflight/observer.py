@@ -14,7 +14,7 @@ from preflight.retry import RetryEvent
 
 
 class Observer(Protocol):
-    """Follows one run; `progress`, `retrying` and `say` are used from several threads."""
+    """Follows one run; `progress`, `retrying` and `say` are used from any thread."""
 
     def say(self, text: str) -> None:
         """One line about what happens now."""

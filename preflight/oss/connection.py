@@ -74,8 +74,8 @@ class Connection:
     `timeout` is (connect, read) in seconds. `credentials` is asked for other keys once
     OSS calls those of `access` ended. Once OSS was reached, a call is tried again as
     often as `retry` says and until for `patience` seconds none of all that are under
-    way has succeeded; `on_retry` hears of it, from any thread. While `hurry` is set, the
-    pauses between attempts are left out.
+    way has succeeded; `on_retry` hears of it, from any thread. While `hurry` is set,
+    the pauses between attempts are left out.
     """
 
     def __init__(
