@@ -149,6 +149,15 @@ bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and
 kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_kill.py
 
+.PHONY: browser-test
+browser-test: $(READY) ## the HTML report in a real browser (needs Debian's chromium)
+	@command -v chromium >/dev/null || { echo 'apt-get install chromium'; exit 2; }
+	$(BIN)/python -m pytest -rs tests/report/test_html.py
+
+.PHONY: screenshots
+screenshots: $(READY) ## docs/report-light.png and report-dark.png, by Debian's chromium
+	$(BIN)/python -m tests.screenshots
+
 .PHONY: man
 man: $(READY) ## write the manual page, preflight.1, from the parser
 	$(BIN)/argparse-manpage --module preflight.parser --function whole_parser \

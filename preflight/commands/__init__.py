@@ -19,6 +19,8 @@ COMMANDS = MappingProxyType(
     {
         "check": "check a model directory against the import's rules; no network",
         "push": "check, upload, submit the import job, wait and report",
+        "show": "show how much an adapter changes, layers x modules",
+        "diff": "compare two checkpoints of an adapter",
         "wait": "wait for an import job that was submitted before",
         "import": "import what already lies in a bucket",
         "jobs": "list the import jobs, or show one",
@@ -44,6 +46,8 @@ EXAMPLES = MappingProxyType(
             "push -n out/adapter oss://my-bucket/models/mine/   # the plan alone",
             "push --sandbox out/adapter                         # no account needed",
         ),
+        "show": ("show out/adapter",),
+        "diff": ("diff run/checkpoint-100 run/checkpoint-200",),
         "wait": ("wait 4f1c2d9a",),
         "import": ("import oss://my-bucket/models/mine/ --base-model qwen3-8b",),
         "jobs": ("jobs --status failed", "jobs 4f1c2d9a"),

@@ -20,6 +20,7 @@ FORMATS = MappingProxyType(
         "github": "annotations of GitHub Actions",
         "junit": "JUnit XML for CI servers",
         "markdown": "Markdown for a job's summary",
+        "html": "one page for a browser, with a map of the adapter",
     }
 )
 

@@ -40,6 +40,7 @@ def checked(*outcomes: Outcome, kind: WeightType = WeightType.LORA) -> Checked:
         adapter_config={"r": 16, "lora_alpha": 32},
         containers=no_weights,
         tensors=no_weights,
+        lora=no_weights,
         directory=Path("out/adapter"),
         candidates=(),
     )

@@ -112,6 +112,10 @@ def test_every_command_and_every_kind_of_ending(
     run("explain", "Z99")
     run("explain", "C02")
     run("bases")
+    run("show", good)
+    run("show", tmp_path)
+    run("diff", good, broken)
+    run("diff", good, tmp_path)
     assert set(seen) == set(COMMANDS) - NO_DOCUMENT
     for command, codes in seen.items():
         assert command == "bases" or len(codes) > 1, command
