@@ -18,7 +18,6 @@ from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
 from preflight.parser import BadArguments, parse, whole_parser
 from preflight.progress import ProgressMode
-from preflight.report.document import envelope
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
 
@@ -110,6 +109,8 @@ def _wants_document(arguments: argparse.Namespace) -> bool:
 
 def _show_document(command: str, error: PreflightError, terminal: Terminal) -> None:
     """The least that a program gets: every exit code comes with a document."""
+    from preflight.report.document import envelope  # it knows all stages of a run
+
     with contextlib.suppress(UsageError):  # standard output is closed or full
         terminal.show_document(
             {
