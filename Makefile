@@ -145,6 +145,10 @@ bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \
 	  --rounds $(ROUNDS) --shape $(SHAPE)
 
+.PHONY: test-outage
+test-outage: $(READY) ## push through a real minute without OSS, twice (4 minutes)
+	PREFLIGHT_OUTAGE=60 $(BIN)/python -m pytest -rP tests/test_real_outage.py
+
 .PHONY: kill-test
 kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_kill.py

@@ -29,7 +29,8 @@ class Transient(PreflightError):
     """A failure that often passes: the same request can be sent again.
 
     `wait`: the least number of seconds that the server asks to wait, 0 when it does
-    not say. `sent`: whether the request may have been carried out.
+    not say. `sent`: whether the request may have been carried out. `why`: the cause in
+    a few words, without what was tried.
     """
 
     is_outage = True  # else waiting does not help, and the attempts are all
@@ -42,23 +43,28 @@ class Transient(PreflightError):
         request_id: str = "",
         wait: float = 0.0,
         sent: bool = True,
+        why: str = "",
     ) -> None:
         super().__init__(message, hint=hint, request_id=request_id)
         self.wait = wait
         self.sent = sent
+        self.why = why or message
 
 
 @dataclass(frozen=True, slots=True)
 class RetryEvent:
     """One failed attempt, counted from 1, that is followed by another.
 
-    `pause`: seconds until then; `waited`: seconds of the pauses before this one.
+    `pause`: seconds until then; `waited`: seconds of the pauses before this one. With
+    patience, `idle`: seconds since anything moved; `limit`: how many end it.
     """
 
     number: int
     pause: float
     waited: float
     cause: PreflightError
+    idle: float = 0.0
+    limit: float | None = None
 
 
 def log_retry(event: RetryEvent) -> None:
@@ -145,13 +151,24 @@ class Retry:
             try:
                 return function()
             except self.on as error:
-                pause = self._pause_after(number, error)
-                if pause is None:
-                    raise
-                self.on_retry(RetryEvent(number, pause, waited, error))
-            self.clock.sleep(pause)
-            waited += pause
+                failed = error
+            waited += self.wait(number, waited, failed)
         raise AssertionError("unreachable")
+
+    def wait(self, number: int, waited: float, error: PreflightError) -> float:
+        """Pause after failed attempt `number` (from 1); the seconds that it took.
+
+        `waited`: seconds of the pauses before. Raises `error` to give up.
+        """
+        pause = self._pause_after(number, error)
+        if pause is None:
+            raise error
+        idle, limit = 0.0, None
+        if self.patience is not None:
+            idle, limit = self.patience.idle, self.patience.seconds or None
+        self.on_retry(RetryEvent(number, pause, waited, error, idle, limit))
+        self.clock.sleep(pause)
+        return pause
 
     def _pause_after(self, number: int, error: PreflightError) -> float | None:
         transient = error if isinstance(error, Transient) else None

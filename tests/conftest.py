@@ -21,7 +21,12 @@ __all__ = ["sandbox"]
 _SETTINGS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_")
 _MORE = {"MODELSCOPE_CACHE", "NETRC", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING"}
 # What chooses tests, not how preflight behaves.
-_KEPT = {"PREFLIGHT_LARGE", "PREFLIGHT_KILLS", "PREFLIGHT_OSS_V2_PYTHON"}
+_KEPT = {
+    "PREFLIGHT_LARGE",
+    "PREFLIGHT_KILLS",
+    "PREFLIGHT_OUTAGE",
+    "PREFLIGHT_OSS_V2_PYTHON",
+}
 
 
 def _is_setting(name: str) -> bool:

@@ -57,7 +57,7 @@ def test_a_push_outlasts_an_outage_and_sends_little_again(
     sent = sandbox.oss_endpoint.log_calls.count("UploadPart")
     parts = -(-next(size for size in sizes(sandbox) if size > 10**6) // (100 << 10))
     assert sent - 24 == parts
-    told = [line for line in done.err.splitlines() if "trying again" in line]
+    told = [line for line in done.err.splitlines() if "waiting for OSS" in line]
     assert 1 <= len(told) <= 12
 
 

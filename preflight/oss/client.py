@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -70,6 +71,16 @@ class BucketClient(Connection):
         storage_class = result.headers.get("x-oss-storage-class", "Standard")
         return ObjectHead(key, result.content_length, result.server_crc, storage_class)
 
+    def reach(self, key: str) -> None:
+        """Ask once, for next to nothing, whether OSS answers again.
+
+        Raises what any call raises, and nothing where there is no such object.
+        """
+        action, call = f"look at {key}", partial(self._oss.head_object, key)
+        allow = self._allow(Permission.GET_OBJECT, key)
+        with suppress(Missing):
+            self._mended(lambda: self._once(action, call, allow))
+
     def put(
         self, key: str, make: Callable[[], Body], *, forbid_overwrite: bool = False
     ) -> int:
@@ -100,12 +111,22 @@ class BucketClient(Connection):
         return str(result.upload_id)
 
     def upload_part(
-        self, key: str, upload_id: str, number: int, make: Callable[[], Body]
+        self,
+        key: str,
+        upload_id: str,
+        number: int,
+        make: Callable[[], Body],
+        *,
+        once: bool = False,
     ) -> Part:
-        """Send part `number` (from 1) from `make()`'s body; CRC-64 compared."""
+        """Send part `number` (from 1) from `make()`'s body; CRC-64 compared.
+
+        With `once` the caller tries again what passes.
+        """
         put = partial(self._oss.upload_part, key, upload_id, number)
         allow = self._allow(Permission.PUT_OBJECT, key)
-        result, body = self._send(f"part {number} of {key}", make, put, allow)
+        action = f"part {number} of {key}"
+        result, body = self._send(action, make, put, allow, once=once)
         return Part(number, str(result.etag), body.len, body.crc)
 
     def _holds(self, key: str, size: int, crc: int) -> bool:

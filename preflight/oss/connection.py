@@ -19,6 +19,7 @@ from preflight.oss.errors import (
     Allow,
     Damaged,
     KeysExpired,
+    OssUnavailable,
     Skewed,
     not_oss,
     translated,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C", bound="Connection")
 
+LONGEST_PAUSE = 15.0  # seconds between two attempts of the patient
 _SAME_TIME = 60.0  # seconds; a clock that is off by less is not the cause
 
 
@@ -148,8 +150,19 @@ class Connection:
                 self._ring.ahead = exc.ahead
         return call()
 
+    @property
+    def patience(self) -> Patience:
+        """How long an outage is waited for; what moves elsewhere may move it, too."""
+        return self._patience
+
+    @property
+    def again(self) -> Retry:
+        """How a call is tried again once OSS was reached."""
+        cap = min(self._retry.cap, LONGEST_PAUSE)
+        return replace(self._retry, cap=cap, patience=self._patience, on=OssUnavailable)
+
     def _retried(self, call: Callable[[], T]) -> T:
-        retry = replace(self._retry, patience=self._patience)
+        retry = self.again
         if not self._was_reached:
             # An address that is wrong does not get right; and to a private one there
             # is no way from outside of its region.
@@ -174,8 +187,13 @@ class Connection:
         make: Callable[[], Body],
         call: Callable[[Body | bytes], PutObjectResult],
         allow: Allow = NOTHING,
+        *,
+        once: bool = False,
     ) -> tuple[PutObjectResult, Body]:
-        """Send a body made anew for each attempt; the answer and the body sent."""
+        """Send a body made anew for each attempt; the answer and the body sent.
+
+        With `once` the caller tries again.
+        """
 
         def attempt() -> tuple[PutObjectResult, Body]:
             body = make()
@@ -184,4 +202,13 @@ class Connection:
             _check_crc(action, body.crc, result)
             return result, body
 
-        return self._retried(attempt)
+        def sound() -> tuple[PutObjectResult, Body]:
+            # Who damages bytes is no outage: not waited for, only tried again.
+            return replace(self._retry, on=Damaged).call(attempt)
+
+        if not once:
+            return self._retried(sound)
+        with self._patience.working():
+            sent = self._mended(sound)
+        self._patience.moved()
+        return sent

@@ -101,13 +101,14 @@ _KEY_CODES = {
     "UserDisable",
 }
 _ENDED_KEYS = {"SecurityTokenExpired", "InvalidAccessKeyId", "InvalidSecurityToken"}
-# The last two speak of a body that was cut or damaged on its way.
+# The last three speak of a body that was cut or damaged on its way.
 _TRANSIENT_CODES = {
     "RequestTimeout",
     "BadRequest",
     "TooManyRequests",
     "Throttling",
     "IncompleteBody",
+    "BadDigest",
     "InvalidDigest",
 }
 _TRANSIENT_STATUS = {408, 429}
@@ -145,7 +146,9 @@ def _foreign(status: int, action: str) -> PreflightError:
         return ConfigurationError(f"{action}: the proxy asks for a login", hint=PORTAL)
     if status >= 500 or status in _TRANSIENT_STATUS:
         return OssUnavailable(
-            f"{action}: a gateway answered HTTP {status}", hint=PORTAL
+            f"{action}: a gateway answered HTTP {status}",
+            hint=PORTAL,
+            why=f"a gateway answers HTTP {status}",
         )
     return not_oss(action, status)
 
@@ -197,8 +200,13 @@ def _answered(
         return _missing(error, message, hint, request_id)
     passes = status >= 500 or status in _TRANSIENT_STATUS
     if passes or code in _TRANSIENT_CODES:
-        wait = _wait(error.headers)
-        return OssUnavailable(message, hint=hint, request_id=request_id, wait=wait)
+        return OssUnavailable(
+            message,
+            hint=hint,
+            request_id=request_id,
+            wait=_wait(error.headers),
+            why=f"{status} {code}".strip(),
+        )
     if code == "PublicEndpointForbidden":
         return ConfigurationError(message, hint=hint, request_id=request_id)
     kind = Occupied if code == "FileAlreadyExists" else Refused
@@ -219,7 +227,7 @@ def _unreached(error: BaseException, action: str, access: OssAccess) -> Prefligh
             f"elsewhere set OSS_ENDPOINT to the public one, {public}"
         )
     if why.passes:
-        return OssUnavailable(message, hint=hint, sent=why.sent)
+        return OssUnavailable(message, hint=hint, sent=why.sent, why=why.words)
     return TransferError(message, hint=hint)
 
 

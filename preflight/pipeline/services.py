@@ -10,6 +10,7 @@ from preflight.destination import Destination
 from preflight.observer import Observer
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.inspector import BucketInspector
+from preflight.pipeline.outage import Outage
 from preflight.retry import Retry, RetryEvent, log_retry
 from preflight.settings import Settings
 from preflight.studio.client import ATTEMPTS, StudioClient
@@ -53,14 +54,12 @@ def studio_client(
     return StudioClient(address, key, retry=retry, patience=patience)
 
 
-def _teller(observer: Observer, first: int = 1) -> Callable[[RetryEvent], None]:
-    """Tell of retries; people from the attempt `first` on, a power of two."""
-
+def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
     def tell(event: RetryEvent) -> None:
         log_retry(event)
         observer.retrying(event)
         # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
-        if event.number >= first and event.number & (event.number - 1) == 0:
+        if event.number & (event.number - 1) == 0:
             since = f"; waited {event.waited:.0f} s" if event.waited >= 1 else ""
             observer.say(f"{event.cause.message}; trying again{since}")
 
@@ -90,8 +89,7 @@ def connected(
             destination.bucket,
             connections=connections,
             patience=patience,
-            # One failed part among hundreds is nothing that people need to know.
-            on_retry=_teller(observer, first=4) if observer else log_retry,
+            on_retry=Outage(observer, "OSS").tell if observer else log_retry,
             credentials=credentials,
         ) as bucket,
         studio_client(settings, observer, patience) as client,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.progress import Progress
+from preflight.retry import Patience
 from preflight.upload.throttle import Throttle
 from preflight.upload.workers import Workers
 
@@ -27,7 +28,11 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Shared state of one transfer; `part` is the usual part size in bytes."""
+    """Shared state of one transfer; `part` is the usual part size in bytes.
+
+    `patience` hears of all that moves: a byte that is sent for the first time, and
+    bytes that were found to be in the bucket.
+    """
 
     client: BucketClient
     workers: Workers
@@ -36,7 +41,9 @@ class Context:
     on_block: OnBlock | None
     part: int
     restart: bool
+    patience: Patience
     traffic: Traffic = field(default_factory=Traffic)
+    _furthest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def took(self, count: int) -> None:
         """OSS has confirmed `count` bytes that this run sent."""
@@ -46,10 +53,15 @@ class Context:
 
     def flow(self, file: str, part: int, count: int) -> None:
         """Tell the progress of `count` bytes of a part that are on their way."""
+        # A connection that always breaks at the same byte must not pass for progress.
+        if count > self._furthest.get((file, part), 0):
+            self._furthest[(file, part)] = count
+            self.patience.moved()
         if self.progress is not None:
             self.progress.flow(file, part, count)
 
     def advance(self, count: int) -> None:
         """Tell the progress of `count` bytes that are safe in the bucket."""
+        self.patience.moved()
         if self.progress is not None:
             self.progress.advance(count)

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from preflight.oss.body import SliceBody
-from preflight.oss.errors import Missing
+from preflight.oss.errors import Missing, OssUnavailable
 from preflight.oss.models import Part
 from preflight.upload.context import Context
 from preflight.upload.local_file import LocalFile
 from preflight.upload.resume import LeftUpload
+from preflight.upload.workers import Postponed
 
 
 class PartState(Enum):
@@ -96,12 +98,16 @@ class PartUpload:
             self._context.workers.check()
             return self._local.body(number, buffer)
 
-        key = self._local.item.key
+        key, client = self._local.item.key, self._context.client
+        upload_id = self._begun()
         try:
-            part = self._context.client.upload_part(key, self._begun(), number, make)
+            part = client.upload_part(key, upload_id, number, make, once=True)
         except Missing:
             self.state = PartState.LOST
             return False
+        except OssUnavailable as exc:
+            self._context.flow(self._local.item.name, number, 0)
+            raise Postponed(exc, probe=partial(client.reach, key)) from exc
         self._local.sent(part)
         self._right[number] = part
         self._context.took(part.size)

@@ -48,6 +48,8 @@ class TransferOptions:
             )
         if self.bandwidth < 0:
             raise UsageError("the bandwidth limit is negative")
+        if not 0 <= self.patience < float("inf"):
+            raise UsageError(f"a patience of {self.patience} seconds")
 
     @property
     def worker_count(self) -> int:

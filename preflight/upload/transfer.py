@@ -16,6 +16,10 @@ other one completed or aborted is looked for again (a few times), and an object 
 appeared meanwhile is accepted only if its size and CRC-64 are the expected ones. On one
 machine `preflight.lock` keeps the second run out.
 
+An outage is waited for until nothing moved for so long as the client's patience says: a
+part that fails goes back to the queue, and other workers may take it. A refusal (403,
+quota) is no outage and ends all at once.
+
 Whether parts stay when it does not end well is decided by what went wrong. Wrong bytes
 (a finding, a file that changed, a CRC-64 that does not fit) are of no use to anybody:
 what is not visible is aborted. All else says nothing against the bytes, so the parts
@@ -44,7 +48,9 @@ from preflight.errors import (
 from preflight.model.steady import check_steady
 from preflight.oss.body import OnBlock
 from preflight.oss.client import PROBE_PREFIX, BucketClient
-from preflight.progress import Progress
+from preflight.oss.errors import OssUnavailable
+from preflight.progress import Progress, human_time
+from preflight.retry import Patience
 from preflight.upload.context import Context
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
@@ -121,7 +127,7 @@ class Upload:
     ) -> None:
         chosen = options or TransferOptions()
         self._plan, self._client, self._options = plan, client, chosen
-        self._workers = Workers(chosen.worker_count, client.hurry)
+        self._workers = Workers(chosen.worker_count, client.hurry, client.again)
         self._context = Context(
             client,
             self._workers,
@@ -130,6 +136,7 @@ class Upload:
             on_block,
             wanted_part((item.size for item in plan.items), chosen),
             chosen.restart,
+            client.patience,
         )
         self._multipart: list[MultipartFile] = []
         self._single: list[SinglePut] = []
@@ -150,6 +157,8 @@ class Upload:
     ) -> None:
         for file in self._multipart:
             file.close()
+        if isinstance(error, OssUnavailable):
+            _tell_how_long(error, self._client.patience)
         # Nothing is aborted that was not found wrong: the parts may be hours of work.
         if isinstance(error, _WRONG_BYTES):
             self._take_back()
@@ -305,6 +314,11 @@ def _is_multipart(item: UploadItem) -> bool:
 
 def _ignoring_buffer(call: Callable[[], None]) -> Job:
     return lambda _: call()
+
+
+def _tell_how_long(error: OssUnavailable, patience: Patience) -> None:
+    error.message += f"; nothing moved for {human_time(patience.idle)}"
+    error.args = (error.message,)
 
 
 def _tell_how_to_go_on(error: PreflightError) -> None:

@@ -8,6 +8,7 @@ import pytest
 from preflight.crc import crc64
 from preflight.oss.client import BucketClient
 from preflight.oss.models import Part
+from preflight.retry import Patience
 from preflight.sandbox import Sandbox
 from preflight.upload.context import Context
 from preflight.upload.local_file import LocalFile, local_crc
@@ -51,6 +52,7 @@ def local(
         lambda _, at, block: seen.append((at, len(block))),
         PART,
         restart=False,
+        patience=Patience(600),
     )
     return LocalFile(item, context)
 

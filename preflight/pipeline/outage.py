@@ -1,0 +1,49 @@
+"""What a run waits for, told to people: once for each cause, then now and then."""
+
+from __future__ import annotations
+
+import threading
+
+from preflight.observer import Observer
+from preflight.progress import human_time
+from preflight.retry import RetryEvent, Transient, log_retry
+
+SOON = 5.0  # seconds; what passes sooner is nobody's concern
+AGAIN = 60.0  # seconds between two lines of one cause
+
+
+class Outage:
+    """Hears of each retry, from any thread, and tells `observer` of those that matter.
+
+    While something moves, a failure is in the log alone. A cause that is new is told,
+    and one that lasts is told again after `AGAIN` seconds.
+    """
+
+    def __init__(self, observer: Observer, service: str) -> None:
+        self._observer, self._service = observer, service
+        self._lock = threading.Lock()
+        self._told: dict[str, float] = {}
+
+    def tell(self, event: RetryEvent) -> None:
+        """One retry."""
+        log_retry(event)
+        with self._lock:
+            self._observer.retrying(event)
+            idle = event.waited if event.limit is None else event.idle
+            if idle < SOON:
+                self._told.clear()
+                return
+            why = event.cause.message
+            if isinstance(event.cause, Transient):
+                why = event.cause.why
+            if why in self._told and idle - max(self._told.values()) < AGAIN:
+                return
+            self._told[why] = idle
+            self._observer.say(self._words(event, why, idle))
+
+    def _words(self, event: RetryEvent, why: str, idle: float) -> str:
+        words = f"no byte for {human_time(idle)}, waiting for {self._service} ({why})"
+        if event.limit is None:
+            return words
+        limit = human_time(event.limit).removesuffix(" 00 s")
+        return f"{words}; gives up after {limit} without progress"
