@@ -27,6 +27,7 @@ from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.retry import RetryEvent
 from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
+from preflight.upload.parts import TransferOptions
 
 KEPT = 200  # records kept; the oldest go first
 
@@ -69,6 +70,7 @@ class RunRecord:
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)  # seconds
     notes: list[str] = field(default_factory=list)
+    transfer: TransferOptions | None = None
     dry_run: bool = False
     sandbox: bool = False
     service: str = ""

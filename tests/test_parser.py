@@ -124,7 +124,7 @@ def test_version_of_the_module(tmp_path: Path) -> None:
     [
         (["check"], "required: MODEL_DIR"),
         (["check", "d", "--frob"], "unrecognized arguments: --frob"),
-        (["check", "d", "extra"], "unrecognized arguments: extra"),
+        (["jobs", "j", "extra"], "unrecognized arguments: extra"),
         (["check", "d", "--form", "json"], "unrecognized arguments: --form json"),
         (["check", "d", "--format", "xml"], "invalid choice: 'xml'"),
         (["check", "d", "--weight-type", "qlora"], "invalid choice: 'qlora'"),

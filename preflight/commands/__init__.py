@@ -40,7 +40,11 @@ COMMANDS = MappingProxyType(
 
 EXAMPLES = MappingProxyType(
     {
-        "check": ("check out/adapter", "check out/adapter --base-model qwen3-8b -v"),
+        "check": (
+            "check out/adapter",
+            "check out/adapter --base-model qwen3-8b -v",
+            "check runs/checkpoint-*        # a table, the newest first",
+        ),
         "push": (
             "push out/adapter oss://my-bucket/models/{name}-{digest}/",
             "push -n out/adapter oss://my-bucket/models/mine/   # the plan alone",

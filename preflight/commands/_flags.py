@@ -23,10 +23,14 @@ def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGrou
     return parser.add_argument_group(title)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """The directory, and how to judge it."""
+def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
+    """The directory, or several of them, and how to judge it."""
     parser.add_argument(
-        "model_dir", metavar="MODEL_DIR", type=Path, help="directory of the weights"
+        "model_dir",
+        metavar="MODEL_DIR",
+        type=Path,
+        nargs="+" if many else None,
+        help="directory of the weights" + ("; of several a table" if many else ""),
     )
     model, rules = group(parser, "model"), group(parser, "rules")
     model.add_argument(

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 
 from preflight.api import check
-from preflight.commands._flags import add_model, add_report, check_flags, group
+from preflight.commands._flags import (
+    add_model,
+    add_report,
+    check_flags,
+    group,
+    report_places,
+)
+from preflight.commands._many import check_many, models_below
 from preflight.commands._recorder import Recorder, reported
 from preflight.pipeline.planned import require_pushable
 from preflight.record import RunRecord
@@ -14,7 +21,7 @@ from preflight.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory, how to judge it, and the report."""
-    add_model(parser)
+    add_model(parser, many=True)
     group(parser, "rules").add_argument(
         "--select",
         metavar="CODES",
@@ -26,12 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Judge, and report."""
-    record = RunRecord("check", str(arguments.model_dir))
+    """Judge, and report; several directories, or those below one, as a table."""
+    directories = arguments.model_dir
+    if len(directories) > 1:
+        return check_many(arguments, terminal, directories)
+    (directory,) = directories
+    forms = {place.form for place in report_places(arguments)}
+    if forms <= {"text", "concise"} and (below := models_below(directory)):
+        return check_many(arguments, terminal, below, parent=directory)
+    record = RunRecord("check", str(directory))
 
     def work(recorder: Recorder) -> int:
         report = check(
-            arguments.model_dir,
+            directory,
             select=arguments.select,
             observer=recorder,
             **check_flags(arguments),

@@ -170,6 +170,7 @@ def _push(
 
     settings = read_settings(arguments, terminal, *needs, environ=environ)
     recorder.record.service = settings.base_url.value
+    recorder.record.transfer = _transfer(arguments)
     push(
         arguments.model_dir,
         template.url,

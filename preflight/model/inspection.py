@@ -34,6 +34,7 @@ from preflight.model.headers import (
 from preflight.model.identity import Identity
 from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
+from preflight.model.recognise import kind_of_file
 from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
 from preflight.model.source import LocalDirectory, ModelSource
@@ -181,7 +182,7 @@ def _open_directory(directory: Path) -> None:
         )
     if not directory.is_dir():
         raise UsageError(
-            f"not a directory: {shown}",
+            f"not a directory: {shown}{kind_of_file(directory)}",
             hint="give the directory that holds this file, not the file",
         )
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
+
+from preflight.findings import Unavailable
+from preflight.model.steady import open_regular
 
 HEAD_BYTES = 4096  # enough for every mark that `recognise` knows
 
@@ -51,3 +55,13 @@ def instead_of(kind: Kind, wanted: str, size: int) -> str:
     """The words for a file of `size` bytes that is a `kind`, not what is `wanted`."""
     missing = "the file itself" if kind is Kind.LFS_POINTER else wanted
     return f"{kind.value}, not {missing} ({size:,} bytes)"
+
+
+def kind_of_file(path: Path) -> str:
+    """` (it is: GGUF model)` where a file's first bytes tell; else nothing."""
+    file = open_regular(path)
+    if isinstance(file, Unavailable):
+        return ""
+    with file:
+        kind = recognise(file.read(0, min(HEAD_BYTES, file.size)))
+    return f" (it is: {kind.value})" if kind else ""

@@ -21,6 +21,7 @@ from preflight.pipeline.checked import (
     sound_containers,
     weights_of,
 )
+from preflight.upload.forecast import forecast
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan
 from preflight.upload.transfer import Manifest, Upload
@@ -80,7 +81,8 @@ def uploaded(
 
     Raises `RulesFailed`, and what the transfer raises.
     """
-    observer.say(f"uploading {len(plan.items)} files to {plan.destination.url}")
+    for line in forecast(plan, options):
+        observer.say(line)
     tap = Tap(checked.found, plan) if checked.due else None
     look: OnBlock | None = tap.take if tap else None
     with observer.stage("upload"), observer.progress() as progress:

@@ -96,7 +96,7 @@ def _ready(record: RunRecord) -> Answer:
     warned = record.report.verdict is Verdict.WARN
     rest, tone = counted(record.report), Tone.ODD if warned else Tone.GOOD
     if record.dry_run:
-        return Answer(tone, "READY", f"dry run, nothing was sent; {rest}")
+        return Answer(tone, "READY", f"nothing was sent; {rest}")
     if record.checked and record.checked.options.policy.select:
         return Answer(tone, "PASSED", f"of the selected rules alone: {rest}")
     return Answer(tone, "READY", rest, _push_command(record))

@@ -8,6 +8,7 @@ from pathlib import Path
 from preflight.findings import Unavailable, WeightType
 from preflight.model.headers import Tensor
 from preflight.model.inspection import Inspection
+from preflight.model.tokenizer import TOKENIZER
 from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.text import columns
@@ -48,6 +49,8 @@ def subject(record: RunRecord, width: int, dot: str = "·") -> str:
 
 def _parts(found: Inspection) -> Iterator[Part]:
     if isinstance(found.weight_type, Unavailable):
+        if TOKENIZER in found.files:
+            yield "a tokenizer, no weights", ""
         return
     if found.weight_type is WeightType.LORA:
         yield _adapter(found)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from preflight.pipeline.uploaded import Uploaded
 from preflight.progress import human_size
 from preflight.record import RunRecord
+from preflight.upload.forecast import forecast
+from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import Excluded, UploadPlan
 
 
@@ -21,7 +23,10 @@ def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
             yield from _left_behind(done.plan, verbose=verbose)
     elif record.dry_run and record.planned is not None:
         plan = record.planned.plan
-        yield f"would upload {_counted(plan)}, to {plan.destination.url}"
+        options = record.transfer or TransferOptions()
+        first, *others = forecast(plan, options)
+        yield f"dry run: {first}"
+        yield from others
         yield from _files(plan, {}) if verbose else ()
         yield from _left_behind(plan, verbose=verbose)
     elif record.progress is not None and record.progress.stage == "uploading":

@@ -204,7 +204,7 @@ def test_output_in_colour_stays_plain(
     assert "\x1b" not in target.read_text("utf-8")
 
 
-@pytest.mark.parametrize("place", ["a file/report.json", "a directory"])
+@pytest.mark.parametrize("place", ["a file/report.txt", "a directory"])
 def test_output_that_cannot_be_written(
     preflight: InProcess, adapter: Path, tmp_path: Path, place: str
 ) -> None:
@@ -359,6 +359,72 @@ def test_a_file_that_cannot_go_up_is_no_ready_directory(
     }
     assert len(codes) == 1
     assert 0 not in codes
+
+
+# Several directories
+
+
+def test_several_directories_are_a_table_and_the_newest_is_recommended(
+    preflight: InProcess, tmp_path: Path
+) -> None:
+    runs = tmp_path / "runs"
+    for number, age in ((100, 300), (200, 200), (300, 100)):
+        made = tiny_adapter(runs / f"checkpoint-{number}")
+        for path in made.iterdir():
+            os.utime(path, (1_790_000_000 - age, 1_790_000_000 - age))
+    broken(runs / "checkpoint-300", "rank-128")
+    os.utime(runs / "checkpoint-300/adapter_config.json", (1_790_000_000,) * 2)
+    for words, verdict in (
+        (sorted(runs.iterdir()), "✘ NOT READY  2 of 3 ready"),
+        ([runs], f"✘ NOT READY  {runs} holds no model itself; below it 2 of 3 ready"),
+    ):
+        done = preflight("check", *words)
+        assert (done.code, done.err) == (1, "")
+        lines = done.out.splitlines()
+        assert lines[0].split() == [
+            "directory",
+            "verdict",
+            "errors",
+            "warnings",
+            "saved",
+        ]
+        shown = [Path(line.split()[0]).name for line in lines[1:4]]
+        assert shown == ["checkpoint-300", "checkpoint-200", "checkpoint-100"]
+        assert lines[-2] == verdict
+        recommended = runs / "checkpoint-200"
+        assert lines[-1].startswith(f"next  preflight push {recommended} oss://")
+    good = [runs / "checkpoint-100", runs / "checkpoint-200"]
+    assert preflight("check", *good).code == 0
+    assert preflight("check", *good, "-q").out == "✔ READY  2 of 2 ready\n"
+
+
+def test_several_directories_are_one_document(
+    preflight: InProcess, adapter: Path, tmp_path: Path
+) -> None:
+    document = preflight(
+        "check", adapter, tmp_path / "nowhere", "--format", "json"
+    ).document
+    assert (document["exit_code"], document["usable"]) == (2, False)
+    first, second = document["reports"]
+    assert (first["usable"], second["error"]["message"][:12]) == (True, "no such dire")
+    lines = preflight("check", adapter, adapter, "--format", "concise").out.splitlines()
+    assert len(lines) == 2
+    assert preflight("check", adapter, adapter, "--format", "html").code == 2
+
+
+def test_what_is_no_model_directory_is_called_by_its_name(
+    preflight: InProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+    (tmp_path / "m.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    for name, told in (("m.gguf", "GGUF model"), ("m.zip", "archive (zip")):
+        done = preflight("check", tmp_path / name)
+        assert done.code == 2
+        assert f"(it is: {told}" in done.told()[0]
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t/tokenizer.json").write_text("{}")
+    done = preflight("check", tmp_path / "t")
+    assert f"{tmp_path}/t  a tokenizer, no weights" in done.out
 
 
 # What to check against

@@ -220,7 +220,7 @@ def test_a_dry_run_needs_no_settings_and_no_network(
 ) -> None:
     done = preflight("push", "-n", adapter, DESTINATION)
     assert done.code == 0
-    assert f"would upload 4 files, 1.7 MB, to {DESTINATION}\n" in done.out
+    assert f"dry run: plan  4 files, 1.7 MB, to {DESTINATION}\n" in done.out
     assert "crc64" not in done.out
     document = preflight("push", "-n", adapter, DESTINATION, "--format", "json")
     assert document.document["upload"] is None

@@ -246,9 +246,9 @@ def test_a_dry_run() -> None:
     left = (Excluded(f"{n}\x1b.pt", 1_000, "a pickle") for n in range(10))
     run.planned = planned(*left)
     assert lines(run)[1:] == [
-        f"would upload 2 files, 1.7 MB, to {PLACE}",
+        f"dry run: plan  2 files, 1.7 MB, to {PLACE}",
         "not uploaded (not needed): 10 files, 10.0 kB (a pickle)",
-        "✔ READY  dry run, nothing was sent; 1 rule passed",
+        "✔ READY  nothing was sent; 1 rule passed",
     ]
     told = lines(run, VERBOSE)
     assert "  adapter_model.safetensors        1,705,024 bytes" in told

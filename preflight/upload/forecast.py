@@ -1,0 +1,33 @@
+"""What an upload will take, told before it begins: files, parts, times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from preflight.progress import human_size, human_time
+from preflight.upload.parts import TransferOptions, part_size, wanted_part
+from preflight.upload.plan import UploadPlan
+
+_RATES = (200, 50, 10)  # MB/s: within a region, a good line, a usual one
+_QUICK = 500_000_000  # bytes; what is smaller takes no time that one must know
+
+
+def forecast(plan: UploadPlan, options: TransferOptions) -> Iterator[str]:
+    """Lines for people: what goes where in which parts, and how long that takes."""
+    sizes = [item.size for item in plan.items]
+    step = max((part_size(n, wanted_part(sizes, options)) for n in sizes), default=1)
+    wanted = wanted_part(sizes, options)
+    parts = sum(max(1, -(-size // part_size(size, wanted))) for size in sizes)
+    files = "1 file" if len(sizes) == 1 else f"{len(sizes):,} files"
+    yield f"plan  {files}, {human_size(plan.total_bytes)}, to {plan.destination.url}"
+    if parts > len(sizes):
+        yield (
+            f"      {parts:,} parts of at most {human_size(step)}, "
+            f"{options.worker_count} connections"
+        )
+    if plan.total_bytes >= _QUICK:
+        times = (
+            f"{human_time(plan.total_bytes / (rate * 1e6))} at {rate} MB/s"
+            for rate in _RATES
+        )
+        yield f"time  {', '.join(times)}"
