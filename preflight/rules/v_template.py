@@ -11,6 +11,7 @@ from preflight.findings import CannotTell, Problem, Severity, Unavailable
 from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
 from preflight.model.reference import Reference
+from preflight.model.rendering import renders_alike
 from preflight.model.templates import DEFAULT, Template, digests, normalised
 from preflight.rules._rule import FULL, Answer, rule
 from preflight.text import shortened
@@ -37,7 +38,9 @@ def chat_template_is_the_default(
     """The import wants the base's default chat template; without one it takes that.
 
     Line ends are not judged. A copy of the base from before its template was changed
-    has an earlier one, which is the base's as well. A second template under another
+    has an earlier one, which is the base's as well. Where a copy of the base and jinja2
+    are at hand, a template that makes the same text of a few chats (with tools,
+    thoughts, several turns) counts as the base's, too. A second template under another
     name is left behind.
     Causes: a trainer's own template (Unsloth, LLaMA-Factory, TRL's generation marks
     for assistant-only loss), the template of another model, an edited system prompt.
@@ -76,6 +79,8 @@ def _judged(
         return
     if fitting or (own is None and not candidates):
         yield CannotTell("the base model is not known; give --base-model")
+        return
+    if own is not None and renders_alike(own, text):
         return
     who = " or ".join(base.code for base in candidates[:3]) or "the base"
     told = f"is not the default template of {who}{_likeness(text, found)}"

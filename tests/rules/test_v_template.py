@@ -182,6 +182,14 @@ def test_the_default_of_an_earlier_revision_is_the_base_s_too(
         catalog_templates._entries.cache_clear()
 
 
+def test_a_template_that_renders_alike_is_the_base_s() -> None:
+    copy = reference(templates=(Template("chat_template.jinja", TEXT),))
+    alike = TEXT.replace("m.content", "m['content']")
+    assert not _told(alike, of=copy)
+    assert _told(alike.replace("content", "role"), of=copy)
+    assert _told(alike)  # without a copy of the base it cannot be told
+
+
 def test_earlier_templates_are_dated_and_of_known_bases() -> None:
     (found,) = catalog_templates.earlier_templates("qwen3-8b")
     assert (found.size, found.until, found.sha256[:8]) == (4116, "2025-07", "87a2728c")

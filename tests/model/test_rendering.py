@@ -1,0 +1,52 @@
+"""Templates that make the same text, and programs that never end."""
+
+from __future__ import annotations
+
+import pytest
+
+from preflight.model.rendering import renders_alike
+
+PLAIN = (
+    "{%- for message in messages %}\n"
+    "    {{- '<|im_start|>' + message.role + '\\n' }}{{ message.content | string }}\n"
+    "{%- endfor %}\n"
+    "{%- if add_generation_prompt %}{{ '<|im_start|>assistant' }}{% endif %}"
+)
+
+
+def test_the_same_text_from_another_spelling() -> None:
+    spelt = PLAIN.replace("message.role", "message['role']")
+    assert renders_alike(PLAIN, PLAIN + "{# nothing #}") is True
+    assert renders_alike(PLAIN, spelt) is True
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PLAIN.replace("assistant'", "bot'"),
+        PLAIN + "{% if tools %}{{ tools | tojson }}{% endif %}",
+        PLAIN + "{% if enable_thinking is false %}<think></think>{% endif %}",
+        PLAIN
+        + "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}",
+    ],
+)
+def test_a_difference_in_any_kind_of_chat_is_seen(other: str) -> None:
+    assert renders_alike(PLAIN, other) is False
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "{% if %}",
+        "{{ raise_exception('never') }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ 'x' * (10 ** 12) }}",
+    ],
+)
+def test_what_renders_nothing_tells_nothing(other: str) -> None:
+    assert renders_alike(PLAIN, other) is None
+
+
+def test_a_template_that_never_ends_is_given_up() -> None:
+    forever = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
+    assert renders_alike(PLAIN, forever, seconds=1) is None
