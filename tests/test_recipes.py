@@ -41,11 +41,11 @@ class Scratch:
             stream.write(text)
 
     def insert(self, file: str, behind: str, text: str) -> None:
-        """Add a line behind the one that begins so."""
+        """Add a line behind the first that begins so."""
         self.edited.add(file)
         path = self.root / file
         lines = path.read_text("utf-8").splitlines(keepends=True)
-        (at,) = (i for i, line in enumerate(lines) if line.startswith(behind))
+        at = next(i for i, line in enumerate(lines) if line.startswith(behind))
         path.write_text("".join([*lines[: at + 1], text, *lines[at + 1 :]]), "utf-8")
 
     def run(self, *words: str) -> str:

@@ -125,7 +125,7 @@ def hook(client: BucketClient, plan: UploadPlan, act: Callable[[], None]) -> Man
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda path: os.truncate(path, MULTIPART_FROM // 2), "shrank"),
+        (lambda path: os.truncate(path, MULTIPART_FROM // 2), "shrank|changed while"),
         (lambda path: os.utime(path, ns=(1, 1)), "changed while"),
         (lambda path: os.truncate(path, 1 << 26), "changed while"),
         (lambda path: path.unlink(), "is gone"),
