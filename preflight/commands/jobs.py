@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 
 from preflight.catalog.explanations import Service, explain_code
@@ -18,6 +19,7 @@ from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.terminal import Terminal
 
+_ROOMY = 110  # columns from which on a table shows where the files lie, too
 # The service spells its success so; one page of its documentation does not.
 _STATUSES = {"SUCCEEDED": "SUCCESSED"}
 
@@ -74,20 +76,19 @@ def _listed(api: ImportApi, arguments: argparse.Namespace) -> Iterator[ImportJob
 
 def _table(jobs: list[ImportJob], *, wide: bool, width: int) -> Iterator[str]:
     """Newest first; on a terminal the beginnings of the ids, which is all one types."""
-    short = None if wide or not width else SHORT
+    short = SHORT if width and not wide else None
     heading = ("job", "status", "model", "console name", "created", "from")
-    rows = [
-        (
-            job.job_id[:short],
-            job.word,
-            job.model_name,
-            job.display_name,
-            local_time(job.created),
-            job.source,
-        )
-        for job in jobs
-    ]
-    return table([heading, *rows] if jobs else [], width)
+    rows = [heading]
+    for job in jobs:
+        shown = (job.job_id[:short], job.word, job.model_name, job.display_name)
+        rows.append((*shown, local_time(job.created), job.source))
+    if not width or width >= _ROOMY:
+        return table(rows if jobs else [], width)
+    # One deploys by the model's name: it is not cut to make room for the rest.
+    offset = datetime.now().astimezone().strftime("%z")
+    lines = [(*heading[:3], "name", f"created ({offset})")]
+    lines += [(*row[:4], row[4][5:16]) for row in rows[1:]]
+    return table(lines if jobs else [], width, whole=(0, 2))
 
 
 def _page(job: ImportJob) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from preflight.studio.jobs import read_job
 from preflight.terminal import Terminal
 
 _SHOWN = 10  # runs
+_ROOMY = 110  # columns from which on a table shows the year, too
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.show_lines(_newest(lives[0], job, trouble))
         if lives[1:]:
-            terminal.show_lines(["", *_table(lives[1:])])
+            terminal.show_lines(["", *_table(lives[1:], terminal.width)])
     return 0
 
 
@@ -114,9 +116,9 @@ def _job_lines(life: Life, job: ImportJob | None) -> Iterator[str]:
     if job is not None:
         name = f": model {job.model_name}" if job.succeeded else ""
         code = f" ({job.error_code})" if job.error_code else ""
-        yield f"  job {job.job_id} is {job.status} now{code}{name}"
+        yield f"  job {job.job_id} is {job.word} now{code}{name}"
     elif seen := read_job(life.job, ""):
-        yield f"  job {seen.job_id} was {seen.status}: model {seen.model_name}"
+        yield f"  job {seen.job_id} was {seen.word}: model {seen.model_name}"
 
 
 def _next_step(life: Life, job: ImportJob | None) -> str:
@@ -140,15 +142,23 @@ def _document(lives: list[Life], job: ImportJob | None) -> dict[str, Any]:
     return envelope("status", runs=runs)
 
 
-def _table(lives: list[Life]) -> Iterator[str]:
-    heading = ("last heard of", "command", "state", "exit", "model", "directory")
+def _table(lives: list[Life], width: int) -> Iterator[str]:
+    offset = datetime.now().astimezone().strftime("%z")
+    heading = (
+        f"last heard ({offset})",
+        "command",
+        "state",
+        "exit",
+        "model",
+        "directory",
+    )
     rows = [heading]
     for life in lives:
         when = life.moment
         ended = life.state in (LifeState.DONE, LifeState.FAILED)
         rows.append(
             (
-                when.strftime("%Y-%m-%d %H:%M") if when else "?",
+                when.strftime(form) if when else "?",
                 str(life.document.get("command", "")),
                 life.state.value,
                 str(life.document.get("exit_code", "")) if ended else "-",
@@ -156,4 +166,4 @@ def _table(lives: list[Life]) -> Iterator[str]:
                 str(life.document.get("directory", "")),
             )
         )
-    return table(rows)
+    return table(rows, width, whole=(0, 4))

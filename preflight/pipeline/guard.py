@@ -157,8 +157,7 @@ def _told(changes: Sequence[Change], prefix: str) -> str:
 
 def _named(jobs: Sequence[ImportJob]) -> str:
     return ", ".join(
-        f"{job.model_name or 'a model'} (job {job.job_id}, {job.status})"
-        for job in jobs
+        f"{job.model_name or 'a model'} (job {job.job_id}, {job.word})" for job in jobs
     )
 
 
@@ -176,9 +175,8 @@ def refuse_if_live(
         return
     what = _told(changes, destination.prefix)
     raise LivePrefix(
-        f"{destination.url} is in use: other files there would make invalid what was "
-        f"imported from it, {_named(jobs)}; nothing was changed; this upload differs: "
-        f"{what}",
+        f"not uploaded: {_named(jobs)} was imported from {destination.url} and would "
+        f"become invalid. Changed: {what}",
         hint=f"upload to a fresh prefix such as {_fresh(destination)}, or give "
         "--replace to accept that the model named above stops being valid",
         request_id=jobs[0].request_id,

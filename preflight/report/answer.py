@@ -160,7 +160,7 @@ def _others(report: Report) -> Iterator[str]:
     if passed or not report.select(Result.FAILED):
         rules = "rule" if passed == 1 else "rules"
         yield f"{passed} passed" if _has_failed(report) else f"{passed} {rules} passed"
-    for result in Result:
+    for result in () if _has_failed(report) else Result:
         number = len(report.select(result))
         if number and result not in (Result.PASSED, Result.FAILED):
             yield f"{number} {result.value}"

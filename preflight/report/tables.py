@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from preflight.text import columns, cut, padded
 
@@ -10,16 +10,19 @@ _GAP = 2  # columns between two cells
 _NARROWEST = 8  # no column is cut to less
 
 
-def table(rows: Sequence[Sequence[str]], width: int = 0) -> Iterator[str]:
+def table(
+    rows: Sequence[Sequence[str]], width: int = 0, *, whole: Collection[int] = ()
+) -> Iterator[str]:
     """Rows as lines of aligned columns; the first row is the heading.
 
-    Of a table wider than `width` (0: no limit) the widest columns are cut.
+    Of a table wider than `width` (0: no limit) the widest columns are cut, but for
+    those whose numbers are in `whole`.
     """
     if not rows:
         return
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     if width:
-        widths = fitted(widths, width)
+        widths = fitted(widths, width, whole)
     for row in rows:
         cells = (
             padded(cut(cell, most), most)
@@ -28,10 +31,13 @@ def table(rows: Sequence[Sequence[str]], width: int = 0) -> Iterator[str]:
         yield (" " * _GAP).join(cells).rstrip()
 
 
-def fitted(widths: Sequence[int], width: int) -> list[int]:
+def fitted(widths: Sequence[int], width: int, whole: Collection[int] = ()) -> list[int]:
     """The widths, the widest made narrower until a line fits, as far as can be."""
     made = list(widths)
     room = width - _GAP * (len(made) - 1)
-    while sum(made) > room and max(made) > _NARROWEST:
-        made[made.index(max(made))] -= 1
+    while sum(made) > room:
+        free = [n for n in range(len(made)) if n not in whole and made[n] > _NARROWEST]
+        if not free:
+            break
+        made[max(free, key=lambda n: made[n])] -= 1
     return made

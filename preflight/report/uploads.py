@@ -15,7 +15,7 @@ from preflight.upload.plan import Excluded, UploadPlan
 def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
     """The upload, or what it would be; nothing if there is neither."""
     if (done := record.uploaded) is not None:
-        yield _uploaded(done)
+        yield from _uploaded(done)
         sums = {each.key: each.crc64 for each in done.manifest.objects}
         if verbose:
             yield from _files(done.plan, sums if done.verified else {})
@@ -43,18 +43,18 @@ def _counted(plan: UploadPlan) -> str:
     return f"{files(len(plan.items))}, {human_size(plan.total_bytes)}"
 
 
-def _uploaded(done: Uploaded) -> str:
+def _uploaded(done: Uploaded) -> Iterator[str]:
     """What a run that found everything, or half of it, did is not called an upload."""
     plan, where, whole = done.plan, done.plan.destination.url, done.plan.total_bytes
     checked = ", verified" if done.verified else ""
     if done.sent == 0:
-        return f"nothing to send: {_counted(plan)}, lay at {where} already{checked}"
-    if done.sent >= whole:
-        return f"uploaded {_counted(plan)}, to {where}{checked}"
-    return (
-        f"uploaded {_counted(plan)}, to {where}{checked}: {human_size(done.sent)} were "
-        f"sent now, {human_size(whole - done.sent)} lay there already"
-    )
+        verified = " verified" if done.verified else ""
+        yield f"nothing to send: {files(len(plan.items))}{verified} in {where}"
+        return
+    yield f"uploaded {_counted(plan)}, to {where}{checked}"
+    if done.sent < whole:
+        sent, there = human_size(done.sent), human_size(whole - done.sent)
+        yield f"  {sent} were sent now, {there} lay there already"
 
 
 def _files(plan: UploadPlan, sums: Mapping[str, int]) -> Iterator[str]:

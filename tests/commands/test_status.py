@@ -87,7 +87,7 @@ def test_an_open_job_is_asked_for_once(
     still = preflight("status").out
     assert still.count(f"preflight wait {job.id}") == 1
     sandbox.studio.policy.job_seconds = 0.0
-    told = f"job {job.id} is SUCCESSED now: model {job.model_name}"
+    told = f"job {job.id} is succeeded now: model {job.model_name}"
     until(lambda: told in preflight("status").out)
     assert "preflight wait" not in preflight("status").out.partition(told)[2]
     offline = preflight("status", "--offline").out

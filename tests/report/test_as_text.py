@@ -75,7 +75,7 @@ def test_all_is_well_in_three_lines() -> None:
 
 
 def test_the_verdict_stands_first_and_last() -> None:
-    verdict = "✘ NOT READY  1 error (X03), 1 warning (X04), 1 passed, 1 skipped"
+    verdict = "✘ NOT READY  1 error (X03), 1 warning (X04), 1 passed"
     assert lines(record(PASSED, WARNED, SKIPPED, FAILED)) == [
         verdict,
         "",
@@ -280,7 +280,7 @@ def test_a_push_that_had_nothing_to_do_says_so_in_three_lines() -> None:
     run.notes = ["added config.json"]
     assert lines(run) == [
         ABOUT,
-        f"nothing to send: 2 files, 1.7 MB, lay at {PLACE} already, verified",
+        f"nothing to send: 2 files verified in {PLACE}",
         "✔ IMPORTED ALREADY  model qwen3-8b-x",
     ]
 
@@ -288,10 +288,10 @@ def test_a_push_that_had_nothing_to_do_says_so_in_three_lines() -> None:
 def test_a_resumed_upload_says_what_was_not_sent_again() -> None:
     run = pushed()
     run.uploaded = uploaded(705_024)
-    assert lines(run)[1] == (
-        f"uploaded 2 files, 1.7 MB, to {PLACE}, verified: "
-        "705.0 kB were sent now, 1.0 MB lay there already"
-    )
+    assert lines(run)[1:3] == [
+        f"uploaded 2 files, 1.7 MB, to {PLACE}, verified",
+        "  705.0 kB were sent now, 1.0 MB lay there already",
+    ]
 
 
 def test_an_upload_that_was_interrupted_is_not_called_nothing() -> None:
