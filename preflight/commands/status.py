@@ -144,14 +144,10 @@ def _document(lives: list[Life], job: ImportJob | None) -> dict[str, Any]:
 
 def _table(lives: list[Life], width: int) -> Iterator[str]:
     offset = datetime.now().astimezone().strftime("%z")
-    heading = (
-        f"last heard ({offset})",
-        "command",
-        "state",
-        "exit",
-        "model",
-        "directory",
-    )
+    form, first = "%Y-%m-%d %H:%M", f"last heard of ({offset})"
+    if 0 < width < _ROOMY:
+        form, first = "%m-%d %H:%M", f"last ({offset})"
+    heading = (first, "command", "state", "exit", "model", "directory")
     rows = [heading]
     for life in lives:
         when = life.moment
