@@ -137,7 +137,7 @@ def test_a_job_that_still_runs_is_protected(
     before = listing(sandbox)
     done = push(preflight, sandbox, adapter)
     assert done.code == 6
-    assert "PENDING" in done.told()[0]
+    assert "pending" in done.told()[0]
     assert listing(sandbox) == before
 
 

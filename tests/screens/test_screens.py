@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -109,7 +109,9 @@ def test_a_push_and_the_same_again_and_what_is_on_record(desk: Desk) -> None:
     golden("push-again", again)
     golden("jobs", desk.type("jobs"))
     golden("status", desk.type("status"))
-    golden("doctor", desk.type("doctor", DESTINATION))
+    doctor = desk.type("doctor", DESTINATION)
+    # The first line is the end of one that names the model, a new one each time.
+    golden("doctor", replace(doctor, lines=doctor.lines[1:]))
 
 
 def test_a_push_that_goes_on(desk: Desk) -> None:
