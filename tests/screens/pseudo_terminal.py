@@ -76,7 +76,7 @@ _CHANGING = (
     (r"http://127\.0\.0\.1:\d+", "http://HOST"),
     (r"(?<=  )\d\d-\d\d \d\d:\d\d$", "DAY TIME"),
     (r"^\d\d-\d\d \d\d:\d\d(?=  )", "DAY TIME"),
-    (r"\b(after|in|waited) \d+ s\b", r"\1 N s"),
+    (r"\b(after|in|within|waited) \d+ s\b", r"\1 N s"),
     (r"request id .*", "request id ID"),
     (r"^[0-9a-f]{8}(?=  )", "JOBSHORT"),
 )
