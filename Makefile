@@ -171,6 +171,10 @@ man: $(READY) ## write the manual page, preflight.1, from the parser
 readme: $(READY) ## write the transcripts and the table of rules in README.md anew
 	$(BIN)/python -m tests.readme
 
+.PHONY: messages
+messages: $(READY) ## update and compile the translations, preflight/locale
+	$(BIN)/python -m tests.messages
+
 .PHONY: clean
 clean: ## remove the environment and everything built
 	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* .venv-clients "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -16,7 +16,9 @@ from typing import NoReturn
 from preflight.commands import load_command
 from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
-from preflight.parser import BadArguments, parse, whole_parser
+from preflight.help import argparse_marked
+from preflight.language import ENGLISH, can_write, chosen_language, speaking
+from preflight.parser import BadArguments, parse, whole_parser, without_language
 from preflight.progress import ProgressMode
 from preflight.terminal import Terminal, discard, prepare_streams
 from preflight.text import printable
@@ -139,8 +141,18 @@ def _refused(bad: BadArguments, words: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
+    rest, asked = without_language(words)
+    language = asked or chosen_language(os.environ)
+    if not all(can_write(each, language) for each in (sys.stdout, sys.stderr)):
+        language = ENGLISH
+    with speaking(language, asked=bool(asked)), argparse_marked():
+        return _main(words, rest)
+
+
+def _main(words: Sequence[str], rest: Sequence[str]) -> int:
+    """`rest`: the words without the language, which is settled."""
     try:
-        arguments = parse(words)
+        arguments = parse(rest)
         arguments.words = tuple(words)
         arguments.whole_parser = whole_parser
         mode = ProgressMode(getattr(arguments, "progress", ProgressMode.AUTO))

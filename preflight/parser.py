@@ -10,7 +10,9 @@ from typing import Any, NoReturn, cast
 
 from preflight import __version__
 from preflight.commands import COMMANDS, EXAMPLES, load_command
-from preflight.text import printable
+from preflight.help import HelpFormatter
+from preflight.language import LANGUAGES, known_language, say
+from preflight.text import shortened
 
 EXIT_CODES = (
     (0, "done"),
@@ -35,6 +37,7 @@ ENVIRONMENT = (
     ("DASHSCOPE_API_KEY_FILE_PATH", "a file that holds the API key"),
     ("ALIBABA_CLOUD_ECS_METADATA", "name of the ECS role to take OSS keys from"),
     ("PREFLIGHT_CREDENTIALS", "chain: OSS keys from the vendor's credentials package"),
+    ("PREFLIGHT_LANG", "language of what people read: en or zh_CN"),
     ("DASHSCOPE_HTTP_BASE_URL", "API address, when it does not follow from the region"),
 )
 
@@ -85,7 +88,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `BadArguments`."""
-        raise BadArguments(printable(message, 1000), self.prog)
+        raise BadArguments(shortened(message, 1000), self.prog)
 
     def stranger(self, word: str) -> str:
         """What to say of a word that is no flag here, with the one likely meant."""
@@ -111,9 +114,56 @@ def _common() -> Parser:
         "--color",
         choices=("auto", "always", "never"),
         default="auto",
-        help="colour in the report (default: auto; NO_COLOR is honoured)",
+        help=say("colour in the report (default: auto; NO_COLOR is honoured)"),
     )
+    _add_language(output)
     return common
+
+
+def _add_language(group: argparse._ActionsContainer) -> None:
+    # `without_language` took one that is known from the words before they come here.
+    group.add_argument(
+        "--lang",
+        metavar="LANG",
+        type=_language,
+        default=argparse.SUPPRESS,
+        help=say(
+            "language of what people read, en or zh_CN, and then also of documents "
+            "(default: PREFLIGHT_LANG, else that of the locale)"
+        ),
+    )
+
+
+def _language(word: str) -> str:
+    if not known_language(word):
+        raise argparse.ArgumentTypeError(
+            say(
+                "{word!r} is none of {languages}",
+                word=word,
+                languages=", ".join(LANGUAGES),
+            )
+        )
+    return word
+
+
+def without_language(words: Sequence[str]) -> tuple[list[str], str]:
+    """The words without `--lang`, and the language that it asks for, if it is known.
+
+    It is needed before argparse speaks, and counts wherever it stands.
+    """
+    rest, asked = list(words), ""
+    at = 0
+    while at < len(rest) and rest[at] != "--":
+        flag, equals, value = rest[at].partition("=")
+        used = 1
+        if flag == "--lang" and not equals and at + 1 < len(rest):
+            value, used = rest[at + 1], 2
+        if flag == "--lang" and known_language(value):
+            asked = known_language(value)
+            del rest[at : at + used]
+        else:
+            at += 1
+    return rest, asked
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -166,12 +216,13 @@ def build_parser() -> Parser:
         prog="preflight",
         description="Check, upload and import fine-tuned models into Model Studio.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {__version__}"
     )
+    _add_language(parser)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", prog=parser.prog
     )
@@ -184,7 +235,7 @@ def build_parser() -> Parser:
             description=f"{text[0].upper()}{text[1:]}.",
             parents=[common],
             epilog=_examples(name),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
         )
     return parser

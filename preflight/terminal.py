@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from preflight.errors import PreflightError, UsageError
+from preflight.language import for_programs, glued, localized, say
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.progress.bar import undraw
 from preflight.progress.events import write_event
@@ -60,7 +61,7 @@ class Terminal:
         stream = unfailing(sys.stderr)
         undraw()
         # The last door: whatever a server or a library echoed, no secret goes out.
-        stream.write(f"{printable(masked(text), limit=4000)}\n")
+        stream.write(f"{printable(masked(localized(text)), limit=4000)}\n")
         stream.flush()
 
     def tell(self, error: PreflightError) -> None:
@@ -69,17 +70,19 @@ class Terminal:
             told = {"message": error.message, "hint": error.hint}
             self.event("error", **told, request_id=error.request_id)
             return
-        self.complain(f"preflight: {error.message}")
+        self.complain(glued("preflight: ", error.message))
         if error.hint:
-            self.complain(f"  try  {error.hint}")
+            self.complain(say("  try  {hint}", hint=error.hint))
         if error.request_id:
-            self.complain(f"  request id  {error.request_id}")
+            self.complain(say("  request id  {id}", id=error.request_id))
 
     def event(self, name: str, **values: object) -> None:
         """A line of JSON on standard error, where `--progress json` asks for it."""
         if self.mode is ProgressMode.JSON:
             safe = {
-                key: masked(value) if isinstance(value, str) else value
+                key: masked(str(for_programs(value)))
+                if isinstance(value, str)
+                else value
                 for key, value in values.items()
             }
             write_event(unfailing(sys.stderr), name, safe)
@@ -97,7 +100,7 @@ class Terminal:
 
     def show_document(self, value: object) -> None:
         """A result for programs, on standard output."""
-        self.show(json_text(value))
+        self.show(json_text(for_programs(value)))
 
     def show(self, text: str) -> None:
         """A result that `text.render_lines` or `json_text` made, on standard output."""
@@ -112,7 +115,7 @@ class Terminal:
         except OSError as exc:
             discard(sys.stdout)
             raise UsageError(
-                f"cannot write to standard output: {exc.strerror}"
+                say("cannot write to standard output: {why}", why=exc.strerror)
             ) from exc
 
     def progress(self) -> Progress:

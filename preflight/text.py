@@ -2,15 +2,18 @@
 
 File names, tensor names and values from files stay as they are everywhere in the
 program. They are made harmless where text leaves it: in a line for people by
-`printable` and `Line.render`, in a document for programs by `json_text`.
+`printable` and `Line.render`, in a document for programs by `json_text`. There a
+message is put into the language of the people, too.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from preflight.language import localized, middle_out
 
 _SGR_END = "\x1b[0m"
 # What may need care in a document: JSON itself escapes what lies below the space.
@@ -26,7 +29,8 @@ def _visible(character: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """`text` without control, escape, bidirectional or newline characters."""
+    """`text` for people, without control, escape, direction or newline characters."""
+    text = localized(text)
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
@@ -35,10 +39,7 @@ def shortened(text: str, limit: int = 200) -> str:
 
     Both ends of a tensor's name or a path tell something.
     """
-    if len(text) <= limit:
-        return text
-    half = max(0, limit - 3) // 2
-    return f"{text[:half]}...{text[len(text) - half :]}"
+    return middle_out(text, limit)
 
 
 def printable(text: str, limit: int = 200) -> str:
@@ -74,6 +75,47 @@ def cut(text: str, width: int) -> str:
 def padded(text: str, width: int) -> str:
     """`text` escaped and filled up with spaces to `width` columns."""
     return escaped(text) + " " * max(0, width - columns(text))
+
+
+# What cannot begin a line in Chinese, and what cannot end one.
+_CLOSING = "，。、；：？！）】》」』”’…%"  # noqa: RUF001
+_OPENING = "（【《「『“‘"  # noqa: RUF001
+
+
+def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    """`text` for people in lines of at most `width` columns, where that is possible.
+
+    A line ends at a space or beside a wide letter, which takes two columns; what has no
+    such place, as a command or a path, stays whole. `first` and `others` begin lines.
+    """
+    lines: list[str] = []
+    line, used = first, columns(first)
+    empty = True
+    for word in _words(localized(text)):
+        size = columns(word)
+        if not empty and used + columns(word.rstrip()) > width:
+            lines.append(line.rstrip())
+            line, used = others, columns(others)
+        line, used, empty = line + word, used + size, False
+    return lines if empty else [*lines, line.rstrip()]
+
+
+def _words(text: str) -> Iterator[str]:
+    """The pieces that a line may end after, each with the space that follows it."""
+    start = 0
+    for at in range(1, len(text)):
+        before, after = text[at - 1], text[at]
+        if before == " " and after != " ":
+            fine = True
+        elif after == " " or (before.isascii() and after.isascii()):
+            fine = False
+        else:
+            fine = columns(before) > 1 or columns(after) > 1
+            fine = fine and after not in _CLOSING and before not in _OPENING
+        if fine:
+            yield text[start:at]
+            start = at
+    yield text[start:]
 
 
 def json_text(value: object) -> str:

@@ -12,6 +12,7 @@ from preflight.api import check
 from preflight.commands._flags import check_flags, report_places
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Result, Severity, Unavailable, Verdict
+from preflight.language import for_programs
 from preflight.model.inspection import decide_weight_type
 from preflight.model.source import LocalDirectory
 from preflight.pipeline.planned import require_pushable
@@ -106,7 +107,7 @@ def _text(
     parent: Path | None,
 ) -> str:
     if form == "json":
-        return json_text(_document(records, code))
+        return json_text(for_programs(_document(records, code)))
     if form == "text":
         lines = _lines(records, style, parent)
         return render_lines(lines, color=style.color)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from preflight.language import for_programs
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.document import as_document
@@ -10,4 +11,4 @@ from preflight.text import json_text
 
 def render(record: RunRecord, _: Style) -> str:
     """The document, indented, with one newline at its end."""
-    return json_text(as_document(record))
+    return json_text(for_programs(as_document(record)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from preflight.findings import Outcome, Result, Severity
+from preflight.language import for_programs
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.subject import label
@@ -94,5 +95,8 @@ def _told(outcome: Outcome) -> str:
 
 
 def _safe(text: str) -> str:
-    """XML cannot write most control characters: they are escaped as on screen."""
-    return escaped(text)
+    """XML cannot write most control characters: they are escaped as on screen.
+
+    CI servers compare the texts of runs, so they are those for programs.
+    """
+    return escaped(str(for_programs(text)))

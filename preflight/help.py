@@ -1,0 +1,79 @@
+"""The help of the command line, and what argparse says of it, in anybody's language."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from preflight.language import Message, known, known_n, localized, say, say_n
+from preflight.text import wrapped
+
+# What argparse says to people, in the words of its releases of Python 3.10 to 3.14.
+ARGPARSE = (
+    say("usage: "),
+    say("positional arguments"),
+    say("options"),
+    say("show this help message and exit"),
+    say("show program's version number and exit"),
+    say("argument %(argument_name)s: %(message)s"),
+    say("ambiguous option: %(option)s could match %(matches)s"),
+    say("invalid choice: %(value)r (choose from %(choices)s)"),
+    say(
+        "invalid choice: %(value)r, maybe you meant %(closest)r? "
+        "(choose from %(choices)s)"
+    ),
+    say("invalid %(type)s value: %(value)r"),
+    say("the following arguments are required: %s"),
+    say("one of the arguments %s is required"),
+    say("not allowed with argument %s"),
+    say("ignored explicit argument %r"),
+    say("expected one argument"),
+    say("expected at most one argument"),
+    say("expected at least one argument"),
+    say_n("expected %s argument", "expected %s arguments", count=1),
+)
+
+
+def _plural(one: str, many: str, count: int) -> Message:
+    return known_n(one, many, count=count)
+
+
+@contextlib.contextmanager
+def argparse_marked() -> Iterator[None]:
+    """What argparse says are messages as ours: it looks up its words by these names."""
+    names: dict[str, Any] = {"_": known, "ngettext": _plural}
+    before = {
+        name: getattr(argparse, name) for name in names if hasattr(argparse, name)
+    }
+    for name in before:
+        setattr(argparse, name, names[name])
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(argparse, name, value)
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Texts in the language of people, in columns that fit wide letters, too."""
+
+    def add_usage(self, usage, actions, groups, prefix=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """With the word for it."""
+        prefix = localized(say("usage: ")) if prefix is None else prefix
+        super().add_usage(usage, actions, groups, prefix)
+
+    def start_section(self, heading: str | None) -> None:
+        """With its title."""
+        super().start_section(heading if heading is None else localized(heading))
+
+    def add_text(self, text: str | None) -> None:
+        """A description or an epilog."""
+        super().add_text(text if text is None else localized(text))
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.help is None else localized(action.help)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return wrapped(" ".join(text.split()), width)
