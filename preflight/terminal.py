@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 from preflight.errors import PreflightError, UsageError
 from preflight.language import for_programs, glued, localized, say
 from preflight.progress import Progress, ProgressMode, make_progress
-from preflight.progress.bar import undraw
+from preflight.progress.bar import undrawn
 from preflight.progress.events import write_event
 from preflight.settings.hidden import masked
 from preflight.text import Line, json_text, printable, render_lines
@@ -59,10 +59,11 @@ class Terminal:
             self.event("message", text=text)
             return
         stream = unfailing(sys.stderr)
-        undraw()
         # The last door: whatever a server or a library echoed, no secret goes out.
-        stream.write(f"{printable(masked(localized(text)), limit=4000)}\n")
-        stream.flush()
+        line = printable(masked(localized(text)), limit=4000)
+        with undrawn():
+            stream.write(f"{line}\n")
+            stream.flush()
 
     def tell(self, error: PreflightError) -> None:
         """What went wrong, what to do about it, and the request that it was."""
@@ -91,8 +92,9 @@ class Terminal:
         """Lines for a CI server that reads standard error; none among events."""
         if self.mode is not ProgressMode.JSON:
             stream = unfailing(sys.stderr)
-            stream.write(text)
-            stream.flush()
+            with undrawn():
+                stream.write(text)
+                stream.flush()
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""

@@ -159,8 +159,12 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 
 HEAVY = {"oss2", "requests", "tqdm", "numpy", "huggingface_hub", "urllib3"}
-# The scanner is imported when there are values to scan, so it may begin with numpy.
-SCANNERS = {"preflight.model.tallies", "preflight.model.scan"}
+# Themselves imported inside functions: when there are values to scan, a bar to draw.
+ON_DEMAND = {
+    "preflight.model.tallies": {"numpy"},
+    "preflight.model.scan": {"numpy"},
+    "preflight.progress.drawn": {"tqdm"},
+}
 
 
 def test_heavy_imports_stand_inside_functions() -> None:
@@ -169,8 +173,7 @@ def test_heavy_imports_stand_inside_functions() -> None:
         loaded = {
             name.partition(".")[0] for name in imports(parsed(path), at_start=True)
         }
-        allowed = {"numpy"} if name_of(path) in SCANNERS else set()
-        if heavy := loaded & HEAVY - allowed:
+        if heavy := loaded & HEAVY - ON_DEMAND.get(name_of(path), set()):
             wrong.append(f"{name_of(path)}: {heavy}")
     assert wrong == []
 

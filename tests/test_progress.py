@@ -4,9 +4,7 @@ import io
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TextIO, cast
 
-import pyte
 import pytest
 
 from preflight.progress import (
@@ -17,7 +15,7 @@ from preflight.progress import (
     human_time,
     make_progress,
 )
-from preflight.progress.bar import BarProgress, undraw
+from preflight.progress.bar import BarProgress
 from preflight.progress.events import JsonProgress
 from preflight.progress.lines import LineProgress
 from preflight.progress.meter import Meter
@@ -185,65 +183,6 @@ def test_the_thread_tells_without_being_asked() -> None:
     until(told)
     progress.finish()
     assert json.loads(out.getvalue().splitlines()[2])["idle"] > 1
-
-
-class Screen:
-    """A terminal of 80 columns that obeys what is written to it."""
-
-    def __init__(self) -> None:
-        self.screen = pyte.Screen(80, 24)
-        self._stream = pyte.Stream(self.screen)
-        self.encoding = "utf-8"
-
-    def write(self, text: str) -> int:
-        self._stream.feed(text.replace("\n", "\r\n"))
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
-
-    def isatty(self) -> bool:
-        return True
-
-    @property
-    def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display if line.strip()]
-
-
-def test_a_bar_is_drawn_at_once_over_itself_and_leaves_nothing() -> None:
-    out, clock = Screen(), Clock()
-    progress = BarProgress(cast("TextIO", out), clock, ticking=False, width=80)
-    with progress:
-        progress.start(14_600_000_000, SENDING)
-        assert out.lines == ["uploading   0 %  ░░░░░░░░░░░░░  0 B of 14.6 GB  0 B/s"]
-        progress.advance(6_000_000_000)
-        for part in range(1, 4):
-            clock.now += 1
-            progress.flow("model-00003-of-00005.safetensors", part, 1_000_000_000)
-        assert len(out.lines) == 2
-        assert out.lines[0].startswith("uploading  61 %  ███████░░░░░░  9.0 GB of 14.6")
-        assert out.lines[1] == "  model-00003-of-00005.safetensors"
-        undraw()
-        assert out.lines == []
-        out.write("job 1 created\n")
-        clock.now += 1
-        progress.tick()
-        assert out.lines[0] == "job 1 created"
-        assert len(out.lines) == 3
-    assert out.lines == ["job 1 created"]
-
-
-def test_a_narrow_or_plain_terminal_has_its_bar_too() -> None:
-    out, clock = Screen(), Clock()
-    out.encoding = "ascii"
-    progress = BarProgress(cast("TextIO", out), clock, ticking=False, width=40)
-    with progress:
-        progress.start(1_000_000, "scanning")
-        clock.now += 1
-        progress.advance(500_000)
-        assert "######......." in out.lines[0]
-        assert len(out.lines) == 1
-        assert len(out.lines[0]) < 40
 
 
 @pytest.mark.parametrize(

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from threading import Lock
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TextIO
 
-from preflight.progress.lines import state
+from preflight.progress.lines import kept, state
 from preflight.progress.meter import Moment
+from preflight.progress.protocol import SENDING
 from preflight.progress.timed import TimedProgress
 from preflight.progress.words import human_size
-from preflight.text import columns, cut
+
+if TYPE_CHECKING:
+    from preflight.progress.drawn import DrawnLine
 
 DRAW_SECONDS = 0.2
-_BAR = 13  # columns
-_UP, _CLEAR = "\x1b[A", "\r\x1b[K"
-_drawing = Lock()
-_drawn: list[BarProgress] = []
+_running: list[BarProgress] = []
 
 
-def undraw() -> None:
-    """Take a bar that is drawn off the screen, so that a line can be written there."""
-    with _drawing:
-        for bar in _drawn:
-            bar.erase()
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Take bars off the screen while the block writes there; draw them again after."""
+    with ExitStack() as stack:
+        for bar in tuple(_running):
+            stack.enter_context(bar.undrawn())
+        yield
 
 
 class BarProgress(TimedProgress):
-    """Two lines that are drawn over one another while a stage runs."""
+    """Lines that tqdm draws over one another while a stage runs.
+
+    `width`: so many columns, whatever the terminal says of itself.
+    """
 
     def __init__(
         self,
@@ -39,56 +43,51 @@ class BarProgress(TimedProgress):
         width: int = 0,
     ) -> None:
         super().__init__(clock, DRAW_SECONDS, ticking=ticking)
-        self._stream, self._width, self._lines = stream, width, 0
-        encoding = getattr(stream, "encoding", None) or "ascii"
-        self._full, self._empty = _letters(encoding)
+        self._stream, self._width = stream, width
+        self._lines: list[DrawnLine] = []
 
     def began(self, moment: Moment) -> None:
-        """Draw at once: an upload that hangs from the start must be seen, too."""
-        _drawn.append(self)
-        self.tell(moment)
+        """Draw an upload at once: one that hangs from the start must be seen, too.
+
+        Other stages are often over before the first look, and tqdm never needed.
+        """
+        _running.append(self)
+        if moment.stage == SENDING:
+            self.tell(moment)
 
     def tell(self, moment: Moment) -> None:
         """Draw over what was drawn before."""
-        width = self._width or shutil.get_terminal_size((80, 24)).columns
-        lines = [cut(self._line(moment, width), width - 1)]
-        if moment.file:
-            lines.append(cut(f"  {moment.file}", width - 1))
-        with _drawing:
-            self.erase()
-            self._stream.write("\n".join(lines))
-            self._lines = len(lines)
-            self._stream.flush()
+        size = f"{human_size(moment.shown)} of {human_size(moment.total)}"
+        bar = self._line(0)
+        bar.n = moment.percent
+        bar.desc = f"{moment.stage} {moment.percent:3} %"
+        bar.words, bar.more = f"{size}  {state(moment)}", kept(moment)
+        bar.refresh()
+        if moment.file or len(self._lines) > 1:
+            file = self._line(1)
+            file.desc = f"  {moment.file}"
+            file.refresh()
 
-    def erase(self) -> None:
-        """Leave nothing of it on the screen; drawn again at the next look."""
-        if self._lines:
-            self._stream.write(_CLEAR + (_UP + _CLEAR) * (self._lines - 1))
-            self._lines = 0
-            self._stream.flush()
+    def _line(self, number: int) -> DrawnLine:
+        from preflight.progress.drawn import DrawnLine
+
+        while len(self._lines) <= number:
+            position = len(self._lines)
+            self._lines.append(DrawnLine(self._stream, position, self._width))
+        return self._lines[number]
+
+    @contextmanager
+    def undrawn(self) -> Iterator[None]:
+        """Nothing of it is on the screen while the block runs."""
+        with ExitStack() as stack:
+            for line in self._lines[:1]:  # speaks for all lines on this stream
+                stack.enter_context(line.external_write_mode(file=self._stream))
+            yield
 
     def ended(self, moment: Moment) -> None:
-        """What is over is told by the report."""
+        """Leave nothing of it on the screen: what is over is told by the report."""
         del moment
-        with _drawing:
-            self.erase()
-            if self in _drawn:
-                _drawn.remove(self)
-
-    def _line(self, moment: Moment, width: int) -> str:
-        percent = 100 * moment.shown // moment.total if moment.total else 100
-        size = f"{human_size(moment.shown)} of {human_size(moment.total)}"
-        filled = _BAR * percent // 100
-        bar = self._full * filled + self._empty * (_BAR - filled)
-        there = f"  ({human_size(moment.kept)} were there)" if moment.kept else ""
-        text = f"{moment.stage} {percent:3} %  {bar}  {size}  {state(moment)}"
-        return text + there if columns(text + there) < width else text
-
-
-def _letters(encoding: str) -> tuple[str, str]:
-    """What a bar is made of, as far as the stream has letters for it."""
-    try:
-        "█░".encode(encoding)
-    except (UnicodeEncodeError, LookupError):
-        return "#", "."
-    return "█", "░"
+        while self._lines:
+            self._lines.pop().close()
+        if self in _running:
+            _running.remove(self)

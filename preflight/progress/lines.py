@@ -21,9 +21,8 @@ def local_now() -> datetime:
 
 def share(moment: Moment) -> str:
     """`9.1 GB of 14.6 GB (62 %)`."""
-    percent = 100 * moment.shown // moment.total if moment.total else 100
     done, total = human_size(moment.shown), human_size(moment.total)
-    return f"{done} of {total} ({percent} %)"
+    return f"{done} of {total} ({moment.percent} %)"
 
 
 def state(moment: Moment) -> str:

@@ -38,6 +38,11 @@ class Moment:
         return min(self.total, self.done + self.moving)
 
     @property
+    def percent(self) -> int:
+        """How much of all that is; 100 not before the last byte."""
+        return 100 * self.shown // self.total if self.total else 100
+
+    @property
     def left(self) -> float | None:
         """Seconds to the end."""
         if self.rate <= 0 or self.shown >= self.total:
