@@ -114,6 +114,7 @@ clients: $(READY) ## other clients of OSS and Model Studio against the sandbox, 
 .PHONY: test-large
 test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox, 16 GB pushed (4 minutes)
 	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py \
+	  tests/sandbox/test_survival.py \
 	  tests/commands/test_push_memory.py
 
 .PHONY: test-loaders
