@@ -3,7 +3,8 @@
     with Sandbox() as box:
         subprocess.run([...], env={**os.environ, **box.environment()})
 
-Nothing here is imported by preflight itself; it needs the extra `sandbox`.
+It stands on pytest-httpserver: what a test wants answered otherwise it may expect in
+that package's way, `box.studio_endpoint.expect_oneshot_request(...)`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Sandbox:
     models beside the real ones. `clock`: seconds since the epoch, for both services.
     `tls`: speak https, with an authority whose certificate is in `ca_file`.
     More is switched on `studio.policy`, `oss` and `faults`. One process at a time may
-    use a directory. Constructing raises ConfigurationError without the extra, and for
-    a directory that another sandbox uses or an earlier version wrote.
+    use a directory. Constructing raises ConfigurationError for a directory that
+    another sandbox uses or an earlier version wrote, and for `tls` without its extra.
     """
 
     oss: OssState
@@ -60,7 +61,6 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         tls: bool = False,
     ) -> None:
-        _require_extra()
         self.region = region
         self.bucket = seed_bucket
         self._directory = directory
@@ -234,14 +234,3 @@ class Sandbox:
         """Raise what went wrong inside the sandbox while it answered, if anything."""
         self.oss_endpoint.check()
         self.studio_endpoint.check()
-
-
-def _require_extra() -> None:
-    """Raises ConfigurationError when the extra is not installed."""
-    try:
-        import werkzeug  # noqa: F401
-    except ImportError as exc:
-        raise ConfigurationError(
-            f"the sandbox needs a package that is not installed: {exc.name}",
-            hint="pip install 'modelstudio-preflight[sandbox]'",
-        ) from exc

@@ -1,9 +1,11 @@
 """Connections to an endpoint: streamed both ways, kept open, cut where a fault says.
 
-Built on werkzeug's development server, which parses requests. Added here: bodies are
-streamed and never kept, connections stay open between calls (HTTP/1.1), a fault can
-really cut one, a client that falls silent is not waited for without end, TLS
-handshakes happen in the connection's own thread, and nothing is printed.
+Built on werkzeug's development server, as pytest-httpserver is, which parses requests.
+That one ends a connection after each answer, reads what is left of a body whatever its
+size, and does TLS handshakes one after another. Added here: bodies are streamed and
+never kept, connections stay open between calls (HTTP/1.1), a fault can really cut one,
+a client that falls silent is not waited for without end, TLS handshakes happen in the
+connection's own thread, and nothing is printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""One loopback HTTP endpoint: a handler behind a port, with faults and a log."""
+"""One loopback HTTP endpoint: a service behind a pytest-httpserver, with faults.
+
+From pytest-httpserver come the life of the server, its thread, what a test expects
+instead of the service's own answers, and what went wrong in a handler. Three of its
+methods are replaced, for it holds each request and its answer in memory and serves one
+a connection: `start` takes a server of our own, `application` streams bodies, and what
+no expectation matches the service answers.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import cast
 
+from pytest_httpserver import HTTPServer, HTTPServerError
 from werkzeug.wrappers import Request, Response
 
 from preflight.sandbox.call import (
@@ -39,13 +48,15 @@ _PATIENCE = 60.0  # seconds; a real server closes a silent connection, too
 _CRC_HEADER = "x-oss-hash-crc64ecma"
 
 
-class Endpoint:
+class Endpoint(HTTPServer):
     """One service on 127.0.0.1, from `start()` to `stop()`.
 
     `patience`: so many seconds without a byte from the client end its connection.
-    `tls`: speak https with it. `clock` dates the answers. `handler_errors` collects
-    exceptions of the handler (answered as 500), and `check()` raises them;
-    `log_calls` counts the calls.
+    `tls`: speak https with it. `clock` dates the answers. `expect_request` and its
+    like let a test answer in the service's place, by all but the body, which is read
+    once. Exceptions of the handler are answered as 500 and kept for `check()`.
+    `log_calls` counts the calls; pytest-httpserver's own `log`, which would keep whole
+    bodies, stays empty.
     """
 
     def __init__(
@@ -59,68 +70,66 @@ class Endpoint:
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__(_HOST, port, tls, threaded=True)
         self.service = service
         self.faults = faults
-        self.port = port
         self.log_calls = RequestLog()
-        self.handler_errors: list[Exception] = []
         self._handler = handler
         self._clock = clock
         self._shared = Service(service, faults, self.log_calls, patience, tls)
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
-        scheme = "https" if self._shared.tls else "http"
-        return f"{scheme}://{_HOST}:{self.port}"
-
-    def is_running(self) -> bool:
-        """Whether it listens."""
-        return self._server is not None
+        return self.url_for("").rstrip("/")
 
     def start(self) -> None:
-        """Listen and serve in threads; raises OSError if the port is taken."""
+        """Listen and serve in threads; raises OSError if the port is taken.
+
+        Not `super().start()`, which makes werkzeug's ordinary server by its name.
+        """
         if self.is_running():
-            raise RuntimeError(f"the {self.service} endpoint is already running")
-        with socket.create_server((_HOST, self.port), backlog=_BACKLOG) as listener:
+            raise HTTPServerError(f"the {self.service} endpoint is already running")
+        with socket.create_server((self.host, self.port), backlog=_BACKLOG) as listener:
             app = Request.application(self.application)
-            self._server = Server(self._shared, listener, app)
-        self.port = self._server.port
-        self._thread = threading.Thread(
-            # the short interval makes stopping quick
-            target=lambda server: server.serve_forever(poll_interval=0.02),
-            args=(self._server,),
-            daemon=True,
-        )
-        self._thread.start()
+            self.server = Server(self._shared, listener, app)
+        self.port = self.server.port
+        self.server_thread = threading.Thread(target=self.thread_target, daemon=True)
+        self.server_thread.start()
+
+    def thread_target(self) -> None:
+        """Serve; the short interval makes stopping quick."""
+        cast("Server", self.server).serve_forever(poll_interval=0.02)
 
     def stop(self) -> None:
         """Stop listening and end all connections; nothing to do if not running."""
-        server, self._server = self._server, None
-        if server is None or self._thread is None:
+        if not self.is_running():
             return
-        server.shutdown()
-        self._thread.join()
+        server = cast("Server", self.server)
+        super().stop()
         server.close_connections()
 
-    def check(self) -> None:
-        """Raise the first exception of the handler that was not raised yet, if any."""
-        if self.handler_errors:
-            raise self.handler_errors.pop(0)
-
-    def dispatch(self, request: Request) -> Response:
-        """The handler's answer, or what a fault or a bug makes of it."""
-        call = call_of(request)
+    def respond_nohandler(self, request: Request, extra_message: str = "") -> Response:
+        """The service's answer: no test expects another one for this request."""
+        if self.permanently_failed:  # an ordered expectation was not met
+            return super().respond_nohandler(request, extra_message)
         try:
             return self._handler(request)
+        except (FaultAnswer, ConnectionCut, OSError):
+            raise
+        except Exception as error:
+            self.handler_errors.append(error)
+            raise
+
+    def dispatch(self, request: Request) -> Response:
+        """The answer to a request, or what a fault or a bug makes of it."""
+        try:
+            return super().dispatch(request)
         except FaultAnswer as error:
-            return fault_answer(error, request_id=call.request_id)
+            return fault_answer(error, request_id=call_of(request).request_id)
         except (ConnectionCut, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - shown by check()
-            self.handler_errors.append(error)
             return Response(f"sandbox bug: {error!r}\n", 500)
 
     def application(self, request: Request) -> Response:

@@ -116,18 +116,3 @@ def test_the_import_is_cheap() -> None:
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-def test_without_the_extra_the_error_says_what_to_install() -> None:
-    done = python(
-        "import sys\n"
-        "sys.modules['werkzeug'] = None\n"
-        "from preflight.errors import ConfigurationError\n"
-        "from preflight.sandbox import Sandbox\n"
-        "try:\n"
-        "    Sandbox()\n"
-        "except ConfigurationError as error:\n"
-        "    print(error.hint)"
-    )
-    assert done.stdout == "pip install 'modelstudio-preflight[sandbox]'\n"
-    assert done.stderr == ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 import oss2
 import pytest
 import requests
+from pytest_httpserver import HTTPServerError
 from requests.adapters import HTTPAdapter
 from werkzeug.wrappers import Request, Response
 
@@ -161,7 +162,7 @@ def test_a_port_that_is_taken() -> None:
     second = Endpoint("studio", hello, faults=FaultPlan(), port=first.port)
     with pytest.raises(OSError, match=r"[Aa]ddress"):
         second.start()
-    with pytest.raises(RuntimeError, match="already running"):
+    with pytest.raises(HTTPServerError, match="already running"):
         first.start()
     first.stop()
     first.stop()
