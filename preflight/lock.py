@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
+from preflight.regular import read_regular
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -77,6 +78,6 @@ def _lock(path: Path) -> BaseFileLock:
 
 def _holder(path: Path) -> str:
     try:
-        return path.read_text("ascii").strip() or "unknown"
+        return read_regular(path).decode("ascii").strip("\0 \n") or "unknown"
     except (OSError, ValueError):
         return "unknown"

@@ -166,24 +166,30 @@ def record_path(record: RunRecord, state: Path) -> Path:
     return state / "runs" / f"{stamp}-{record.command}-{name}.json"
 
 
-def save_record(document: Mapping[str, Any], path: Path) -> None:
+def save_record(
+    document: Mapping[str, Any], path: Path, *, durable: bool = False
+) -> None:
     """Write the run's document in one step, and let the oldest records go.
 
-    Raises `OSError` when the place cannot be written.
+    With `durable` it outlasts a loss of power, too, once this returns. Raises `OSError`
+    when the place cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
-    write_whole(path, json_text(document), mode=0o600)
+    write_whole(path, json_text(document), mode=0o600, durable=durable)
     if is_new:
         for old in sorted(path.parent.glob("*.json"))[:-KEPT]:
             old.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
+def write_whole(
+    path: Path, text: str, *, mode: int = 0o666, durable: bool = False
+) -> None:
     """Write `text` so that a reader sees the old file or the new one, never half.
 
     What is no ordinary file, such as `/dev/stdout`, is written to and not replaced.
-    `mode` holds the permissions of a new file, less those that the umask takes.
+    `mode` holds the permissions of a new file, less those that the umask takes. With
+    `durable` the bytes and the name are on the disk when this returns.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
         path.write_text(text, "utf-8")
@@ -193,7 +199,23 @@ def write_whole(path: Path, text: str, *, mode: int = 0o666) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    if durable:
+        _sync_names(path.parent)
+
+
+def _sync_names(directory: Path) -> None:
+    """A new name is on the disk when its directory is."""
+    # Some network mounts refuse this and keep names at once.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

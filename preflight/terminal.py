@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from preflight.errors import PreflightError, UsageError
+from preflight.hidden import masked
 from preflight.language import for_programs, glued, localized, say
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.progress.bar import undrawn
 from preflight.progress.events import write_event
-from preflight.settings.hidden import masked
 from preflight.text import Line, json_text, printable, render_lines
 
 
@@ -80,12 +80,7 @@ class Terminal:
     def event(self, name: str, **values: object) -> None:
         """A line of JSON on standard error, where `--progress json` asks for it."""
         if self.mode is ProgressMode.JSON:
-            safe = {
-                key: masked(str(for_programs(value)))
-                if isinstance(value, str)
-                else value
-                for key, value in values.items()
-            }
+            safe = {key: for_programs(value) for key, value in values.items()}
             write_event(unfailing(sys.stderr), name, safe)
 
     def annotate(self, text: str) -> None:
@@ -93,7 +88,7 @@ class Terminal:
         if self.mode is not ProgressMode.JSON:
             stream = unfailing(sys.stderr)
             with undrawn():
-                stream.write(text)
+                stream.write(masked(text))
                 stream.flush()
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:

@@ -3,7 +3,7 @@
 File names, tensor names and values from files stay as they are everywhere in the
 program. They are made harmless where text leaves it: in a line for people by
 `printable` and `Line.render`, in a document for programs by `json_text`. There a
-message is put into the language of the people, too.
+message is put into the language of the people, too, and secrets are masked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from preflight.hidden import masked, masked_value
 from preflight.language import localized, middle_out
 
 _SGR_END = "\x1b[0m"
@@ -30,7 +31,7 @@ def _visible(character: str) -> str:
 
 def escaped(text: str) -> str:
     """`text` for people, without control, escape, direction or newline characters."""
-    text = localized(text)
+    text = masked(localized(text))
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
@@ -44,7 +45,8 @@ def shortened(text: str, limit: int = 200) -> str:
 
 def printable(text: str, limit: int = 200) -> str:
     """`text` on one line, escaped, of at most `limit` characters."""
-    return shortened(escaped(shortened(text, 2 * limit)), limit)
+    # Masked before it is cut: half a secret is one, too.
+    return shortened(escaped(shortened(masked(text), 2 * limit)), limit)
 
 
 def columns(text: str) -> int:
@@ -123,7 +125,7 @@ def json_text(value: object) -> str:
 
     What reads it gets every value unchanged; a terminal that shows it obeys none.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(masked_value(value), indent=2, ensure_ascii=False)
     return _BEYOND_ASCII.sub(_in_json, text) + "\n"
 
 

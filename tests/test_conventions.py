@@ -52,11 +52,14 @@ LEVELS = {
     "destination": 0,
     "errors": 0,
     "findings": 0,
+    "hidden": 0,
     "http": 0,
     "language": 0,
     "progress": 0,
+    "regular": 0,
     "retry": 0,
     "text": 0,
+    "waiting": 0,
     "__init__": 0,
 }
 ALONE = {"rules", "upload", "studio"}

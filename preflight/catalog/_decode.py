@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from preflight.errors import ConfigurationError
+from preflight.regular import read_regular
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def read_json(file: Path) -> object:
     """The content of a JSON file; raises `ConfigurationError` that names it."""
     try:
         # Windows editors put a byte order mark in front.
-        return json.loads(file.read_text("utf-8-sig"))
+        return json.loads(read_regular(file).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
             f"{file} cannot be read as JSON: {error}",

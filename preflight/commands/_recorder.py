@@ -55,13 +55,17 @@ class Recorder(Gatherer):
         self._path = record_path(self.record, state)
         self.save()
 
-    def save(self) -> None:
-        """Write the record as it is now; failing to is no failure of the run."""
+    def save(self, *, durable: bool = True) -> None:
+        """Write the record as it is now; failing to is no failure of the run.
+
+        With `durable` the disk has it: how far a stage came is known after a loss of
+        power, and only what came since the last stage is told late.
+        """
         with self._saving:
             if self._path is None:
                 return
             try:
-                save_record(as_kept(self.record), self._path)
+                save_record(as_kept(self.record), self._path, durable=durable)
             except OSError as exc:
                 self._path = None
                 self.say(f"the run record could not be kept: {exc.strerror}")
@@ -98,7 +102,7 @@ class Recorder(Gatherer):
         if now - self._saved >= _SAVE_SECONDS and self._saving.acquire(blocking=False):
             try:
                 self._saved = now
-                self.save()
+                self.save(durable=False)  # a worker must not wait for a busy disk
             finally:
                 self._saving.release()
 

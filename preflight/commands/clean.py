@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from preflight.commands._flags import add_format
 from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
+from preflight.errors import PreflightError
+from preflight.failure import Failure, told_as_error
 from preflight.oss.client import BucketClient
+from preflight.oss.errors import Missing
+from preflight.oss.models import PendingUpload
 from preflight.pipeline.services import bucket_access
 from preflight.progress import human_size
+from preflight.record import ErrorRecord
 from preflight.report.document import envelope
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -27,42 +34,78 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """List the unfinished uploads below a prefix and, with --yes, abort them."""
+    """List the unfinished uploads below a prefix and, with --yes, abort them.
+
+    What was done is told in any case, also when the service refuses to go on.
+    """
     destination = parse_destination(arguments.destination)
     settings = require_settings(arguments, terminal, Need.OSS)
-    rows = []
-    with BucketClient(bucket_access(settings), destination.bucket) as client:
-        for upload in client.list_uploads(destination.prefix):
-            parts = list(client.list_parts(upload.key, upload.upload_id))
-            rows.append(
-                {
-                    "key": upload.key,
-                    "upload_id": upload.upload_id,
-                    "parts": len(parts),
-                    "bytes": sum(part.size for part in parts),
-                    "aborted": bool(arguments.yes),
-                }
-            )
-            if arguments.yes:
-                client.abort(upload.key, upload.upload_id)
+    found: list[_Found] = []
+    failure: Failure | None = None
+    try:
+        with BucketClient(bucket_access(settings), destination.bucket) as client:
+            for upload in client.list_uploads(destination.prefix):
+                found.append(_settled(client, upload, abort=arguments.yes))  # noqa: PERF401 - kept when the next one fails
+    except (PreflightError, KeyboardInterrupt) as exc:
+        failure = told_as_error(exc, arguments.words)
     if arguments.format == "json":
-        terminal.show_document(envelope("clean", uploads=rows))
+        terminal.show_document(_document(found, failure))
     else:
-        terminal.show_lines(map(_line, rows))
-        terminal.say(_sum(len(rows), destination.url, aborted=arguments.yes))
-    return 0
+        terminal.show_lines(map(_line, found))
+        terminal.say(_sum(found, destination.url, is_whole=failure is None))
+    if failure is None:
+        return 0
+    failure.tell(terminal, verbose=arguments.verbose > 1)
+    return failure.error.exit_code
 
 
-def _line(row: dict[str, object]) -> str:
-    size = human_size(int(str(row["bytes"])))
-    word = "aborted" if row["aborted"] else "unfinished"
-    key = str(row["key"])
-    return f"{word}  {key}  {row['parts']} parts, {size}  {row['upload_id']}"
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An unfinished upload; `gone` is one that ended while it was looked at."""
+
+    key: str
+    upload_id: str
+    parts: int = 0
+    bytes: int = 0
+    aborted: bool = False
+    gone: bool = False
 
 
-def _sum(count: int, url: str, *, aborted: bool) -> str:
-    if not count:
-        return f"no unfinished uploads below {url}"
+def _settled(client: BucketClient, upload: PendingUpload, *, abort: bool) -> _Found:
+    try:
+        parts = list(client.list_parts(upload.key, upload.upload_id))
+    except Missing:  # its own run, another `clean` or a lifecycle rule was quicker
+        return _Found(upload.key, upload.upload_id, gone=True)
+    if abort:
+        client.abort(upload.key, upload.upload_id)
+    size = sum(part.size for part in parts)
+    return _Found(upload.key, upload.upload_id, len(parts), size, aborted=abort)
+
+
+def _document(found: Sequence[_Found], failure: Failure | None) -> dict[str, object]:
+    rows = [asdict(each) for each in found]
+    if failure is None:
+        return envelope("clean", uploads=rows)
+    error = failure.error
+    told = asdict(ErrorRecord(error.message, error.hint, error.request_id))
+    return envelope("clean", error.exit_code, uploads=rows, error=told)
+
+
+def _line(found: _Found) -> str:
+    if found.gone:
+        return f"gone meanwhile  {found.key}  {found.upload_id}"
+    size = human_size(found.bytes)
+    word = "aborted" if found.aborted else "unfinished"
+    return f"{word}  {found.key}  {found.parts} parts, {size}  {found.upload_id}"
+
+
+def _sum(found: Sequence[_Found], url: str, *, is_whole: bool) -> str:
+    aborted = sum(each.aborted for each in found)
+    open_still = sum(not (each.aborted or each.gone) for each in found)
+    if not is_whole:
+        return f"aborted {aborted} below {url} so far; there may be more"
     if aborted:
-        return f"aborted {count} below {url}"
-    return f"{count} unfinished below {url}; --yes aborts them"
+        return f"aborted {aborted} below {url}"
+    if open_still:
+        return f"{open_still} unfinished below {url}; --yes aborts them"
+    return f"no unfinished uploads below {url}"

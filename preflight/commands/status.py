@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from preflight.directories import state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
 from preflight.pipeline.services import studio_client
+from preflight.regular import read_regular
 from preflight.report.document import envelope, job_document
 from preflight.report.life import Life, LifeState
 from preflight.report.tables import table
@@ -45,37 +47,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show the newest runs of a directory, or of all; asks once for an open job."""
     wanted = arguments.directory.resolve() if arguments.directory else None
-    lives = [Life.of(each) for each in _recorded(wanted)[:_SHOWN]]
+    recorded = _recorded(wanted)
+    lives = [Life.of(each) for each in recorded.documents[:_SHOWN]]
     if not lives:
         where = f" of {arguments.directory}" if arguments.directory else ""
         raise UsageError(
-            f"no run{where} is on record on this machine",
-            hint="`preflight jobs` asks the service itself",
+            "; ".join(
+                (f"no run{where} is on record on this machine", *recorded.told())
+            ),
+            hint="`preflight jobs` asks the service itself, and a push that is given "
+            "again goes on with what lies in OSS",
         )
     job, trouble = (None, "") if arguments.offline else _asked(lives[0])
     if arguments.format == "json":
-        terminal.show_document(_document(lives, job))
+        terminal.show_document(_document(lives, job, recorded.unreadable))
     else:
         terminal.show_lines(_newest(lives[0], job, trouble))
         if lives[1:]:
             terminal.show_lines(["", *_table(lives[1:], terminal.width)])
+    for sentence in recorded.told():
+        terminal.say(f"note: {sentence}")
     return 0
 
 
-def _recorded(wanted: Path | None) -> list[dict[str, Any]]:
-    """The records, newest first; one that cannot be read is left out."""
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """The records of this machine, the newest first.
+
+    `unreadable`: files that hold none, as a machine leaves that lost its power.
+    """
+
+    documents: Sequence[dict[str, Any]] = ()
+    unreadable: Sequence[Path] = ()
+
+    def told(self) -> Iterator[str]:
+        """That some cannot be read, or nothing."""
+        if count := len(self.unreadable):
+            records = "1 record" if count == 1 else f"{count} records"
+            newest = self.unreadable[0]
+            yield f"{records} cannot be read, perhaps cut short by a crash: {newest}"
+
+
+def _recorded(wanted: Path | None) -> _Recorded:
     state = state_directory()
     if isinstance(state, Unavailable):
-        return []
-    found = []
+        return _Recorded()
+    documents, unreadable = [], []
     for path in sorted((state / "runs").glob("*.json"), reverse=True):
         try:
-            document = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+            document = json.loads(read_regular(path))
+        except FileNotFoundError:  # an old one, removed since
             continue
-        if isinstance(document, dict) and _is_of(document, wanted):
-            found.append(document)
-    return found
+        except (OSError, ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            unreadable.append(path)
+        elif _is_of(document, wanted):
+            documents.append(document)
+    return _Recorded(documents, unreadable)
 
 
 def _is_of(document: Mapping[str, Any], wanted: Path | None) -> bool:
@@ -133,13 +162,18 @@ def _next_step(life: Life, job: ImportJob | None) -> str:
     return life.command_line
 
 
-def _document(lives: list[Life], job: ImportJob | None) -> dict[str, Any]:
+def _document(
+    lives: list[Life], job: ImportJob | None, unreadable: Sequence[Path]
+) -> dict[str, Any]:
     runs: list[dict[str, Any]] = [
         {**life.document, "state": life.state.value} for life in lives
     ]
     if job is not None:
         runs[0]["job_now"] = job_document(job)
-    return envelope("status", runs=runs)
+    document = envelope("status", runs=runs)
+    if unreadable:
+        document["unreadable"] = [str(path) for path in unreadable]
+    return document
 
 
 def _table(lives: list[Life], width: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from preflight.model.config_figures import resembles
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 from preflight.model.reference import CONFIG, Reference
+from preflight.regular import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def _copied(
     if isinstance(reference, Unavailable) or not _is_the_base(reference.config, base):
         return None
     try:
-        content = (reference.directory / CONFIG).read_bytes()
+        content = read_regular(reference.directory / CONFIG)
     except OSError:
         return None
     return GeneratedFile(CONFIG, content, reference.origin)

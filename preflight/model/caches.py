@@ -9,6 +9,7 @@ from pathlib import Path
 
 from preflight.directories import cache_home, expanded
 from preflight.findings import Unavailable
+from preflight.regular import read_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _snapshots(cache: Path, hub_id: str) -> Iterator[Path]:
     folder = cache / f"models--{hub_id.replace('/', '--')}"
     snapshots = folder / "snapshots"
     try:
-        main = (folder / "refs" / "main").read_text("ascii").strip()
+        main = read_regular(folder / "refs" / "main").decode("ascii").strip()
     except (OSError, ValueError):
         main = ""
     try:

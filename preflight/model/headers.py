@@ -193,9 +193,8 @@ def oracle_accepts(path: Path) -> bool | str:
     file = open_regular(path)
     if isinstance(file, Unavailable):
         return file.reason  # the library would wait for a FIFO's writer
-    file.close()
     try:
-        with safe_open(path, framework="numpy"):
+        with closing(file), safe_open(file.path, framework="numpy"):
             return True
     except (SafetensorError, OSError, ValueError) as error:
         return shortened(str(error), 500)

@@ -223,6 +223,12 @@ class SteadyFile:
     ) -> None:
         self.close()
 
+    @property
+    def path(self) -> Path:
+        """A path of this very file for a library, whatever lies at its name by now."""
+        held = Path(f"/proc/self/fd/{self._descriptor}")
+        return held if held.exists() else self._path
+
     def close(self) -> None:
         """Close the descriptor; nothing can be read any more."""
         os.close(self._descriptor)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from preflight.catalog.endpoints import EndpointKind, read_endpoint
+from preflight.hidden import masked, without
 
 _SECRETS_IN_TEXT = re.compile(
     r"(?i)((?:x-oss-)?(?:signature|security-token|credential|ossaccesskeyid)\s*[=:]\s*)"
@@ -76,7 +77,5 @@ class OssAccess:
         """`text` without keys, tokens, signatures and passwords in URLs."""
         # The id, too: OSS repeats it in its errors, and people paste those.
         keys = (self.access_key_secret, self.security_token, self.access_key_id)
-        for secret in keys:
-            if secret:
-                text = text.replace(secret, "***")
+        text = masked(without(text, *keys))
         return _USER_IN_URL.sub(r"\1***@", _SECRETS_IN_TEXT.sub(r"\1***", text))

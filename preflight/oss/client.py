@@ -206,7 +206,10 @@ class BucketClient(Connection):
         allow = self._allow(Permission.LIST_PARTS, key)
 
         def attempt() -> tuple[list[Part], str]:
-            with translated(action, self.access, allow):
+            with (
+                self._watch.waiting(action),
+                translated(action, self.access, allow),
+            ):
                 # ListParts is GET on the object's key. oss2's own call of that name
                 # drops each part's CRC-64, which saves us from reading parts again.
                 return parse_parts(self._oss.get_object(key, params=query).read())

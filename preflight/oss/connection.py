@@ -27,6 +27,7 @@ from preflight.oss.errors import (
 from preflight.oss.session import open_bucket, open_session, silence_oss2
 from preflight.oss.signing import SigningKeys
 from preflight.retry import Patience, Retry, RetryEvent, log_retry
+from preflight.waiting import Watch
 
 if TYPE_CHECKING:
     from oss2.models import PutObjectResult, RequestResult
@@ -91,6 +92,7 @@ class Connection:
         patience: float = 0.0,
         on_retry: Callable[[RetryEvent], None] = log_retry,
         credentials: CredentialsSource | None = None,
+        watch: Watch | None = None,
     ) -> None:
         silence_oss2()
         self.access = access
@@ -101,6 +103,7 @@ class Connection:
         # While `hurry` is set, the run is ending, and nobody waits for a success.
         self._patience = Patience(patience, self._retry.clock, over=self.hurry.is_set)
         self._was_reached = False
+        self._watch = watch or Watch("OSS")
         self._ring = SigningKeys(access.keys, credentials)
         self._session = open_session(
             connections, is_local=access.is_local, patience=timeout[1]
@@ -121,6 +124,7 @@ class Connection:
 
     def close(self) -> None:
         """Close all connections."""
+        self._watch.close()
         self._session.session.close()
 
     @property
@@ -128,8 +132,18 @@ class Connection:
         """Seconds that the clock of OSS is ahead of ours, by its last answer."""
         return self._ring.ahead or self._last_ahead
 
-    def _once(self, action: str, call: Callable[[], T], allow: Allow = NOTHING) -> T:
-        with translated(action, self.access, allow):
+    def _once(
+        self,
+        action: str,
+        call: Callable[[], T],
+        allow: Allow = NOTHING,
+        sign: Callable[[], object] | None = None,
+    ) -> T:
+        """One attempt; `sign` changes while bytes of a body go out."""
+        with (
+            self._watch.waiting(action, sign),
+            translated(action, self.access, allow),
+        ):
             result = call()
             self._last_ahead = _check_answer(action, result)
         return result
@@ -198,7 +212,9 @@ class Connection:
         def attempt() -> tuple[PutObjectResult, Body]:
             body = make()
             # An empty file-like body would be sent chunked, without a length.
-            result = self._once(action, lambda: call(body if body.len else b""), allow)
+            result = self._once(
+                action, lambda: call(body if body.len else b""), allow, lambda: body.crc
+            )
             _check_crc(action, body.crc, result)
             return result, body
 

@@ -88,6 +88,7 @@ class Allow:
 
 
 NOTHING = Allow()
+_CONNECTING = "preflight.oss.session"  # it only passes on how a connection is made
 
 # Codes: OSS docs, "Error codes", read 2026-11.
 # https://www.alibabacloud.com/help/en/oss/developer-reference/error-codes
@@ -253,10 +254,15 @@ def _is_ours(error: Exception) -> bool:
 
     What `models` raises is an answer that it could not read.
     """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    module = frames[-1].f_globals.get("__name__", "") if frames else ""
-    inside = module.startswith("preflight.") and module != parse_parts.__module__
-    return inside and not isinstance(error, OSError)
+    if isinstance(error, OSError):
+        return False
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in frames]
+    begun = (i for i, module in enumerate(modules) if module.startswith("oss2."))
+    # Below oss2 it called us back: for a body, or for what lies below that in turn.
+    below = modules[next(begun, len(modules) - 1) :]
+    ours = (module for module in below if module.startswith("preflight."))
+    return any(module not in (parse_parts.__module__, _CONNECTING) for module in ours)
 
 
 @contextmanager

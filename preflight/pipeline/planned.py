@@ -135,7 +135,7 @@ def _settled(
     values: dict[str, Callable[[], str]] = {
         "name": partial(tidy_name, found.directory),
         "date": lambda: datetime.now(timezone.utc).strftime("%Y%m%d"),
-        "digest": partial(digest, chosen, checked.sums),
+        "digest": lambda: _digest_told(chosen, checked.sums, observer),
     }
     if not isinstance(found.base, Unavailable):
         values["base"] = partial(str, found.base.code)
@@ -145,11 +145,28 @@ def _settled(
     return destination
 
 
-def digest(chosen: Selection, sums: Mapping[str, int]) -> str:
-    """A short SHA-256 over names, sizes and CRC-64s; `sums` are those known."""
+def _digest_told(chosen: Selection, sums: Mapping[str, int], observer: Observer) -> str:
+    """The digest; whatever no earlier stage has read is read now, and it is shown."""
+    unread = sum(item.size for item in chosen.items if item.name not in sums)
+    with observer.stage("digest"), observer.progress() as progress:
+        progress.start(unread, "reading for {digest}")
+        return digest(chosen, sums, on_bytes=progress.advance)
+
+
+def digest(
+    chosen: Selection,
+    sums: Mapping[str, int],
+    *,
+    on_bytes: Callable[[int], None] | None = None,
+) -> str:
+    """A short SHA-256 over names, sizes and CRC-64s; `sums` are those known.
+
+    `on_bytes` hears how many bytes of the others were read.
+    """
     text = hashlib.sha256()
     for item in sorted(chosen.items, key=lambda item: item.name):
-        crc = sums[item.name] if item.name in sums else local_crc(item)
+        known = item.name in sums
+        crc = sums[item.name] if known else local_crc(item, on_bytes=on_bytes)
         text.update(f"{item.name}\0{item.size}\0{crc:016x}\n".encode())
     return text.hexdigest()[:_DIGITS]
 

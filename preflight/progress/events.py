@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TextIO
 
+from preflight.hidden import masked_value
 from preflight.progress.lines import local_now
 from preflight.progress.meter import Moment
 from preflight.progress.timed import TimedProgress
@@ -22,7 +23,7 @@ def write_event(
 ) -> None:
     """One event with its local time and offset as one line of JSON, in ASCII."""
     line = {"event": event, "time": now().isoformat(timespec="milliseconds"), **values}
-    stream.write(json.dumps(line) + "\n")
+    stream.write(json.dumps(masked_value(line)) + "\n")
     stream.flush()
 
 

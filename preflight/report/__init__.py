@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 
+from preflight.hidden import masked
 from preflight.record import RunRecord
 
 FORMATS = MappingProxyType(
@@ -53,4 +54,4 @@ def render(record: RunRecord, form: str, style: Style | None = None) -> str:
     """The report in one of `FORMATS`; empty when there is nothing to tell."""
     module = import_module(f"preflight.report.as_{form}")
     text: str = module.render(record, style or Style())
-    return text
+    return text if form == "json" else masked(text)

@@ -4,8 +4,8 @@ Secrets come from the environment or the usual credential files only, never from
 flag. Loading never raises: `Settings.require` names all that one command lacks.
 """
 
+from preflight.hidden import hide, masked
 from preflight.settings.credentials import mask
-from preflight.settings.hidden import hide, masked
 from preflight.settings.load import load_settings
 from preflight.settings.role import with_role_keys
 from preflight.settings.setting import Need, Setting, SettingRow, Settings

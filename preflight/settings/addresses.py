@@ -20,6 +20,9 @@ def _url_problem(name: str, url: str) -> str:
         return f"{name} may hold no user name, password, query or fragment"
     if not complete or re.search(r"[\s{}<>$\\\"']", url):
         return f"{name} is not a complete URL: {url!r}"
+    if ":" in (parts.hostname or ""):
+        # oss2 takes none, not even that of this machine; one rule for all addresses.
+        return f"{name} may be no IPv6 address: write a name, or 127.0.0.1 for loopback"
     secure = parts.scheme == "https"
     if not secure and not (parts.scheme == "http" and is_loopback(url)):
         return f"{name} must begin with https:// (only loopback may be http): {url!r}"
@@ -34,9 +37,6 @@ def endpoint_problem(name: str, url: str) -> str:
         bucket, host = found
         # oss2 would put the bucket before it a second time.
         return f"{name} has the bucket {bucket!r} in it: set https://{host}"
-    if ":" in (urlsplit(url).hostname or ""):
-        # oss2 takes none, not even that of this machine.
-        return f"{name} may be no IPv6 address: write a name, or 127.0.0.1 for loopback"
     if urlsplit(url).path:
         return f"{name} may hold no path: {url!r}"
     return ""

@@ -9,9 +9,9 @@ from pathlib import Path
 from preflight.catalog import endpoints, regions
 from preflight.catalog.endpoints import is_loopback
 from preflight.findings import Unavailable
+from preflight.hidden import hide
 from preflight.settings import addresses, sources
 from preflight.settings.credentials import credential_problem
-from preflight.settings.hidden import hide
 from preflight.settings.network import proxy_for, tls_problem
 from preflight.settings.setting import VARIABLES, Need, Setting, Settings
 from preflight.settings.sources import CREDENTIALS, Source

@@ -139,6 +139,8 @@ def _bundle_problem(variable: str, value: str) -> str:
             os.listdir(path)  # noqa: PTH208 - whether it may be
         elif not path.exists():
             return f"{variable} names a file that is not there: {value}"
+        elif not path.is_file():
+            return f"{variable} names a FIFO, socket or device, not a file: {value}"
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(path)
@@ -155,8 +157,10 @@ def _key_log_problem(value: str) -> str:
         return ""
     path = os.path.expandvars(value)  # as urllib3 does
     try:
-        # The very thing that happens at the first connection.
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+        # The very thing that happens at the first connection, but that a FIFO which
+        # nobody reads is not waited for.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        os.close(os.open(path, flags, 0o600))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         return f"{_KEY_LOG} names a file that cannot be written: {path} ({why})"

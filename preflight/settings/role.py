@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from preflight.errors import ConfigurationError
 from preflight.findings import Unavailable
+from preflight.hidden import hide
 from preflight.settings import sources
-from preflight.settings.hidden import hide
 from preflight.settings.setting import Setting, Settings
 
 if TYPE_CHECKING:

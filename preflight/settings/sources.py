@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.findings import Unavailable
+from preflight.regular import read_regular
 from preflight.settings.addresses import upgrade_endpoint
 from preflight.settings.setting import Setting
 
@@ -69,8 +70,7 @@ def environment_credentials(environ: Mapping[str, str]) -> list[Source]:
 
 
 def _read_text(path: Path) -> str:
-    with path.open("rb") as stream:
-        return stream.read(_MAX_FILE).decode("utf-8-sig", "replace")
+    return read_regular(path, _MAX_FILE).decode("utf-8-sig", "replace")
 
 
 def _ossutil_options(path: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ from preflight.errors import (
     PreflightError,
     ServiceUnavailable,
 )
+from preflight.hidden import masked, without
 from preflight.http import Unreached, why_unreached
 from preflight.retry import Patience, Retry, Transient
 from preflight.settings.credentials import credential_problem
@@ -32,6 +33,7 @@ from preflight.studio.models import (
     StudioUnavailable,
     read_answer,
 )
+from preflight.waiting import Watch
 
 if TYPE_CHECKING:
     import requests
@@ -71,6 +73,7 @@ class StudioClient:
         timeout: tuple[float, float] = TIMEOUT,
         retry: Retry | None = None,
         patience: float | None = None,
+        watch: Watch | None = None,
     ) -> None:
         # http.client would quote a malformed key in its complaint.
         if not api_key or (problem := credential_problem("the API key", api_key)):
@@ -86,6 +89,7 @@ class StudioClient:
         self._opened: requests.Session | None = None
         self._patience = patience
         self._was_reached = False
+        self._watch = watch or Watch("Model Studio")
         # Seconds that the service's clock is ahead of ours, by its last answer.
         self.clock_ahead: float | None = None
 
@@ -105,6 +109,7 @@ class StudioClient:
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
+        self._watch.close()
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -166,6 +171,7 @@ class StudioClient:
         asked = f"{method} {path}"
         try:
             with (
+                self._watch.waiting(asked),
                 _translated(asked, self.host),
                 self._exchange(method, path, query, body) as response,
             ):
@@ -241,8 +247,7 @@ class StudioClient:
         """Take the key out of an error: some servers quote it."""
         for name in ("message", "hint", "request_id"):
             text = getattr(error, name)
-            if self._api_key and self._api_key in text:
-                setattr(error, name, text.replace(self._api_key, "***"))
+            setattr(error, name, masked(without(text, self._api_key)))
         error.args = (error.message,)
 
 

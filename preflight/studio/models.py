@@ -16,6 +16,7 @@ from preflight.errors import (
     PreflightError,
     ServiceUnavailable,
 )
+from preflight.hidden import masked
 from preflight.http import PORTAL, what_came
 from preflight.retry import Transient
 
@@ -64,7 +65,7 @@ class Reply:
 
 def clean(text: object) -> str:
     """A server's words made fit for one line of a terminal."""
-    line = " ".join(str(text).split())
+    line = " ".join(masked(str(text)).split())  # before it is cut
     printable = "".join(c if c.isprintable() else "?" for c in line)
     return printable if len(printable) <= _SHOWN else printable[:_SHOWN] + "…"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.oss.body import OnBlock
@@ -43,10 +43,9 @@ def compare(
         return
     # Configs change more often than weights, and are read in no time.
     for item in sorted(plan.items, key=lambda item: item.size):
-        if not _is_same(client, item, on_block):
+        read = progress.advance if progress is not None else None
+        if not _is_same(client, item, on_block, read):
             yield Change(item.key, "has other bytes")
-        if progress is not None:
-            progress.advance(item.size)
 
 
 def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
@@ -58,8 +57,13 @@ def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
     return None
 
 
-def _is_same(client: BucketClient, item: UploadItem, on_block: OnBlock | None) -> bool:
+def _is_same(
+    client: BucketClient,
+    item: UploadItem,
+    on_block: OnBlock | None,
+    on_bytes: Callable[[int], None] | None,
+) -> bool:
     head = client.head(item.key)
     if head is None or head.size != item.size or head.crc64 is None:
         return False
-    return head.crc64 == local_crc(item, on_block)
+    return head.crc64 == local_crc(item, on_block, on_bytes=on_bytes)

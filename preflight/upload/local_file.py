@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from preflight.clock import SystemClock
@@ -18,14 +18,28 @@ from preflight.upload.plan import UploadItem
 from preflight.upload.workers import Workers
 
 
-def local_crc(item: UploadItem, on_block: OnBlock | None = None) -> int:
+def local_crc(
+    item: UploadItem,
+    on_block: OnBlock | None = None,
+    *,
+    on_bytes: Callable[[int], None] | None = None,
+) -> int:
     """The CRC-64 of what an item is made of, read once; `on_block` sees a file's bytes.
 
-    Raises `SourceChanged` when the file is not what was planned.
+    `on_bytes` hears how many bytes were read with each block. Raises `SourceChanged`
+    when the file is not what was planned.
     """
+
+    def look(at: int, block: memoryview) -> None:
+        if on_block is not None:
+            on_block(item.name, at, block)
+        if on_bytes is not None:
+            on_bytes(len(block))
+
     if isinstance(item.source, bytes):
+        if on_bytes is not None:
+            on_bytes(len(item.source))
         return crc64(item.source)
-    look = partial(on_block, item.name) if on_block else None
     with open_steady(item.source, item.name, item.stamp) as file:
         return file.crc(on_block=look)
 

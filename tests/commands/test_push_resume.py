@@ -202,6 +202,64 @@ def test_clean_lists_and_aborts_what_was_never_finished(
     assert ready("clean", DESTINATION).out == ""
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_clean_goes_on_where_an_upload_ended_meanwhile(
+    ready: InProcess, box: Sandbox, form: str
+) -> None:
+    """Its own run completed it, or a lifecycle rule was quicker."""
+    for name in ("a", "b", "c"):
+        left = box.oss.initiate(box.bucket, f"{PREFIX}{name}.safetensors")
+        box.oss.put_part(box.bucket, left.key, left.id, 1, [bytes(PART)])
+    gone = {"status": 404, "code": "NoSuchUpload", "key": f"{PREFIX}b.*"}
+    box.faults.add(fault("ListParts", "status", **gone))
+    done = ready("clean", DESTINATION, "--yes", "--format", form)
+    assert done.code == 0, done.err
+    assert len(box.oss.uploads(box.bucket)) == 1  # the fault alone said it was gone
+    if form == "json":
+        rows = json.loads(done.out)["uploads"]
+        assert [row["aborted"] for row in rows] == [True, False, True]
+        assert [row["gone"] for row in rows] == [False, True, False]
+    else:
+        words = [line.split()[0] for line in done.out.splitlines()]
+        assert words == ["aborted", "gone", "aborted"]
+        assert "aborted 2 below" in done.err
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_clean_tells_what_it_did_before_it_was_refused(
+    ready: InProcess, box: Sandbox, form: str
+) -> None:
+    for name in ("a", "b"):
+        box.oss.initiate(box.bucket, f"{PREFIX}{name}.safetensors")
+    denied = {"status": 403, "code": "AccessDenied", "key": f"{PREFIX}b.*"}
+    box.faults.add(fault("AbortMultipartUpload", "status", times="always", **denied))
+    done = ready("clean", DESTINATION, "--yes", "--format", form)
+    assert done.code == 4
+    assert "oss:AbortMultipartUpload" in done.told()[0]
+    if form == "json":
+        document = json.loads(done.out)
+        assert [row["aborted"] for row in document["uploads"]] == [True]
+        assert "AccessDenied" in document["error"]["message"]
+    else:
+        assert done.out.startswith("aborted  models/one/a.safetensors")
+        assert "aborted 1 below" in done.err
+
+
+def test_what_the_digest_is_made_of_is_not_read_in_silence(
+    ready: InProcess, model: Path
+) -> None:
+    url = "oss://preflight-sandbox/m/{digest}/"
+    flags = ("--no-scan", "--dry-run", "--progress", "json")
+    done = ready("push", model, url, *KNOBS, *flags)
+    assert done.code == 0, done.err
+    events = [json.loads(line) for line in done.err.splitlines()]
+    seen = [e for e in events if e.get("stage") == "reading for {digest}"]
+    size = sum(path.stat().st_size for path in model.iterdir())
+    assert [seen[0]["done"], seen[-1]["done"], seen[-1]["total"]] == [0, size, size]
+    stages = [event["stage"] for event in events if event["event"] == "stage"]
+    assert stages.count("digest") == 2  # it begins and it ends
+
+
 def test_placeholders_make_a_prefix_for_each_version(
     ready: InProcess, box: Sandbox, model: Path
 ) -> None:

@@ -198,3 +198,66 @@ def test_a_number_that_another_process_has_now_is_not_the_run() -> None:
     ended.wait()
     assert is_running(ProcessMark(ended.pid, mark.host)) is False
     assert is_running(ProcessMark(mark.pid, "another machine")) is None
+
+
+def cut_short(whole: bytes) -> dict[str, bytes]:
+    """What journalling file systems leave of a file after a loss of power."""
+    return {
+        "empty": b"",
+        "truncated": whole[: len(whole) // 2],
+        "zero-filled": bytes(len(whole)),
+        "a page and zeros": whole[:4096].ljust(8192, b"\0"),
+        "half a character": whole[:20] + b"\xe2\x82",
+        "no object": b"[1, 2]",
+        "too deep": b"[" * 100_000,
+    }
+
+
+def test_records_that_a_loss_of_power_cut_stop_no_command(
+    preflight: InProcess, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    adapter = tiny_adapter(tmp_path / "one")
+    words = ("push", adapter, place(sandbox), *QUICK)
+    assert preflight(*words).code == 0
+    (record,) = state_files(preflight.home)
+    holders = list((preflight.home / ".local/state/preflight/locks").iterdir())
+    assert holders
+    for how, content in cut_short(record.read_bytes()).items():
+        for path in (record, *holders):
+            path.write_bytes(content)
+        told = preflight("status")
+        assert told.code == 2, how
+        assert f"1 record cannot be read, perhaps cut short by a crash: {record}" in (
+            told.err
+        )
+        assert "go on" in told.told()[1] or "goes on" in told.told()[1]
+        assert preflight(*words).code == 0, how
+        shown = preflight("status")
+        assert shown.code == 0
+        assert "ended well" in shown.out
+        assert "1 record cannot be read" in shown.err
+        document = json.loads(preflight("status", "--format", "json").out)
+        assert document["unreadable"] == [str(record)]
+        for newer in state_files(preflight.home)[1:]:
+            newer.unlink()
+
+
+def test_a_record_whose_fields_are_of_other_kinds_stops_no_command(
+    preflight: InProcess, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Another release wrote it, or a person edited it."""
+    adapter = tiny_adapter(tmp_path / "one")
+    assert preflight("push", adapter, place(sandbox), *QUICK).code == 0
+    (record,) = state_files(preflight.home)
+    whole = json.loads(record.read_text("utf-8"))
+    fields = [(whole, name) for name in whole]
+    fields += [(whole["run"], name) for name in whole["run"]]
+    fields += [(whole["job"], name) for name in whole["job"]]
+    for owner, name in fields:
+        before = owner[name]
+        for strange in (None, 7, -1e300, "x", [], [[]], {}, {"x": {}}, True):
+            owner[name] = strange
+            record.write_text(json.dumps(whole), "utf-8")
+            done = preflight("status", "--offline")
+            assert done.code == 0, (name, strange, done.err)
+        owner[name] = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import socket
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from preflight.errors import (
     UsageError,
 )
 from preflight.oss.access import OssAccess
-from preflight.oss.body import BytesBody
+from preflight.oss.body import BytesBody, SliceBody
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import (
     KeysExpired,
@@ -396,6 +397,24 @@ def test_oss2_logs_nothing(
 def test_a_bad_bucket_name_is_a_configuration_error(httpserver: HTTPServer) -> None:
     with pytest.raises(ConfigurationError, match="bucket"):
         BucketClient(access_to(httpserver.url_for("")), "No Bucket")
+
+
+def test_an_error_below_our_own_code_while_sending_is_ours(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    """The scanner looks at what is sent, by libraries that raise in their own name."""
+    answer(httpserver, 200, "")
+
+    class Zeros:
+        def read_into(self, view: memoryview, offset: int) -> int:
+            del offset
+            return len(view)
+
+    def look(offset: int, block: memoryview) -> None:
+        json.loads(bytes(block[offset:0]))
+
+    with pytest.raises(json.JSONDecodeError):
+        client.put("k", lambda: SliceBody(Zeros(), 0, 4, on_block=look))
 
 
 def test_an_error_of_our_own_while_sending_is_not_blamed_on_oss(

@@ -217,6 +217,7 @@ def test_a_bad_endpoint_is_refused(home: Path) -> None:
         ("https://", "complete"),
         ("https://[::1", "not a URL"),
         ("http://[::1]:8080", "no IPv6 address"),
+        ("[fd00::1]:8080", "no IPv6 address"),
         ("https://oss-<region>.aliyuncs.com", "complete"),
         ("https://a:99999", "not a URL"),
     ]:
@@ -236,6 +237,8 @@ def test_a_bad_base_url_is_refused(home: Path) -> None:
         ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "/api/v1"),
         ("https://{workspace-id}.cn-beijing.maas.aliyuncs.com/api/v1", "complete"),
         ("https://dashscope-intl.aliyuncs.com/api/v1?key=1", "query"),
+        ("http://[::1]:8080/api/v1", "no IPv6 address"),
+        ("[fd00::1]:8080", "no IPv6 address"),
     ]:
         environ = {**KEYS, "DASHSCOPE_HTTP_BASE_URL": base_url}
         settings = load_settings(environ, home=home)

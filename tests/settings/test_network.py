@@ -94,7 +94,7 @@ def test_a_service_that_is_exempt_is_not_bothered(tmp_path: Path) -> None:
     settings.require(Need.OSS)
     refused(settings, Need.STUDIO)
     environ["OSS_ENDPOINT"] = "http://127.0.0.1:1"
-    environ["DASHSCOPE_HTTP_BASE_URL"] = "http://[::1]:1/api/v1"
+    environ["DASHSCOPE_HTTP_BASE_URL"] = "http://127.0.0.1:1/api/v1"
     load_settings(environ, home=tmp_path).require(Need.OSS, Need.STUDIO)
 
 

@@ -1,0 +1,67 @@
+"""Secrets that this process has seen, so that no text of anybody shows one.
+
+What goes out passes here at the doors: lines, documents, events, logs and the record
+of a run. A text that is cut is masked before, else half a secret would stay.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+_SHORT = 8  # characters; a shorter secret is part of ordinary words, too
+_NONE = 4  # characters; what is shorter still is no secret, and stands everywhere
+_hidden: dict[str, re.Pattern[str]] = {}  # the longest first
+
+
+def hide(*secrets: str) -> None:
+    """Remember secrets for `masked`; texts of up to three characters are none.
+
+    Each is known as URLs write it, too.
+    """
+    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
+    new = {form for form in forms if len(form) >= _NONE} - _hidden.keys()
+    if new:
+        longest_first = sorted(_hidden.keys() | new, key=len, reverse=True)
+        known = {secret: _pattern(secret) for secret in longest_first}
+        _hidden.clear()
+        _hidden.update(known)
+
+
+def masked(text: str) -> str:
+    """`text` with `***` in place of every secret that was hidden."""
+    for secret, pattern in tuple(_hidden.items()):
+        if secret in text:
+            text = pattern.sub("***", text)
+    return text
+
+
+def without(text: str, *secrets: str) -> str:
+    """`text` with `***` in place of these secrets, whether they were hidden or not."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if secret in text:
+            text = _pattern(secret).sub("***", text)
+    return text
+
+
+def masked_value(value: object) -> object:
+    """A JSON-ready value whose strings are masked; the names of fields stay."""
+    if not _hidden:
+        return value
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {key: masked_value(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked_value(each) for each in value]
+    return value
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    """Where it stands; a short one only where it stands alone.
+
+    To mask it inside of words would garble the text.
+    """
+    if len(secret) >= _SHORT:
+        return re.compile(re.escape(secret))
+    return re.compile(rf"(?<![\w-]){re.escape(secret)}(?![\w-])")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from preflight import hidden
+from preflight.hidden import hide, masked, masked_value, without
+from preflight.progress import ProgressMode
+from preflight.terminal import Terminal
+from preflight.text import json_text, render_lines
+
+SECRET = "planted-secret+0123/456"
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden() -> Iterator[None]:
+    """Words of this test must not be secrets in others."""
+    before = dict(hidden._hidden)
+    hidden._hidden.clear()
+    yield
+    hidden._hidden.clear()
+    hidden._hidden.update(before)
+
+
+def test_secrets_are_masked_the_longest_first() -> None:
+    hide("", "abc", "planted-one", "planted-one-two")
+    text = "planted-one-two planted-one xplanted-onex abc"
+    assert masked(text) == "*** *** x***x abc"
+
+
+def test_a_short_secret_is_masked_where_it_stands_alone() -> None:
+    """A proxy's password may be a word; a text with holes in it helps nobody."""
+    hide("model", "pass")
+    for text, shown in (
+        ("model", "***"),
+        ("models/one, a model: pass.", "models/one, a ***: ***."),
+        ("adapter_model.safetensors passes", "adapter_model.safetensors passes"),
+        ("--model-name bypass http://u:pass@h", "--model-name bypass http://u:***@h"),
+    ):
+        assert masked(text) == shown
+        assert without(text, "model", "pass") == shown
+
+
+def test_secrets_are_known_as_urls_write_them() -> None:
+    hide(SECRET)
+    assert masked(f"GET /?k={quote(SECRET, safe='')}") == "GET /?k=***"
+
+
+def test_in_a_document_values_are_masked_and_names_stay() -> None:
+    hide(SECRET, "schema", "true")
+    document = {"schema": 1, "n": [SECRET, {"true": True, "deep": f"<{SECRET}>"}]}
+    shown = {"schema": 1, "n": ["***", {"true": True, "deep": "<***>"}]}
+    assert masked_value(document) == shown
+    assert json.loads(json_text(document)) == shown
+
+
+def test_every_door_masks(capsys: pytest.CaptureFixture[str]) -> None:
+    hide(SECRET)
+    Terminal().complain(f"a server said: {SECRET}")
+    Terminal().show_lines([f"a result: {SECRET}"])
+    Terminal().show_document({"result": [SECRET]})
+    Terminal().annotate(f"::error::{SECRET}\n")
+    Terminal(mode=ProgressMode.JSON).event("job", job={"name": SECRET})
+    done = capsys.readouterr()
+    assert (done.out + done.err).count("***") == 5
+    assert SECRET not in done.out + done.err
+    assert render_lines([SECRET]) == "***\n"
