@@ -242,6 +242,9 @@ def test_records_that_a_loss_of_power_cut_stop_no_command(
             newer.unlink()
 
 
+STRANGE: list[Any] = [None, 7, -1e300, "x", [], [[]], {}, {"x": {}}, True]
+
+
 def test_a_record_whose_fields_are_of_other_kinds_stops_no_command(
     preflight: InProcess, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -255,7 +258,7 @@ def test_a_record_whose_fields_are_of_other_kinds_stops_no_command(
     fields += [(whole["job"], name) for name in whole["job"]]
     for owner, name in fields:
         before = owner[name]
-        for strange in (None, 7, -1e300, "x", [], [[]], {}, {"x": {}}, True):
+        for strange in STRANGE:
             owner[name] = strange
             record.write_text(json.dumps(whole), "utf-8")
             done = preflight("status", "--offline")
