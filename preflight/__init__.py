@@ -5,6 +5,8 @@
     report = preflight.check("out/adapter")
     report.raise_for_errors()
     result = preflight.push("out/adapter", "oss://my-bucket/models/{name}-{digest}/")
+    print(result.deployment_call().curl())
+    preflight.jobs.list(status="failed")
 
 What `__all__` names is promised; everything else may change. The names are loaded when
 they are first used, so that `import preflight` costs next to nothing.
@@ -16,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from preflight import jobs
     from preflight.api import CheckReport, Progressed, PushResult, check, push
     from preflight.errors import (
         AccessDenied,
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
         VerificationFailed,
     )
     from preflight.findings import Outcome, Problem, Result, Severity, Verdict
+    from preflight.studio.deployment import DeploymentCall
+    from preflight.studio.jobs import ImportJob
+    from preflight.upload.parts import TransferOptions
 
 __version__ = "0.1.0"
 
@@ -38,7 +44,9 @@ __all__ = [
     "AccessDenied",
     "CheckReport",
     "ConfigurationError",
+    "DeploymentCall",
     "ImportFailed",
+    "ImportJob",
     "LivePrefix",
     "Outcome",
     "PreflightError",
@@ -51,18 +59,30 @@ __all__ = [
     "SourceChanged",
     "StillRunning",
     "TransferError",
+    "TransferOptions",
     "UsageError",
     "Verdict",
     "VerificationFailed",
     "__version__",
     "check",
+    "jobs",
     "push",
 ]
 
-_HOMES = ("errors", "findings", "api")  # the cheapest to load first
+# The cheapest to load first.
+_HOMES = (
+    "errors",
+    "findings",
+    "studio.jobs",
+    "studio.deployment",
+    "upload.parts",
+    "api",
+)
 
 
 def __getattr__(name: str) -> object:
+    if name == "jobs":
+        return import_module("preflight.jobs")
     if name in __all__:
         for home in _HOMES:
             module = import_module(f"preflight.{home}")

@@ -1,20 +1,25 @@
 """preflight for programs: the calls that the command line is one user of.
 
-Nothing here prints, reads the command line or ends the process. Both calls may be
-made from several threads at once.
+Nothing here prints, logs to a handler of its own, touches signals, reads the command
+line or ends the process. All calls may be made from several threads at once, within a
+running event loop (which they block) and in notebooks: Ctrl-C raises
+`KeyboardInterrupt`, what was sent stays, and the same call goes on with it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from preflight.destination import DestinationTemplate
 from preflight.directories import home_directory, state_directory
+from preflight.errors import PreflightError, UsageError
 from preflight.findings import Outcome, Result, Severity, Verdict, WeightType
 from preflight.model.inspection import Request
 from preflight.observer import Observer
@@ -24,10 +29,13 @@ from preflight.pipeline.push import push as run_push
 from preflight.pipeline.services import bucket_access
 from preflight.progress import Progress
 from preflight.record import Gatherer, RunRecord
+from preflight.report import render
 from preflight.report.document import as_document
+from preflight.report.notebook import as_notebook
 from preflight.rules import RULES
 from preflight.rules.policy import make_policy
 from preflight.settings import Need, Settings, load_settings, with_role_keys
+from preflight.studio.deployment import DeploymentCall, deployment_call
 from preflight.studio.jobs import ImportJob
 from preflight.upload.parts import TransferOptions
 
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # only annotations need it
 
 __all__ = ["CheckReport", "Progressed", "PushResult", "check", "push"]
+
+# As libraries do: without it what we log would appear on standard error by itself.
+logging.getLogger("preflight").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,13 @@ class CheckReport:
         """The document that `preflight check --format json` prints."""
         return as_document(self.record)
 
+    def __str__(self) -> str:
+        return render(self.record, "text").rstrip()
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return as_notebook(self.record)
+
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
@@ -117,9 +135,33 @@ class PushResult:
         """The name to deploy the model by; empty for a dry run."""
         return self.job.model_name if self.job else ""
 
+    def deployment_call(self, *, name: str = "", suffix: str = "") -> DeploymentCall:
+        """The call that deploys the model, with every field; preflight never makes it.
+
+        `name`: how the console shows the deployment, by default the model's name
+        there; `suffix` tells a second deployment of one model from the first. Raises
+        `UsageError` unless a model was imported.
+        """
+        if self.job is None or not self.job.succeeded:
+            raise UsageError("no model was imported that could be deployed")
+        return deployment_call(
+            self.model_name,
+            self.record.weight_type,
+            name=name or self.job.display_name,
+            suffix=suffix,
+            service=self.record.service,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The document that `preflight push --format json` prints."""
         return as_document(self.record)
+
+    def __str__(self) -> str:
+        return render(self.record, "text").rstrip()
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        return as_notebook(self.record)
 
 
 class CheckFlags(TypedDict, total=False):
@@ -153,7 +195,8 @@ def check(
     """
     record = RunRecord("check", str(directory))
     options = _check_options(directory, flags, select)
-    record.take(stages.check(options, observer or Gatherer(record)))
+    with explained():
+        record.take(stages.check(options, observer or Gatherer(record)))
     return CheckReport(record)
 
 
@@ -199,10 +242,11 @@ def push(
         state=state_directory(),
         credentials=lambda: bucket_access(read()).keys,
     )
-    found = read()
     record = RunRecord("push", str(directory), dry_run=dry_run)
-    record.service = found.base_url.value
-    pushed = run_push(options, found, observer or _Called(record, on_progress))
+    with explained():
+        found = read()
+        record.service = found.base_url.value
+        pushed = run_push(options, found, observer or _Called(record, on_progress))
     for value in (pushed.checked, pushed.planned, pushed.uploaded, pushed.imported):
         if value is not None:
             record.take(value)
@@ -244,6 +288,25 @@ def settings_reader(
         return with_role_keys(found, env, home=home) if Need.OSS in needs else found
 
     return read
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What the block raises is one of our errors, and its traceback says what to do.
+
+    An `OSError` of a file, such as one that nobody may read, becomes a `UsageError`.
+    """
+    try:
+        yield
+    except PreflightError as error:
+        if error.fix and hasattr(error, "add_note"):  # Python 3.11
+            error.add_note(f"fix: {error.fix}")
+        raise
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        reason = exc.strerror or type(exc).__name__
+        raise UsageError(f"{exc.filename}: {reason}") from exc
 
 
 class _CallbackProgress(Progress):

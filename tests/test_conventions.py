@@ -29,6 +29,7 @@ LEVELS = {
     "parser": 9,
     "help": 1,
     "commands": 8,
+    "jobs": 8,
     "api": 7,
     "failure": 7,
     "report": 6,
@@ -267,6 +268,9 @@ def test_an_error_is_documented() -> None:
     for kind in every_error():
         assert kind.__doc__, kind
         assert kind.exit_code in codes, kind
+    promised = [kind for kind in every_error() if kind.__module__ == errors.__name__]
+    assert len({kind.code for kind in promised}) == len(promised)
+    assert {kind.code for kind in every_error()} == {kind.code for kind in promised}
 
 
 # The README

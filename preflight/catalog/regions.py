@@ -83,6 +83,12 @@ REGIONS = (
     ),
 )
 
+_CONSOLES = {
+    # Model Studio docs of the China site, pages on deployment and billing, 2026.
+    Site.CHINA: "https://bailian.console.aliyun.com/?tab=model#/efm/model_deploy",
+    # Of the international console no page of its own is documented.
+    Site.INTERNATIONAL: "https://modelstudio.console.alibabacloud.com/",
+}
 _WORKSPACE_DOMAIN = re.compile(
     r"(?P<workspace>[a-z0-9-]+)\.(?P<region>[a-z0-9-]+)\.maas\.aliyuncs\.com"
 )
@@ -108,3 +114,9 @@ def region_of_base_url(base_url: str) -> str:
         return shared[host]
     found = _WORKSPACE_DOMAIN.fullmatch(host)
     return found["region"] if found else ""
+
+
+def console_of_base_url(base_url: str) -> str:
+    """Where the console's deployments are; unknown regions are international."""
+    region = find_region(region_of_base_url(base_url))
+    return _CONSOLES[region.site if region else Site.INTERNATIONAL]

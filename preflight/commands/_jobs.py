@@ -1,57 +1,10 @@
-"""Jobs as people name them: by the beginning of their ids, at their own time."""
+"""Jobs as tables show them: the beginnings of their ids, their own time."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
-from preflight.errors import UsageError
-from preflight.studio.imports import ImportApi, ImportJob
-from preflight.studio.models import NotFound
-
 SHORT = 8  # digits of an id in a table; a UUID begins with as many
-_WHOLE = 36  # characters of a UUID
-_BEGINNING = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*")
-
-
-def whole_id(api: ImportApi, text: str) -> str:
-    """The id that begins with `text`; `text` itself where no listed one does.
-
-    Raises `UsageError` where several do.
-    """
-    if len(text) >= _WHOLE or not _BEGINNING.fullmatch(text):
-        return text
-    found = [job.job_id for job in api.list_all() if job.job_id.startswith(text)]
-    if text in found or not found:
-        return text
-    if len(found) > 1:
-        shown = ", ".join(each[: len(text) + 4] for each in found[:4])
-        raise UsageError(
-            f"{len(found)} jobs begin with {text}: {shown}",
-            hint="give more of the id; `preflight jobs -o wide` shows all of it",
-        )
-    return found[0]
-
-
-@contextmanager
-def job_named(text: str) -> Iterator[None]:
-    """A job that is not found in the block is told by the name that was typed."""
-    try:
-        yield
-    except NotFound as error:
-        raise NotFound(
-            f"no job {text} in this workspace (NotFound)",
-            hint="`preflight jobs` lists them",
-            request_id=error.request_id,
-        ) from error
-
-
-def get_job(api: ImportApi, text: str) -> ImportJob:
-    """The job of an id or the beginning of one. Raises `NotFound` and `UsageError`."""
-    with job_named(text):
-        return api.get(whole_id(api, text))
 
 
 def local_time(moment: datetime | None) -> str:

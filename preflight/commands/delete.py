@@ -6,13 +6,13 @@ import argparse
 from dataclasses import replace
 
 from preflight.commands._flags import add_format
-from preflight.commands._jobs import get_job
 from preflight.commands._settings import require_settings
 from preflight.errors import UsageError
 from preflight.pipeline.services import studio_client
 from preflight.report.document import envelope, job_document
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi
+from preflight.studio.named import get_job
 from preflight.terminal import Terminal
 
 

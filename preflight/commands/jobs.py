@@ -9,7 +9,7 @@ from itertools import islice
 
 from preflight.catalog.explanations import Service, explain_code
 from preflight.commands._flags import add_format, add_wide
-from preflight.commands._jobs import SHORT, get_job, local_time
+from preflight.commands._jobs import SHORT, local_time
 from preflight.commands._settings import require_settings
 from preflight.commands._values import count
 from preflight.pipeline.services import studio_client
@@ -17,6 +17,7 @@ from preflight.report.document import envelope, job_document
 from preflight.report.tables import table
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
+from preflight.studio.named import get_job
 from preflight.terminal import Terminal
 
 _ROOMY = 110  # columns from which on a table shows where the files lie, too

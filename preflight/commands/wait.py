@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from preflight.commands._flags import add_report, add_waiting
-from preflight.commands._jobs import job_named, whole_id
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
 from preflight.pipeline.import_prefix import wait_for
@@ -14,6 +13,7 @@ from preflight.pipeline.services import studio_client
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.studio.imports import ImportApi
+from preflight.studio.named import job_named, whole_id
 from preflight.terminal import Terminal
 
 

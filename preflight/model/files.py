@@ -139,7 +139,8 @@ def walk(root: Path) -> Walk:
     """Every entry below `root`; nothing is opened. At most `MAX_FILES` entries."""
     unreadable: list[str] = []
     entries: list[FileEntry] = []
-    for entry in _scan(root, "", unreadable):
+    # A program may change its working directory while a run goes on.
+    for entry in _scan(root.absolute(), "", unreadable):
         if len(entries) >= MAX_FILES:
             return Walk(tuple(entries), complete=False, unreadable=tuple(unreadable))
         entries.append(entry)

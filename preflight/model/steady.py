@@ -49,23 +49,23 @@ _log = logging.getLogger(__name__)
 class Changed(SourceChanged):
     """A file has another size or modification time than before, or is gone.
 
-    `what` is the message without the file's name.
+    `without_name` is the message without the file's name.
     """
 
     def __init__(self, name: str, what: str) -> None:
         super().__init__(f"{name} {what}", hint=_WAIT)
-        self.what = what
+        self.without_name = what
 
 
 class Unreadable(TransferError):
     """The system refused to open or to read a file, again and again.
 
-    `what` is the message without the file's name.
+    `without_name` is the message without the file's name.
     """
 
     def __init__(self, name: str, error: OSError | ValueError) -> None:
-        self.what = cannot_read(error)
-        super().__init__(f"{name} {self.what}", hint=_MEND)
+        self.without_name = cannot_read(error)
+        super().__init__(f"{name} {self.without_name}", hint=_MEND)
 
 
 class _Passing(Unreadable):

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from preflight.crc import crc64
 from preflight.errors import RulesFailed
-from preflight.findings import Report, Unavailable, Verdict, WeightType
+from preflight.findings import (
+    Report,
+    Result,
+    Severity,
+    Unavailable,
+    Verdict,
+    WeightType,
+)
 from preflight.model.headers import Broken, Container, Unread
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues, scan_file
@@ -97,10 +104,13 @@ def _told(checked: Checked, observer: Observer) -> Checked:
 def require_passed(checked: Checked) -> None:
     """Raise `RulesFailed` when a rule of level error failed."""
     if checked.report.verdict is Verdict.FAIL:
-        raise RulesFailed(
+        error = RulesFailed(
             "the model would not import as it is",
             hint="mend what is named above and run the same command again",
         )
+        failed = checked.report.select(Result.FAILED)
+        error.outcomes = tuple(o for o in failed if o.severity is Severity.ERROR)
+        raise error
 
 
 def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:

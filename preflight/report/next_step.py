@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shlex
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from preflight.findings import WeightType
 from preflight.record import RunRecord
+from preflight.studio.deployment import (
+    READY,
+    SECOND,
+    DeploymentCall,
+    deployment_call,
+)
 from preflight.studio.submit import How
 
 # Model Studio's user guide, "Model import", read 2026: what makes its answers like
@@ -20,31 +24,34 @@ SAMPLING: dict[str, float | None] = {
     "presence_penalty": 0,
     "repetition_penalty": 1.0,
 }
-_BILLED = "billing starts when a deployment succeeds; preflight makes none"
-_DEFAULT_SERVICE = "https://dashscope-intl.aliyuncs.com/api/v1"
+_WIDTH = 80
 
 
-def _body(record: RunRecord, model_name: str, name: str) -> dict[str, Any]:
-    # API page "Create deployment": lora is billed by the token; full weights need
-    # units of their own, of which `GET /deployments/models` tells kinds and numbers.
-    body: dict[str, Any] = {"name": name or model_name, "model_name": model_name}
-    if record.weight_type is WeightType.FULL:
-        units = {"billing_method": "POST_PAY", "deploy_spec": "MU1", "capacity": 1}
-        return {**body, "plan": "mu", **units}
-    return {**body, "plan": "lora", "capacity": 1}
+def _call(record: RunRecord) -> DeploymentCall | None:
+    """The deployment call; None unless a model was imported."""
+    job = record.imported.job if record.imported else None
+    if job is None or record.exit_code != 0 or not job.succeeded or not job.model_name:
+        return None
+    return deployment_call(
+        job.model_name,
+        record.weight_type,
+        name=job.display_name,
+        service="" if record.sandbox else record.service,
+    )
 
 
 def as_value(record: RunRecord) -> dict[str, Any] | None:
     """The deployment call as data; None unless a model was imported."""
-    job = record.imported.job if record.imported else None
-    if job is None or record.exit_code != 0 or not job.succeeded or not job.model_name:
+    call = _call(record)
+    if call is None:
         return None
-    service = "" if record.sandbox else record.service
     return {
         "method": "POST",
-        "url": f"{service or _DEFAULT_SERVICE}/deployments",
-        "body": _body(record, job.model_name, job.display_name),
-        "remark": _BILLED,
+        "url": call.url,
+        "body": dict(call.body),
+        "remark": call.billing,
+        "console": call.console,
+        "notes": [READY, SECOND],
         "sampling": SAMPLING,
     }
 
@@ -58,23 +65,24 @@ def as_lines(record: RunRecord, *, verbose: bool = True) -> Iterator[str]:
 
     Without `verbose` nothing for a model that an earlier run imported.
     """
-    step = as_value(record)
-    if step is None or (_is_old(record) and not verbose):
+    call = _call(record)
+    if call is None or (_is_old(record) and not verbose):
         return
-    body = shlex.quote(json.dumps(step["body"]))
-    yield (
-        "next  deploy it yourself "
-        "(preflight never deploys; billing starts when it runs):"
-    )
+    yield "next  deploy it yourself: preflight never deploys, as that may be billed"
     if record.sandbox:
         yield "  (the sandbox's model is only here; after a real import the call is)"
-    yield f"  curl -X POST {shlex.quote(step['url'])} \\"
-    yield '    -H "Authorization: Bearer $DASHSCOPE_API_KEY" \\'
-    yield "    -H 'Content-Type: application/json' \\"
-    yield f"    -d {body}"
-    sampling = [
+    yield from (f"  {line}" for line in call.curl().splitlines())
+    yield f"  or in the console: {call.console}"
+    sampling = ", ".join(
         f"{name} {'none' if value is None else value}"
         for name, value in SAMPLING.items()
-    ]
-    yield f"  to match vLLM's defaults, call it with {', '.join(sampling[:3])},"
-    yield f"  {', '.join(sampling[3:])}"
+    )
+    for text in (
+        call.billing,
+        READY,
+        SECOND,
+        f"to match vLLM's defaults, call it with {sampling}",
+    ):
+        yield from textwrap.wrap(
+            text, _WIDTH, initial_indent="  ", subsequent_indent="    "
+        )

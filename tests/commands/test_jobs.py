@@ -310,9 +310,10 @@ def test_the_next_step_is_named_and_not_taken(
         "capacity": 1,
     }
     assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
-    assert json.dumps(body) in done.out
-    assert "billing starts when it runs" in done.out
-    assert "temperature 1.0, top_p 1.0, top_k none,\n  presence_penalty 0," in done.out
+    assert "plan lora is billed by the token" in done.out
+    assert "call it by the answer's `deployed_model`" in done.out
+    assert "temperature 1.0, top_p 1.0, top_k none" in done.out
+    assert all(len(line) <= 80 for line in done.out.splitlines()[1:])
     step = preflight(*words, "--format", "json").document["next_step"]
     assert (step["method"], step["body"]) == ("POST", body)
     assert step["sampling"]["repetition_penalty"] == 1.0
@@ -325,10 +326,11 @@ def test_the_next_step_can_be_taken_as_it_is_printed(
     done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
     lines = iter(done.out.splitlines())
     call = [next(line for line in lines if line.startswith("  curl "))]
-    while call[-1].endswith("\\"):
+    while not call[-1].endswith("}'"):
         call.append(next(lines))
     script = "\n".join(call).replace("curl", "curl --silent --noproxy '*'", 1)
     told = run(["bash", "-c", script], {**os.environ, **sandbox.environment()})
     (job,) = sandbox.studio.jobs()
     output = json.loads(told.out)["output"]
     assert (output["deployed_model"], output["status"]) == (job.model_name, "PENDING")
+    assert output["name"] == job.display_name

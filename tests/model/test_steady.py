@@ -194,7 +194,7 @@ def test_trouble_that_stays_is_no_changed_file(
         use()
     assert not isinstance(caught.value, SourceChanged)
     assert isinstance(caught.value, Unreadable)
-    assert caught.value.what.startswith("cannot be read: ")
+    assert caught.value.without_name.startswith("cannot be read: ")
     assert "run the same command again" in caught.value.hint
     assert 3 <= waits.seconds < 5
 
