@@ -21,6 +21,7 @@ from preflight.destination import DestinationTemplate
 from preflight.directories import home_directory, state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Outcome, Result, Severity, Verdict, WeightType
+from preflight.language import say
 from preflight.model.inspection import Request
 from preflight.observer import Observer
 from preflight.pipeline import checked as stages
@@ -143,7 +144,7 @@ class PushResult:
         `UsageError` unless a model was imported.
         """
         if self.job is None or not self.job.succeeded:
-            raise UsageError("no model was imported that could be deployed")
+            raise UsageError(say("no model was imported that could be deployed"))
         return deployment_call(
             self.model_name,
             self.record.weight_type,

@@ -293,7 +293,7 @@ def _all_bytes(file: OpenFile, limit: int) -> bytes | Unavailable:
             data = file.read(0, file.size)
             file.check_unchanged()
         except (Changed, Unreadable) as error:
-            return Unavailable(error.what)
+            return Unavailable(error.without_name)
         return data
 
 

@@ -178,9 +178,9 @@ def read_container(file: OpenFile | Unavailable, name: str) -> Reading:
         except _OutOfTime as spent:
             return Unread(name, str(spent))
         except Changed as error:
-            return Broken(name, Cause.CHANGED, error.what)
+            return Broken(name, Cause.CHANGED, error.without_name)
         except Unreadable as error:
-            return Broken(name, Cause.UNREADABLE, error.what)
+            return Broken(name, Cause.UNREADABLE, error.without_name)
 
 
 def oracle_accepts(path: Path) -> bool | str:

@@ -348,7 +348,7 @@ def _why_not(path: Path, error: Changed | Unreadable) -> str:
     cause = error.__cause__
     if isinstance(cause, FileNotFoundError):
         return "is a link to nothing" if path.is_symlink() else "does not exist"
-    return cannot_read(cause) if isinstance(cause, OSError) else error.what
+    return cannot_read(cause) if isinstance(cause, OSError) else error.without_name
 
 
 def open_steady(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from preflight.language import say
 from preflight.record import RunRecord
 from preflight.studio.deployment import (
-    READY,
-    SECOND,
+    CALLED,
+    DETAILS,
     DeploymentCall,
     deployment_call,
 )
 from preflight.studio.submit import How
+from preflight.text import wrapped
 
 # Model Studio's user guide, "Model import", read 2026: what makes its answers like
 # those of a local vLLM with its defaults.
@@ -51,7 +52,7 @@ def as_value(record: RunRecord) -> dict[str, Any] | None:
         "body": dict(call.body),
         "remark": call.billing,
         "console": call.console,
-        "notes": [READY, SECOND],
+        "notes": [CALLED, *DETAILS],
         "sampling": SAMPLING,
     }
 
@@ -68,21 +69,20 @@ def as_lines(record: RunRecord, *, verbose: bool = True) -> Iterator[str]:
     call = _call(record)
     if call is None or (_is_old(record) and not verbose):
         return
-    yield "next  deploy it yourself: preflight never deploys, as that may be billed"
+    yield say("next  deploy it yourself (preflight never deploys):")
     if record.sandbox:
-        yield "  (the sandbox's model is only here; after a real import the call is)"
+        yield say(
+            "  (the sandbox's model is only here; after a real import the call is)"
+        )
     yield from (f"  {line}" for line in call.curl().splitlines())
-    yield f"  or in the console: {call.console}"
     sampling = ", ".join(
         f"{name} {'none' if value is None else value}"
         for name, value in SAMPLING.items()
     )
     for text in (
         call.billing,
-        READY,
-        SECOND,
-        f"to match vLLM's defaults, call it with {sampling}",
+        CALLED,
+        say("or in the console: {url}", url=call.console),
+        say("to match vLLM's defaults: {values}", values=sampling),
     ):
-        yield from textwrap.wrap(
-            text, _WIDTH, initial_indent="  ", subsequent_indent="    "
-        )
+        yield from wrapped(text, _WIDTH, "  ", "    ")

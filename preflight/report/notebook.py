@@ -15,7 +15,7 @@ from preflight.report.subject import subject
 from preflight.text import escaped
 
 _COLORS = {Tone.GOOD: "#1a7f37", Tone.BAD: "#cf222e"}
-_HEADING = ("", "rule", "what", "how to mend it")
+_HEADING = ("", "rule", "what", "how to mend it")  # as the API, in English
 _SHOWN = 3  # problems of one rule
 
 

@@ -16,17 +16,19 @@ from typing import Any
 from preflight.catalog.regions import console_of_base_url
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.language import say
 
 DEFAULT_SERVICE = "https://dashscope-intl.aliyuncs.com/api/v1"
-READY = "it runs after 5 to 10 minutes; call it by the answer's `deployed_model`"
-SECOND = (
-    "a second deployment of the same model needs a `suffix` of its own: "
-    "at most 8 lower-case letters and digits"
+CALLED = say("call it by the answer's `deployed_model` (a second needs a `suffix`)")
+DETAILS = (
+    say("it runs after 5 to 10 minutes; `GET /deployments/{deployed_model}` tells"),
+    say("a suffix has at most 8 lower-case letters and digits"),
 )
 _BILLING = {
-    "lora": "plan lora is billed by the token: nothing while it is not used, and after "
-    "a month unused it is released",
-    "mu": "plan mu is billed by time from the moment it runs, used or not",
+    "lora": say(
+        "billed by the token: nothing while unused, released after a month unused"
+    ),
+    "mu": say("billed by time, from the moment it runs, used or not"),
 }
 _SUFFIX = "abcdefghijklmnopqrstuvwxyz0123456789"
 _LONGEST_SUFFIX = 8
@@ -92,8 +94,8 @@ def deployment_call(
     """
     if set(suffix) - set(_SUFFIX) or len(suffix) > _LONGEST_SUFFIX:
         raise UsageError(
-            f"not a suffix: {suffix!r}",
-            hint="at most 8 lower-case letters and digits",
+            say("not a suffix: {suffix}", suffix=repr(suffix)),
+            hint=say("at most 8 lower-case letters and digits"),
         )
     body: dict[str, Any] = {"name": name or model_name, "model_name": model_name}
     if weight_type is WeightType.FULL:

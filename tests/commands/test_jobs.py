@@ -310,9 +310,9 @@ def test_the_next_step_is_named_and_not_taken(
         "capacity": 1,
     }
     assert f"curl -X POST {sandbox.studio_url}/deployments" in done.out
-    assert "plan lora is billed by the token" in done.out
-    assert "call it by the answer's `deployed_model`" in done.out
-    assert "temperature 1.0, top_p 1.0, top_k none" in done.out
+    assert "billed by the token: nothing while unused" in done.out
+    assert "call it by the answer's `deployed_model` (a second needs" in done.out
+    assert "vLLM's defaults: temperature 1.0, top_p 1.0, top_k none" in done.out
     assert all(len(line) <= 80 for line in done.out.splitlines()[1:])
     step = preflight(*words, "--format", "json").document["next_step"]
     assert (step["method"], step["body"]) == ("POST", body)

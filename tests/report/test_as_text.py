@@ -267,7 +267,7 @@ def test_the_last_screen_of_a_push_ends_with_the_answer() -> None:
     told = lines(run)
     assert told[1] == f"uploaded 2 files, 1.7 MB, to {PLACE}, verified"
     assert told[2] == "added config.json"
-    assert told[3].startswith("next  deploy it yourself: preflight never deploys,")
+    assert told[3].startswith("next  deploy it yourself (preflight never deploys)")
     assert told[-1] == '✔ IMPORTED  model qwen3-8b-x, console name "Mine"'
     assert len(told) < 20
     assert text(run, QUIET) == told[-1] + "\n"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.faults import FAULTS
+from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import FaultPlan
 from tests.running import ROOT, Run, environment, run, tiny_adapter
 from tests.sandbox.test_plugin import PLUGIN, is_installed
@@ -37,14 +39,15 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def run_in(project: Path, *words: str) -> Run:
-    env = environment(project / "home")
+def run_in(project: Path, *words: str, **values: str) -> Run:
+    env = environment(project / "home", values)
     env["PATH"] = f"{project / 'bin'}{os.pathsep}{env['PATH']}"
     return run(["env", f"--chdir={project}", *words], env)
 
 
 def test_there_is_one_of_each() -> None:
     assert set(examples()) == {
+        "from_python.py",
         "shell",
         "faults.json",
         "manager.py",
@@ -63,6 +66,19 @@ def test_the_shell(project: Path, shell: str) -> None:
 def test_the_context_manager(project: Path) -> None:
     done = run_in(project, sys.executable, "-W", "ignore", "manager.py")
     assert done.code == 0, done.err
+
+
+def test_from_python(project: Path, sandbox: Sandbox) -> None:
+    words = (sys.executable, "-W", "ignore", "from_python.py")
+    done = run_in(project, *words, **sandbox.environment())
+    assert (done.code, done.err) == (0, "")
+    (job,) = sandbox.studio.jobs()
+    assert f"\n{job.model_name}\ncurl -X POST " in done.out
+    FAULTS["rank-128"].apply(project / "out/adapter")
+    done = run_in(project, *words, **sandbox.environment())
+    assert done.code == 1
+    assert done.out.startswith("C02 ")
+    assert done.err.startswith("the model would not import as it is\n  C02 ")
 
 
 def test_the_makefile_and_its_test(project: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_service_takes_it_and_a_second_one_with_a_suffix(
 def test_what_is_billed_is_said_of_each_plan() -> None:
     lora = deployment_call("m", WeightType.LORA)
     full = deployment_call("m", WeightType.FULL)
-    assert "nothing while it is not used" in lora.billing
+    assert "nothing while unused" in lora.billing
     assert "from the moment it runs, used or not" in full.billing
     assert full.body["billing_method"] == "POST_PAY"
 
