@@ -171,6 +171,7 @@ class CheckFlags(TypedDict, total=False):
     `base_model`: an API code or hub id; by default what the directory names.
     `base_dir`: a copy of the base to compare with; `base_from_hub`: fetch one. `scan`
     False does not look at values. `ignore`: `CODE=reason`; `strict`: warnings count.
+    `measure`: compare full weights with a base at hand, for the map of the HTML page.
     """
 
     base_model: str | None
@@ -180,6 +181,7 @@ class CheckFlags(TypedDict, total=False):
     scan: bool
     ignore: Iterable[str]
     strict: bool
+    measure: bool
 
 
 def check(
@@ -270,7 +272,8 @@ def _check_options(
         ignore=flags.get("ignore", ()),
         strict=flags.get("strict", False),
     )
-    return CheckOptions(Path(directory), request, flags.get("scan", True), policy)
+    scan, measure = flags.get("scan", True), flags.get("measure", False)
+    return CheckOptions(Path(directory), request, scan, policy, measure)
 
 
 def settings_reader(

@@ -33,19 +33,8 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         help="directory of the weights" + ("; of several a table" if many else ""),
     )
     model, rules = group(parser, "model"), group(parser, "rules")
-    model.add_argument(
-        "--base-model",
-        metavar="ID",
-        help="base model trained on, as `preflight bases` lists it, or its hub id "
-        "(default: what the directory itself names)",
-    )
+    add_base_dir(parser)
     add_weight_type(parser)
-    model.add_argument(
-        "--base-dir",
-        metavar="DIR",
-        type=Path,
-        help="a copy of the base to compare with",
-    )
     model.add_argument(
         "--base-from-hub",
         action="store_true",
@@ -66,6 +55,23 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     )
 
 
+def add_base_dir(parser: argparse.ArgumentParser) -> None:
+    """Which base, and where a copy of it lies."""
+    model = group(parser, "model")
+    model.add_argument(
+        "--base-model",
+        metavar="ID",
+        help="base model trained on, as `preflight bases` lists it, or its hub id "
+        "(default: what the directory itself names)",
+    )
+    model.add_argument(
+        "--base-dir",
+        metavar="DIR",
+        type=Path,
+        help="a copy of the base to compare with",
+    )
+
+
 def check_flags(arguments: argparse.Namespace) -> CheckFlags:
     """What `add_model` added, as the API takes it."""
     return {
@@ -76,6 +82,7 @@ def check_flags(arguments: argparse.Namespace) -> CheckFlags:
         "scan": not arguments.no_scan,
         "ignore": arguments.ignore,
         "strict": arguments.strict,
+        "measure": any(place.form == "html" for place in report_places(arguments)),
     }
 
 

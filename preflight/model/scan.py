@@ -18,6 +18,9 @@ from preflight.model.headers import Container, Tensor
 from preflight.model.steady import BLOCK, Changed, SteadyFile
 from preflight.model.tallies import Format, Kind, Tally, format_of, meter
 
+OnPiece = Callable[[Tensor, int, memoryview], None]
+"""Called with a tensor, the number of the first byte in it, and its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorValues:
@@ -62,11 +65,13 @@ class ValueScanner:
     """Takes the bytes of one file in blocks of any size, in any order, from threads.
 
     Bytes that come again, as when a part is sent a second time, count once.
+    `on_piece` is handed each tensor's bytes, too, each once, in memory that is used
+    again.
     """
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, on_piece: OnPiece | None = None) -> None:
         tensors = container.tensors
-        self._container = container
+        self._container, self._on_piece = container, on_piece
         self._starts = [tensor.start for tensor in tensors]  # both ascend
         self._ends = [tensor.end for tensor in tensors]
         formats = {tensor.dtype: format_of(tensor.dtype) for tensor in tensors}
@@ -93,6 +98,8 @@ class ValueScanner:
             begin, width = self._starts[index], self._formats[index].width
             low = max(start, begin)
             data = block[low - start : self._ends[index] - start]
+            if self._on_piece is not None and data:
+                self._on_piece(self._container.tensors[index], low - begin, data)
             head = min((begin - low) % width, len(data))
             tail = len(data) - (len(data) - head) % width
             for at in range(head, tail, BLOCK):
@@ -168,16 +175,18 @@ def scan_file(
     block: int = BLOCK,
     on_bytes: Callable[[int], None] | None = None,
     also: Callable[[memoryview], None] | None = None,
+    on_piece: OnPiece | None = None,
 ) -> tuple[TensorValues, ...]:
     """Read `file` once, `block` bytes at a time, and return the values of its tensors.
 
     `on_bytes` is told how many bytes are done with each block; `also` sees the bytes
-    of the file in order, in memory that is used again. Raises `Changed` if the file
+    of the file in order, and `on_piece` those of each tensor, in memory that is used
+    again. Raises `Changed` if the file
     is not, or does not stay, the one that `container` describes.
     """
     if file.size != container.size:
         raise Changed(file.name, f"has {file.size:,} bytes, had {container.size:,}")
-    scanner = ValueScanner(container)
+    scanner = ValueScanner(container, on_piece)
     for part in file.blocks(block):
         scanner.feed(part.offset, part.data)
         if also:

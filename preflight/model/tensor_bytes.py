@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -37,15 +38,16 @@ def places(directory: Path, containers: Iterable[Reading]) -> dict[str, Place]:
 
 
 class OpenTensors:
-    """Reads tensors of files that stay open until all is compared."""
+    """Reads tensors of files that stay open until all is compared; from any thread."""
 
     def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
+        self._stack, self._lock = stack, threading.Lock()
         self._open: dict[Path, SteadyFile] = {}
 
     def read(self, place: Place, at: int, count: int) -> bytes:
         """`count` bytes of a tensor from its byte `at` on; raises `CannotCompare`."""
-        file = self._open.get(place.path) or self._opened(place.path)
+        with self._lock:
+            file = self._open.get(place.path) or self._opened(place.path)
         try:
             return file.read(place.tensor.start + at, count)
         except (Changed, Unreadable) as error:

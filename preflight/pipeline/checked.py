@@ -15,16 +15,14 @@ from preflight.findings import (
     Verdict,
     WeightType,
 )
-from preflight.model.headers import Broken, Container, Unread
 from preflight.model.inspection import Inspection, inspect
-from preflight.model.scan import TensorValues, scan_file
-from preflight.model.steady import SteadyFile, open_steady
+from preflight.model.scan import TensorValues
+from preflight.model.update_map import UpdateMap
 from preflight.model.vision_tower import VisionTowerComparison, compare_vision_tower
 from preflight.observer import Observer
 from preflight.pipeline.options import CheckOptions
+from preflight.pipeline.scan import NOT_MEASURED, Scan, Scanned
 from preflight.rules import SCAN_RULES, STATIC_RULES
-
-Values = tuple[TensorValues, ...] | Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Checked:
     """A directory that was looked at, and what the rules said of it so far.
 
     `due`: the values are not judged yet. `sums` holds the CRC-64 of each file that
-    was read for that.
+    was read for that, `updates` what training changed, measured in the same bytes.
     """
 
     options: CheckOptions
@@ -40,6 +38,7 @@ class Checked:
     report: Report
     due: bool = True
     sums: Mapping[str, int] = field(default_factory=dict)
+    updates: UpdateMap | Unavailable = NOT_MEASURED
 
 
 def check(options: CheckOptions, observer: Observer) -> Checked:
@@ -69,31 +68,32 @@ def inspected(options: CheckOptions, observer: Observer) -> Checked:
 def scanned(checked: Checked, observer: Observer) -> Checked:
     """Read all weights once: judge their values, and keep the CRC-64 of each file."""
     with observer.stage("scan"):
-        values, sums = _scan(checked.found, observer)
-        return judged(replace(checked, sums=sums), values, observer)
+        seen, sums = _scan(checked, observer)
+        return judged(replace(checked, sums=sums), seen, observer)
 
 
 def unscanned(checked: Checked, reason: str, observer: Observer) -> Checked:
     """The rules that need values are skipped, with the reason."""
     missing = Unavailable(reason)
-    return _judged(checked, missing, missing, observer)
+    return _judged(checked, Scanned(missing, missing), missing, observer)
 
 
-def judged(checked: Checked, values: Values, observer: Observer) -> Checked:
+def judged(checked: Checked, seen: Scanned, observer: Observer) -> Checked:
     """Run the rules that need the values, which somebody has read."""
-    return _judged(checked, values, _vision_tower(checked.found), observer)
+    return _judged(checked, seen, _vision_tower(checked.found), observer)
 
 
 def _judged(
     checked: Checked,
-    values: Values,
+    seen: Scanned,
     tower: VisionTowerComparison | Unavailable,
     observer: Observer,
 ) -> Checked:
-    found = replace(checked.found, values=values, tower=tower)
+    found = replace(checked.found, values=seen.values, tower=tower)
     outcomes = checked.options.policy.run(SCAN_RULES, found, found.weight_type)
     report = checked.report.joined(outcomes)
-    return _told(replace(checked, found=found, report=report, due=False), observer)
+    told = replace(checked, found=found, report=report, due=False, updates=seen.updates)
+    return _told(told, observer)
 
 
 def _told(checked: Checked, observer: Observer) -> Checked:
@@ -113,47 +113,33 @@ def require_passed(checked: Checked) -> None:
         raise error
 
 
-def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
-    """The weight files to scan, or why they cannot be."""
-    if isinstance(found.containers, Unavailable):
-        return found.containers
-    for container in found.containers:
-        if isinstance(container, Broken):
-            return Unavailable(f"{container.file} is broken")
-        if isinstance(container, Unread):
-            return Unavailable(f"{container.file} was not read: {container.reason}")
-    return tuple(c for c in found.containers if isinstance(c, Container))
+def _scan(checked: Checked, observer: Observer) -> tuple[Scanned, dict[str, int]]:
+    with Scan(checked.found, measure=checked.options.measure) as scan:
+        if isinstance(scan.sound, Unavailable):
+            return Scanned(scan.sound, scan.sound), {}
+        values: list[TensorValues] = []
+        sums: dict[str, int] = {}
+        with observer.progress() as progress:
+            progress.start(sum(c.size for c in scan.sound), "scanning")
+            for container in scan.sound:
+                name = container.file
+                sums[name] = 0
+
+                def add(block: memoryview, name: str = name) -> None:
+                    sums[name] = crc64(block, sums[name])
+
+                values += scan.read(container, on_bytes=progress.advance, also=add)
+        return scan.ended(tuple(values)), sums
 
 
-def weights_of(found: Inspection, container: Container) -> SteadyFile:
-    """A weight file as it was when it was inspected; the caller closes it.
+def measured(found: Inspection, observer: Observer) -> UpdateMap | Unavailable:
+    """What training changed, for somebody who asks for nothing else.
 
     Raises `Changed` and `Unreadable`.
     """
-    entry = found.files[container.file]
-    return open_steady(entry.real_path, entry.name, entry.stamp)
-
-
-def _scan(found: Inspection, observer: Observer) -> tuple[Values, dict[str, int]]:
-    sound = sound_containers(found)
-    if isinstance(sound, Unavailable):
-        return sound, {}
-    values: list[TensorValues] = []
-    sums: dict[str, int] = {}
-    with observer.progress() as progress:
-        progress.start(sum(c.size for c in sound), "scanning")
-        for container in sound:
-            name = container.file
-            sums[name] = 0
-
-            def add(block: memoryview, name: str = name) -> None:
-                sums[name] = crc64(block, sums[name])
-
-            with weights_of(found, container) as file:
-                values += scan_file(
-                    file, container, on_bytes=progress.advance, also=add
-                )
-    return tuple(values), sums
+    options = CheckOptions(found.directory, measure=True)
+    seen, _ = _scan(Checked(options, found, Report()), observer)
+    return seen.updates
 
 
 def _vision_tower(found: Inspection) -> VisionTowerComparison | Unavailable:

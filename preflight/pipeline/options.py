@@ -17,12 +17,17 @@ TIMEOUT = 7200.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What to check, against which base, by which rules, and whether to scan."""
+    """What to check, against which base, by which rules, and whether to scan.
+
+    `measure`: compare full weights with the base while they are scanned, which reads
+    the base as well; an adapter is measured by itself.
+    """
 
     directory: Path
     request: Request = field(default_factory=Request)
     scan: bool = True
     policy: Policy = field(default_factory=Policy)
+    measure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

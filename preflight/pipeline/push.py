@@ -91,8 +91,9 @@ def _brought(
     observer: Observer,
 ) -> tuple[Uploaded, Before]:
     """Compare, upload and verify; what lies there, and what did before."""
-    tap = Tap(checked.found, plan.plan) if checked.due else None
-    with observer.stage("compare"):
+    with ExitStack() as stack:
+        stack.enter_context(observer.stage("compare"))
+        tap = stack.enter_context(Tap(checked, plan.plan)) if checked.due else None
         before = look_before(
             plan.plan,
             services,
@@ -103,7 +104,7 @@ def _brought(
         if before.same:
             # All bytes were read to compare them: judge them before anything else.
             if tap is not None:
-                require_passed(judged(checked, tap.values(), observer))
+                require_passed(judged(checked, tap.seen(), observer))
         else:  # a push that writes nothing needs no permission to write
             services.bucket.prove_writable(plan.plan.destination.prefix)
     how = options.transfer

@@ -5,22 +5,20 @@ The values are scanned in the very bytes that are sent: each byte is read once.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from preflight.findings import Unavailable
-from preflight.model.inspection import Inspection
-from preflight.model.scan import TensorValues, ValueScanner, scan_file
+from preflight.model.scan import TensorValues, ValueScanner
 from preflight.observer import Observer
 from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.pipeline.checked import (
     Checked,
-    Values,
     judged,
     require_passed,
-    sound_containers,
-    weights_of,
 )
+from preflight.pipeline.scan import Scan, Scanned
 from preflight.upload.forecast import forecast
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan
@@ -39,35 +37,37 @@ class Uploaded:
 
 
 class Tap:
-    """Hands the bytes on their way to the scanner of their file."""
+    """Hands the bytes on their way to the scanner of their file; to be closed."""
 
-    def __init__(self, found: Inspection, plan: UploadPlan) -> None:
-        self._found = found
-        self._sound = sound_containers(found)
+    def __init__(self, checked: Checked, plan: UploadPlan) -> None:
+        self._scan = Scan(checked.found, measure=checked.options.measure)
+        self._sound = self._scan.sound
         sent = {item.name for item in plan.items}
         self._scanners: dict[str, ValueScanner] = {}
         if not isinstance(self._sound, Unavailable):
             chosen = (c for c in self._sound if c.file in sent)
-            self._scanners = {c.file: ValueScanner(c) for c in chosen}
+            self._scanners = {c.file: self._scan.scanner(c) for c in chosen}
 
     def take(self, name: str, offset: int, block: memoryview) -> None:
         """A block of any file; those of weights are scanned."""
         if scanner := self._scanners.get(name):
             scanner.feed(offset, block)
 
-    def values(self) -> Values:
+    def seen(self) -> Scanned:
         """What was found; a file that was not sent is read now."""
         if isinstance(self._sound, Unavailable):
-            return self._sound
+            return Scanned(self._sound, self._sound)
         found: list[TensorValues] = []
         for container in self._sound:
             scanner = self._scanners.get(container.file)
-            if scanner is not None:
-                found += scanner.result()
-            else:
-                with weights_of(self._found, container) as file:
-                    found += scan_file(file, container)
-        return tuple(found)
+            found += scanner.result() if scanner else self._scan.read(container)
+        return self._scan.ended(tuple(found))
+
+    def __enter__(self) -> Tap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scan.close()
 
 
 def uploaded(
@@ -83,14 +83,16 @@ def uploaded(
     """
     for line in forecast(plan, options):
         observer.say(line)
-    tap = Tap(checked.found, plan) if checked.due else None
-    look: OnBlock | None = tap.take if tap else None
-    with observer.stage("upload"), observer.progress() as progress:
+    with ExitStack() as stack:
+        stack.enter_context(observer.stage("upload"))
+        progress = stack.enter_context(observer.progress())
+        tap = stack.enter_context(Tap(checked, plan)) if checked.due else None
+        look: OnBlock | None = tap.take if tap else None
         progress.start(plan.total_bytes, "uploading")
         with Upload(plan, bucket, options, progress=progress, on_block=look) as upload:
             upload.stage()
             if tap is not None:
-                require_passed(judged(checked, tap.values(), observer))
+                require_passed(judged(checked, tap.seen(), observer))
             manifest = upload.publish()
             sent = upload.sent
     return _verified(Uploaded(plan, manifest, sent), bucket, options, observer)

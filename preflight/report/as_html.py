@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflight.errors import PreflightError
 from preflight.findings import Outcome, Result, Severity, Unavailable
-from preflight.model.updates import AdapterMap, CellState, ModuleUpdate, adapter_map
+from preflight.model.update_map import CellState, ModuleUpdate, UpdateMap
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Tone, answer
@@ -109,16 +108,12 @@ def _finding(outcome: Outcome) -> dict[str, Any]:
 
 
 def _map(record: RunRecord) -> dict[str, Any] | None:
-    if record.checked is None:
+    if record.checked is None or isinstance(record.checked.updates, Unavailable):
         return None
-    try:
-        found = adapter_map(record.checked.found)
-    except PreflightError:  # the file changed or cannot be read: a rule tells of that
-        return None
-    return None if isinstance(found, Unavailable) else _map_values(found)
+    return _map_values(record.checked.updates)
 
 
-def _map_values(found: AdapterMap) -> dict[str, Any]:
+def _map_values(found: UpdateMap) -> dict[str, Any]:
     rows = [
         {
             "layer": layer,

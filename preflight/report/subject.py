@@ -31,10 +31,17 @@ def subject(record: RunRecord, width: int, dot: str = "·") -> str:
     """
     if record.checked is None:
         return ""
-    parts = list(_parts(record.checked.found))
+    return subject_of(record.checked.found, record.directory, width, dot)
+
+
+def subject_of(
+    found: Inspection, directory: str, width: int = 0, dot: str = "·"
+) -> str:
+    """The same of a directory that no rule has judged."""
+    parts = list(_parts(found))
     if not parts:
         return ""
-    begin = f"{label(record.directory)}  "
+    begin = f"{label(directory)}  "
     full = begin + f" {dot} ".join(word + more for word, more in parts)
     if not width or columns(full) <= width:
         return full

@@ -1,0 +1,104 @@
+"""One reading of all weights: their values, and what training changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from preflight.findings import Unavailable, WeightType
+from preflight.model.headers import Broken, Container, Unread
+from preflight.model.inspection import Inspection
+from preflight.model.norms import NormMeter, norm_meter
+from preflight.model.scan import OnPiece, TensorValues, ValueScanner, scan_file
+from preflight.model.steady import SteadyFile, open_steady
+from preflight.model.update_map import UpdateMap
+
+Values = tuple[TensorValues, ...] | Unavailable
+NOT_MEASURED = Unavailable("the weights were not read")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a reading of all weights tells."""
+
+    values: Values
+    updates: UpdateMap | Unavailable = NOT_MEASURED
+
+
+def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
+    """The weight files to scan, or why they cannot be."""
+    if isinstance(found.containers, Unavailable):
+        return found.containers
+    for container in found.containers:
+        if isinstance(container, Broken):
+            return Unavailable(f"{container.file} is broken")
+        if isinstance(container, Unread):
+            return Unavailable(f"{container.file} was not read: {container.reason}")
+    return tuple(c for c in found.containers if isinstance(c, Container))
+
+
+def weights_of(found: Inspection, container: Container) -> SteadyFile:
+    """A weight file as it was when it was inspected; the caller closes it.
+
+    Raises `Changed` and `Unreadable`.
+    """
+    entry = found.files[container.file]
+    return open_steady(entry.real_path, entry.name, entry.stamp)
+
+
+class Scan:
+    """The scanners of a model's weight files, and what measures in the same bytes.
+
+    Leaving the `with` block closes the files of a base that was compared with.
+    """
+
+    def __init__(self, found: Inspection, *, measure: bool) -> None:
+        self._found = found
+        self.sound = sound_containers(found)
+        self._meter = _meter(found, measure=measure)
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the base's files."""
+        if not isinstance(self._meter, Unavailable):
+            self._meter.close()
+
+    @property
+    def on_piece(self) -> OnPiece | None:
+        """What the scanners hand each tensor's bytes to."""
+        return None if isinstance(self._meter, Unavailable) else self._meter.take
+
+    def scanner(self, container: Container) -> ValueScanner:
+        """For bytes that somebody else reads."""
+        return ValueScanner(container, self.on_piece)
+
+    def read(
+        self,
+        container: Container,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        also: Callable[[memoryview], None] | None = None,
+    ) -> tuple[TensorValues, ...]:
+        """Read a file once and tell its values. Raises `Changed` and `Unreadable`."""
+        with weights_of(self._found, container) as file:
+            return scan_file(
+                file, container, on_bytes=on_bytes, also=also, on_piece=self.on_piece
+            )
+
+    def ended(self, values: Values) -> Scanned:
+        """All bytes were read."""
+        if isinstance(self._meter, Unavailable):
+            return Scanned(values, self._meter)
+        return Scanned(values, self._meter.result())
+
+
+def _meter(found: Inspection, *, measure: bool) -> NormMeter | Unavailable:
+    """An adapter is always measured; of full weights the base is read for it, too."""
+    if found.weight_type is not WeightType.LORA and not measure:
+        return Unavailable("the change against the base was not asked for")
+    return norm_meter(found)
