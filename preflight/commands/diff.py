@@ -9,6 +9,7 @@ from typing import Any
 
 from preflight.commands._flags import add_base_dir, add_format, add_wide
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.model.differences import Difference, NotComparable, difference
 from preflight.model.inspection import Request, inspect
 from preflight.model.updates import UpdatePair
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         found = difference(one, other)
     except NotComparable as cause:
         raise UsageError(
-            str(cause), hint="`preflight check` tells what a directory is"
+            str(cause), hint=say("`preflight check` tells what a directory is")
         ) from cause
     if arguments.format == "json":
         terminal.show_document(envelope("diff", difference=_document(found)))

@@ -9,6 +9,7 @@ from typing import Any
 from preflight.commands._flags import add_base_dir, add_format, add_wide
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.inspection import Inspection, Request, inspect
 from preflight.model.update_map import ModuleUpdate, UpdateMap
 from preflight.pipeline.checked import measured
@@ -47,7 +48,12 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     found = measured(inspected, _Watched(terminal))
     if isinstance(found, Unavailable):
         raise UsageError(
-            f"{arguments.model_dir} has no map: {found.reason}", hint=_hint(inspected)
+            say(
+                "{directory} has no map: {reason}",
+                directory=arguments.model_dir,
+                reason=found.reason,
+            ),
+            hint=_hint(inspected),
         )
     if arguments.format == "json":
         terminal.show_document(envelope("show", map=_document(found)))
@@ -68,8 +74,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 
 def _hint(found: Inspection) -> str:
     if found.weight_type is WeightType.FULL:
-        return "--base-dir DIR names a copy of the base to compare with"
-    return "`preflight check` tells what this directory is"
+        return say("--base-dir DIR names a copy of the base to compare with")
+    return say("`preflight check` tells what this directory is")
 
 
 def _document(found: UpdateMap) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.comparison import compared_weights
 from preflight.model.inspection import Inspection
 from preflight.model.tensor_bytes import CannotCompare, Place, places
@@ -66,7 +67,13 @@ def difference(one: Inspection, other: Inspection) -> Difference:
 
 def _names(found: Inspection) -> set[str]:
     if isinstance(found.tensors, Unavailable):
-        raise NotComparable(f"{found.directory}: {found.tensors.reason}")
+        raise NotComparable(
+            say(
+                "{directory}: {reason}",
+                directory=found.directory,
+                reason=found.tensors.reason,
+            )
+        )
     return {tensor.name for tensor in found.tensors}
 
 
@@ -74,11 +81,16 @@ def _pairs(
     one: Inspection, other: Inspection
 ) -> tuple[Measure, tuple[UpdatePair, ...]]:
     if one.weight_type is not other.weight_type:
-        raise NotComparable("an adapter and full weights have nothing to compare")
+        raise NotComparable(say("an adapter and full weights have nothing to compare"))
     if one.weight_type is WeightType.LORA:
         for found in (one, other):
             if isinstance(found.lora, Unavailable) or not found.lora.pairs:
-                raise NotComparable(f"{found.directory} holds no LoRA to compare")
+                raise NotComparable(
+                    say(
+                        "{directory} holds no LoRA to compare",
+                        directory=found.directory,
+                    )
+                )
         return Measure.UPDATE, tuple(compared(one, other))
     base = _base(one)
     try:

@@ -18,6 +18,7 @@ from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Tone, answer
 from preflight.report.failed import why
+from preflight.report.maps import amount
 from preflight.report.subject import label, subject
 from preflight.text import escaped
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _LEVELS = 9  # shades of the map
 _MARKS = {
     CellState.ZERO: ("zero", "0"),
+    CellState.UNCHANGED: ("same", "same"),
+    CellState.NOT_IN_BASE: ("unread", "new"),
     CellState.NOT_FINITE: ("nonfinite", "NaN"),
     CellState.MISSING: ("missing", "missing"),
     CellState.UNREADABLE: ("unread", "?"),
@@ -117,9 +120,7 @@ def _map_values(found: UpdateMap) -> dict[str, Any]:
     rows = [
         {
             "layer": layer,
-            "cells": [
-                _cell(found.at(layer, kind), found.largest) for kind in found.kinds
-            ],
+            "cells": [_cell(found, found.at(layer, kind)) for kind in found.kinds],
         }
         for layer in found.layers
     ]
@@ -127,26 +128,31 @@ def _map_values(found: UpdateMap) -> dict[str, Any]:
         found.at(layer, kind).state for layer in found.layers for kind in found.kinds
     )
     return {
-        "largest": f"{found.largest:.3g}",
-        "total": f"{found.total:.3g}",
+        "relative": found.relative,
+        "largest": amount(found, found.largest),
+        "total": amount(found, found.total),
         "kinds": found.kinds,
         "rows": rows,
         "counts": [
             (state.value, states[state]) for state in CellState if states[state]
         ],
         "others": [
-            {"module": each.module, "text": f"{each.norm:.3g} ({each.state.value})"}
+            {
+                "module": each.kind,
+                "text": f"{amount(found, each.norm)} ({each.state.value})",
+            }
             for each in found.others
         ],
     }
 
 
-def _cell(update: ModuleUpdate, largest: float) -> dict[str, str]:
+def _cell(found: UpdateMap, update: ModuleUpdate) -> dict[str, str]:
     if update.state in _MARKS:
         css, text = _MARKS[update.state]
         return {"css": css, "text": text}
-    level = min(_LEVELS - 1, int(_LEVELS * update.norm / largest)) if largest else 0
-    return {"css": f"l{level}", "text": f"{update.norm:.3g}"}
+    share = update.norm / found.largest if found.largest else 0.0
+    level = min(_LEVELS - 1, int(_LEVELS * share))
+    return {"css": f"l{level}", "text": amount(found, update.norm)}
 
 
 def _upload(record: RunRecord) -> dict[str, Any] | None:

@@ -148,4 +148,4 @@ def _place(pair: UpdatePair) -> str:
 
 def _distance(pair: UpdatePair) -> float:
     """To sort by; what cannot be told comes first."""
-    return math.inf if pair.change is None else pair.change
+    return math.inf if pair.change is None else round(pair.change, 6)
