@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from preflight.language import Message, known, known_n, localized, say, say_n
+from preflight.language import known, known_n, localized, say, say_n
 from preflight.text import wrapped
 
 # What argparse says to people, in the words of its releases of Python 3.10 to 3.14.
@@ -36,7 +36,7 @@ ARGPARSE = (
 )
 
 
-def _plural(one: str, many: str, count: int) -> Message:
+def _plural(one: str, many: str, count: int) -> str:
     return known_n(one, many, count=count)
 
 

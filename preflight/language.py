@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import gettext
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -129,26 +129,34 @@ class Message(str):
 _UNTRANSLATED: Catalogue = gettext.NullTranslations()
 
 
-def say(template: str, /, **values: object) -> Message:
+def say(template: str, /, **values: object) -> str:
     """A message for people; `{name}` in it stands for the value of that name."""
-    return Message.of(_Sentence(template, values))
+    return Message.of(_Sentence(template, _kept(values)))
 
 
-def say_n(one: str, many: str, /, *, count: int, **values: object) -> Message:
+def say_n(one: str, many: str, /, *, count: int, **values: object) -> str:
     """A message about `count` things: English has two forms, others one or more."""
-    return Message.of(_Sentence(one, {"count": count, **values}, many, count))
+    return Message.of(_Sentence(one, _kept({"count": count, **values}), many, count))
 
 
 # The same for texts that stand elsewhere: in data, in docstrings, in argparse.
 known, known_n = say, say_n
 
 
-def glued(*pieces: str) -> Message:
+def _kept(values: Mapping[str, object]) -> Mapping[str, object]:
+    """The values, an exception as its words: it would keep its frames alive."""
+    return {
+        name: str(each) if isinstance(each, BaseException) else each
+        for name, each in values.items()
+    }
+
+
+def glued(*pieces: str) -> str:
     """Pieces one after the other; those that are messages are translated."""
     return Message.of(_Glued(pieces))
 
 
-def joined(separator: str, pieces: list[str] | tuple[str, ...]) -> Message:
+def joined(separator: str, pieces: Iterable[str]) -> str:
     """As `separator.join(pieces)`; both may be or hold messages."""
     woven = [each for piece in pieces for each in (separator, piece)]
     return glued(*woven[1:])

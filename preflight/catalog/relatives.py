@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from preflight.catalog._decode import decode, read_json
 from preflight.catalog.base import Text, Texts
+from preflight.language import known
 
 _FILE = Path(__file__).parent / "data" / "relatives.json"
 
@@ -53,7 +54,7 @@ def load_relatives() -> Mapping[str, Relative]:
     document = decode(_Relatives, read_json(_FILE), str(_FILE))
     return MappingProxyType(
         {
-            name: Relative(name, group.nearest, group.same_shapes, group.why)
+            name: Relative(name, group.nearest, group.same_shapes, known(group.why))
             for group in document.relatives
             for name in group.names
         }

@@ -19,6 +19,8 @@ from functools import lru_cache
 from os.path import normpath
 from pathlib import Path, PurePosixPath
 
+from preflight.language import known
+
 _DATA = Path(__file__).parent / "data" / "trainers.json"
 
 Documents = Mapping[str, object]
@@ -87,6 +89,11 @@ class Signature:
     usable: str = ""
     command: str = ""
     note: str = ""
+
+    @property
+    def advice(self) -> str:
+        """The note as a sentence of its own."""
+        return known(f"{self.note[:1].upper()}{self.note[1:]}.") if self.note else ""
 
     def matches(self, names: Iterable[str]) -> tuple[str, ...]:
         """The names that tell it, in order, or nothing."""

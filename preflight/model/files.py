@@ -11,6 +11,7 @@ from enum import Enum
 from itertools import islice
 from pathlib import Path
 
+from preflight.language import say
 from preflight.model.steady import Stamp
 
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
@@ -26,6 +27,19 @@ class FileKind(str, Enum):
     DIRECTORY = "directory"
     DANGLING = "dangling link"
     SPECIAL = "special file"  # FIFO, socket or device: never opened
+
+    @property
+    def word(self) -> str:
+        """What people are told of it."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    FileKind.FILE: say("file"),
+    FileKind.DIRECTORY: say("directory"),
+    FileKind.DANGLING: say("dangling link"),
+    FileKind.SPECIAL: say("special file"),
+}
 
 
 @dataclass(frozen=True, slots=True)

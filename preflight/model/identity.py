@@ -23,6 +23,7 @@ from functools import lru_cache
 from preflight.catalog.bases import BaseModel, find_base, load_bases
 from preflight.catalog.relatives import Relative, load_relatives
 from preflight.catalog.words import load_words
+from preflight.language import joined, say
 from preflight.model.names import ModelName, take_apart
 
 # `-2L`, `-4layers`: people cut a model to a few layers to try a training.
@@ -48,7 +49,8 @@ class Identity:
     it. `quantised` is the format of a quantised copy (`bnb-4bit`, `AWQ`) or empty.
     `same_shapes` tells of a relative whose tensors have the nearest base's shapes.
     `foreign` tells of an `UNKNOWN` name that can only be another model's. `doubt`
-    says in words why an `IMPORTABLE` name is not quite the base's own.
+    says in words why an `IMPORTABLE` name is not quite the base's own, and `why` the
+    reason that a `RELATIVE` cannot be imported onto.
     """
 
     given: str
@@ -60,6 +62,7 @@ class Identity:
     same_shapes: bool = False
     foreign: bool = False
     doubt: str = ""
+    why: str = ""
 
 
 _LONGEST = 4096  # characters of a name that are looked at, from its end
@@ -107,7 +110,10 @@ def _identified(taken: ModelName) -> Identity:
     if not (taken.size or taken.active or _is_another_kind(taken)):
         return _incomplete(taken)
     if taken.rest and all(map(_CUT.fullmatch, taken.rest)):
-        note = f"{taken.shown} seems a copy cut to a few layers, as for a trial"
+        note = say(
+            "{shown} seems a copy cut to a few layers, as for a trial",
+            shown=taken.shown,
+        )
         return _of(Match.CANNOT_TELL, taken, note)
     return _tuned(taken, family) if taken.rest else _untuned(taken, family)
 
@@ -139,17 +145,22 @@ def _of(match: Match, taken: ModelName, note: str) -> Identity:
 
 def _importable(taken: ModelName, base: BaseModel) -> Identity:
     copied = taken.org and taken.org.lower() != base.hub_id.split("/")[0].lower()
-    note = f"taken by its name for a copy of {base.hub_id}" if copied else ""
+    note = ""
+    if copied:
+        note = say("taken by its name for a copy of {name}", name=base.hub_id)
     if taken.quantised:
-        note = f"{with_article(taken.quantised)} copy of {base.hub_id}"
+        kind, name = taken.quantised, base.hub_id
+        note = say("a {kind} copy of {name}", kind=kind, name=name)
+        if takes_an(kind):
+            note = say("an {kind} copy of {name}", kind=kind, name=name)
     return Identity("", Match.IMPORTABLE, base, base.hub_id, note=note)
 
 
 def _relative(found: _Known) -> Identity:
     why = found.relative.why if found.relative else ""
-    note = f"{found.hub_id} cannot be imported onto: {why}"
     if base := found.nearest:
-        note += f"; the nearest that can is {base.code}"
+        why = say("{told}; the nearest that can is {code}", told=why, code=base.code)
+    note = say("{name} cannot be imported onto: {why}", name=found.hub_id, why=why)
     return Identity(
         "",
         Match.RELATIVE,
@@ -157,6 +168,7 @@ def _relative(found: _Known) -> Identity:
         found.hub_id,
         note=note,
         same_shapes=found.same_shapes,
+        why=why,
     )
 
 
@@ -174,7 +186,11 @@ def _short(taken: ModelName) -> Identity | None:
     longer = sorted(k.hub_id for k in bases if _is_short_for(taken, k.name))
     if not longer or taken.rest:
         return None
-    note = f"{taken.shown} may be short for {' or '.join(dict.fromkeys(longer))}"
+    note = say(
+        "{name} may be short for {names}",
+        name=taken.shown,
+        names=joined(say(" or "), dict.fromkeys(longer)),
+    )
     return _of(Match.CANNOT_TELL, taken, note)
 
 
@@ -190,7 +206,9 @@ def _untuned(taken: ModelName, family: Sequence[_Known]) -> Identity:
     for known in family:
         if known.base and not known.name.marks and taken.marks <= _TUNED:
             found = _importable(taken, known.base)
-            told = f"there is no such model; taken for {known.hub_id}"
+            told = say(
+                "there is no such model; taken for {hub_id}", hub_id=known.hub_id
+            )
             return replace(found, doubt=told)
     plain = [k for k in family if k.relative and k.name.marks == taken.marks - {"base"}]
     if plain and "base" in taken.marks:
@@ -207,11 +225,19 @@ def _tuned(taken: ModelName, family: Sequence[_Known]) -> Identity:
     if taken.line == "qwen":  # of any generation
         if taken.kinds or taken.active or not _is_a_base_s_size(taken):
             return _foreign(taken)
-        return _of(Match.FINE_TUNE, taken, f"seems a fine-tune of a Qwen {taken.size}")
+        return _of(
+            Match.FINE_TUNE,
+            taken,
+            say("seems a fine-tune of a Qwen {size}", size=taken.size),
+        )
     alike = sorted((k for k in family if k.same_shapes), key=_likeness(taken))
     if not alike:
         return _foreign(taken)
-    found = _of(Match.FINE_TUNE, taken, f"seems a fine-tune of {alike[0].hub_id}")
+    found = _of(
+        Match.FINE_TUNE,
+        taken,
+        say("seems a fine-tune of {hub_id}", hub_id=alike[0].hub_id),
+    )
     return replace(found, base=alike[0].nearest, same_shapes=True)
 
 
@@ -233,13 +259,13 @@ def _foreign(taken: ModelName) -> Identity:
 def _of_no_line(taken: ModelName) -> Identity:
     words = load_words()
     if not taken.leaf:
-        return _of(Match.CANNOT_TELL, taken, "no name of a base model is given")
+        return _of(Match.CANNOT_TELL, taken, say("no name of a base model is given"))
     telling = taken.size or _hub_like(taken)
     if _is_others(taken, several=len(taken.rest) > 1 or bool(telling)):
-        note = f"{taken.shown} is no model that can be imported onto"
+        note = say("{shown} is no model that can be imported onto", shown=taken.shown)
         return replace(_of(Match.UNKNOWN, taken, note), foreign=True)
     if telling and any(word in words.tunes for word in taken.rest):
-        return _of(Match.FINE_TUNE, taken, "is a fine-tune of some model")
+        return _of(Match.FINE_TUNE, taken, say("is a fine-tune of some model"))
     if _hub_like(taken):
         return _of(Match.UNKNOWN, taken, _not_known(taken))
     return _of(Match.CANNOT_TELL, taken, _no_model(taken))
@@ -273,18 +299,17 @@ def _hub_like(taken: ModelName) -> bool:
 
 
 def _not_known(taken: ModelName) -> str:
-    return f"{taken.shown} is not among the models known"
+    return say("{shown} is not among the models known", shown=taken.shown)
 
 
 def _no_model(taken: ModelName) -> str:
-    return f"{taken.shown} names no model"
+    return say("{shown} names no model", shown=taken.shown)
 
 
-def with_article(label: str) -> str:
-    """`an AWQ`, `a 4bit`, `an Int4`: as the label is read aloud."""
+def takes_an(label: str) -> bool:
+    """Whether it is `an AWQ`, not `a 4bit`: as the label is read aloud."""
     spelt = label[:2].isupper()
-    vowel = label[:1] in ("AEFHILMNORSX8" if spelt else "AEIOaeio8")
-    return f"{'an' if vowel else 'a'} {label}"
+    return label[:1] in ("AEFHILMNORSX8" if spelt else "AEIOaeio8")
 
 
 def nearest(text: str) -> BaseModel | None:

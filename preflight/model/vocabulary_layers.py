@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from preflight.language import say
+
 # transformers: embed_tokens, wte, embed_in, word_embeddings; lm_head, embed_out.
 # Meta and torchtune: tok_embeddings, output. Megatron and NeMo: word_embeddings,
 # output_layer. Tinker: embed_tokens, unembed_tokens.
@@ -14,16 +16,17 @@ _OUTPUTS = frozenset({
 })  # fmt: skip
 # Usual words, which also occur inside of layers: they count as the last name alone,
 # where no layer's number stands before.
-_PLAIN = {"output": "output layer", "embedding": "embedding", "embeddings": "embedding"}
+_EMBEDDING, _OUTPUT = say("embedding"), say("output layer")
+_PLAIN = {"output": _OUTPUT, "embedding": _EMBEDDING, "embeddings": _EMBEDDING}
 
 
 def vocabulary_layer(module: str) -> str:
     """`embedding` or `output layer`; empty for any other module of a model."""
     parts = module.split(".")
     if _EMBEDDINGS.intersection(parts):
-        return "embedding"
+        return _EMBEDDING
     if _OUTPUTS.intersection(parts):
-        return "output layer"
+        return _OUTPUT
     if any(part.isdigit() for part in parts):
         return ""
     return _PLAIN.get(parts[-1], "")

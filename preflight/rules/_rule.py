@@ -20,6 +20,7 @@ from preflight.findings import (
     Unavailable,
     WeightType,
 )
+from preflight.language import say
 from preflight.text import shortened
 
 Answer = Problem | CannotTell | NotApplicable
@@ -82,7 +83,7 @@ def rule(
 ) -> Callable[[Check], Rule]:
     """Turn a generator function into the rule with this code; registers nothing."""
     if not _CODE.match(code):
-        raise ValueError(f"not a rule code: {code}")
+        raise ValueError(say("not a rule code: {code}", code=code))
 
     def made(check: Check) -> Rule:
         parameters = inspect.signature(check).parameters
@@ -114,7 +115,11 @@ def run_rule(rule: Rule, facts: object) -> Outcome:
     try:
         return _answer(rule, rule.check(**values))
     except Exception as exc:  # noqa: BLE001 - see the docstring
-        message = f"the rule could not be decided ({type(exc).__name__}: {exc})"
+        message = say(
+            "the rule could not be decided ({name}: {exc})",
+            name=type(exc).__name__,
+            exc=exc,
+        )
         return _outcome(rule, Result.FAILED, problems=[Problem("", message)])
 
 

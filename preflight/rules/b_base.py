@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
+from preflight.language import glued, say
 from preflight.model.base_claim import CLASS_FIELD, BaseClaim
 from preflight.model.config_figures import unlike
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
-from preflight.model.identity import Identity, Match, nearest, with_article
+from preflight.model.identity import Identity, Match, nearest, takes_an
 from preflight.model.lora import LoraView
 from preflight.model.reference import Reference, WrongReference
 from preflight.rules._rule import Answer, rule
@@ -51,30 +52,35 @@ def is_pretrained_sibling(identity: Identity) -> bool:
 
 def _named(identity: Identity) -> str:
     near = identity.base or nearest(identity.canonical)
-    told = f"{identity.canonical or identity.given}, which cannot be "
-    told += "imported onto"
-    why = identity.note.partition("cannot be imported onto: ")[2]
-    if why:  # it names the nearest base, too
-        return f"{told}: {why}"
-    return told + (f"; the nearest that can is {near.code}" if near else "")
+    name = identity.canonical or identity.given
+    told = say("is {name}, which cannot be imported onto", name=name)
+    if identity.why:  # it names the nearest base, too
+        return glued(told, ": ", identity.why)
+    if near is None:
+        return told
+    return say("{told}; the nearest that can is {code}", told=told, code=near.code)
 
 
 def _fit_told(fits: tuple[BaseModel, ...] | None) -> str:
     codes = ", ".join(base.code for base in fits or ())
-    return f"the shapes fit {codes}" if codes else "the shapes could not be compared"
+    return (
+        say("the shapes fit {codes}", codes=codes)
+        if codes
+        else say("the shapes could not be compared")
+    )
 
 
-_FIX = (
-    "Give the base that was trained with --base-model; `preflight bases` lists those "
-    "that can be imported onto."
+_FIX = say(
+    "Give the base that was trained with --base-model; `preflight "
+    "bases` lists those that can be imported onto."
 )
-_FIX_ASKED = "Give the base that these weights were trained on."
-_FIX_ANOTHER = (
+_FIX_ASKED = say("Give the base that these weights were trained on.")
+_FIX_ANOTHER = say(
     "Train on a base that can be imported onto; `preflight bases` lists them."
 )
-_FIX_TUNED = (
-    "Train both stages on the base, or merge this adapter into the fine-tune and "
-    "import full weights."
+_FIX_TUNED = say(
+    "Train both stages on the base, or merge this adapter into the "
+    "fine-tune and import full weights."
 )
 
 
@@ -116,11 +122,18 @@ def _importable(
     if weight_type in base.importable:
         return
     if weight_type is WeightType.FULL and base.importable:
-        told = "the only published list of bases for full weights, an older one, does"
-        told += f" not name {base.code}; that is no refusal, the import may take it"
+        told = say(
+            "the only published list of bases for full weights, an older one, does not "
+            "name {code}; that is no refusal, the import may take it",
+            code=base.code,
+        )
         yield Problem(where, told, Severity.WARNING)
     else:
-        told = f"{base.code} does not take {weight_type.value} weights"
+        told = say(
+            "{code} does not take {value} weights",
+            code=base.code,
+            value=weight_type.value,
+        )
         yield Problem(where, told)
 
 
@@ -129,17 +142,22 @@ def _requested(
 ) -> Iterator[Problem]:
     base = requested.base
     if requested.match is not Match.IMPORTABLE or base is None:
-        yield Problem(_FLAG, f"is {_named(requested)}", fix=_FIX)
+        yield Problem(_FLAG, _named(requested), fix=_FIX)
         return
     if requested.doubt:
         yield _doubtful(requested, _FLAG)
     yield from _importable(_FLAG, base, weight_type)
-    asked = f"{_FLAG} says {base.code}"
+    asked = say("{flag} says {code}", flag=_FLAG, code=base.code)
     if claim.contradicts([base]):
-        told = f"is {claim.model_class}, {base.code} is {base.architecture}"
+        told = say(
+            "is {model_class}, {code} is {architecture}",
+            model_class=claim.model_class,
+            code=base.code,
+            architecture=base.architecture,
+        )
         yield Problem(CLASS_FIELD, told, fix=_FIX)
     if told := _lies_elsewhere(claim, base):
-        yield Problem(claim.where, f"{told}; {asked}")
+        yield Problem(claim.where, say("{told}; {asked}", told=told, asked=asked))
     elif claim.identity is not None:
         yield from _against(claim.identity, claim.where, base, weight_type)
 
@@ -148,22 +166,33 @@ def _against(
     found: Identity, where: str, base: BaseModel, weight_type: WeightType
 ) -> Iterator[Problem]:
     """What the model's own name for its base says against the one asked for."""
-    told, asked = f"is {found.canonical or found.given}", f"{_FLAG} says {base.code}"
+    told, asked = (
+        say("is {value}", value=found.canonical or found.given),
+        say("{flag} says {code}", flag=_FLAG, code=base.code),
+    )
     another = found.base is not base
     if found.match is Match.RELATIVE and not another:
         if not is_pretrained_sibling(found):  # else B06 tells
-            yield Problem(where, f"is {_named(found)}", fix=_FIX_ANOTHER)
+            yield Problem(where, _named(found), fix=_FIX_ANOTHER)
     elif found.match is Match.IMPORTABLE and another and found.base:
-        fix = f"If the files are right, give --base-model {found.base.code}."
-        yield Problem(where, f"{told}, {asked}", fix=fix)
+        fix = say(
+            "If the files are right, give --base-model {code}.", code=found.base.code
+        )
+        yield Problem(where, say("{told}, {asked}", told=told, asked=asked), fix=fix)
     elif found.foreign or (found.match is Match.RELATIVE and another):
-        yield Problem(where, f"{told}, another model; {asked}", fix=_FIX_ANOTHER)
+        yield Problem(
+            where,
+            say("{told}, another model; {asked}", told=told, asked=asked),
+            fix=_FIX_ANOTHER,
+        )
     elif found.doubt:
         yield _doubtful(found, where)
     elif found.match is Match.FINE_TUNE:
         yield from _second_stage(found, where, base, weight_type)
     elif found.match is Match.UNKNOWN:
-        told = f"{told}, a model that is not known here, {asked}"
+        told = say(
+            "{told}, a model that is not known here, {asked}", told=told, asked=asked
+        )
         yield Problem(where, told, Severity.WARNING)
 
 
@@ -171,23 +200,26 @@ def _second_stage(
     found: Identity, where: str, base: BaseModel, weight_type: WeightType
 ) -> Iterator[Problem]:
     """Trained on a fine-tune: full weights hold all of it, an adapter does not."""
-    asked = f"{_FLAG} says {base.code}"
+    asked = say("{flag} says {code}", flag=_FLAG, code=base.code)
     if found.base and found.base is not base:
-        yield Problem(where, f"{_tuned(found)}; {asked}")
+        yield Problem(where, say("{tuned}; {asked}", tuned=_tuned(found), asked=asked))
     elif weight_type is WeightType.LORA:
-        told = f"{_tuned(found)}; {asked}"
+        told = say("{tuned}; {asked}", tuned=_tuned(found), asked=asked)
         yield Problem(where, told, Severity.WARNING, fix=_FIX_TUNED)
 
 
 def _doubtful(found: Identity, where: str) -> Problem:
-    fix = f"Write the base's own name, {found.canonical}, if that is what was trained."
-    told = f"is {found.given}; {found.doubt}"
+    fix = say(
+        "Write the base's own name, {canonical}, if that is what was trained.",
+        canonical=found.canonical,
+    )
+    told = say("is {given}; {doubt}", given=found.given, doubt=found.doubt)
     return Problem(where, told, Severity.WARNING, fix=fix)
 
 
 def _tuned(found: Identity) -> str:
-    told = f"{found.canonical} {found.note}"
-    return f"{told}, whose weights are not the base's own"
+    told = glued(found.canonical, " ", found.note)
+    return say("{told}, whose weights are not the base's own", told=told)
 
 
 def _lies_elsewhere(claim: BaseClaim, base: BaseModel) -> str:
@@ -205,7 +237,10 @@ def _claimed(
     compared: BaseModel | Unavailable,
 ) -> Iterator[Answer]:
     if claim.contradicts(load_bases().values()):
-        told = f"is {claim.model_class}, the class of no base that can be imported onto"
+        told = say(
+            "is {model_class}, the class of no base that can be imported onto",
+            model_class=claim.model_class,
+        )
         yield Problem(CLASS_FIELD, told, fix=_FIX_ANOTHER)
         return
     found = claim.identity
@@ -217,14 +252,17 @@ def _claimed(
         yield from _importable(claim.where, found.base, weight_type)
     elif found is not None and found.match is Match.RELATIVE:
         if not is_pretrained_sibling(found):  # B06 tells of the other case
-            yield Problem(claim.where, f"is {_named(found)}", fix=_FIX_ANOTHER)
+            yield Problem(claim.where, _named(found), fix=_FIX_ANOTHER)
     elif found is not None and found.foreign:
-        yield Problem(claim.where, f"is {_named(found)}", fix=_FIX_ANOTHER)
+        yield Problem(claim.where, _named(found), fix=_FIX_ANOTHER)
     elif weight_type is WeightType.FULL and fits and compared in fits:
         # Full weights stand by themselves: what they were made from changes nothing.
         yield from _importable(".", compared, weight_type)
-        told = "no file names the base model; figures and shapes are those of "
-        yield CannotTell(f"{told}{compared.code}")
+        told = say(
+            "no file names the base model; figures and shapes are those of {code}",
+            code=compared.code,
+        )
+        yield CannotTell(told)
     else:
         yield _untold(claim, fits, compared)
 
@@ -237,31 +275,38 @@ def _untold(
     """The base is not told by a name: what figures and shapes make of it."""
     found, where = claim.identity, claim.where or "."
     named = found is not None and found.match is Match.UNKNOWN
-    told = "no file names the base model, so it cannot be told"
+    told = say("no file names the base model, so it cannot be told")
     if found is not None and found.match is Match.FINE_TUNE:
         told = _tuned(found)
     elif found is not None:
         shown = (found.canonical if named else "") or found.given
-        told = f"is {shown}, not a known base model, so it cannot be told"
+        told = say(
+            "is {shown}, not a known base model, so it cannot be told", shown=shown
+        )
     if fits is not None and not fits:
         if isinstance(compared, Unavailable):
-            none = "the shapes fit none that can be imported"
-            return Problem(where, f"{told}; {none}")
+            none = say("the shapes fit none that can be imported")
+            return Problem(where, say("{told}; {none}", told=told, none=none))
     elif named and fits is None and isinstance(compared, Unavailable):
         return Problem(where, told)
     guessed, code = _fit_told(fits), fits[0].code if fits and len(fits) == 1 else "CODE"
     if not fits and not isinstance(compared, Unavailable):
         # Other rules tell what is wrong with the tensors of that base.
-        guessed, code = f"the figures are those of {compared.code}", compared.code
-    fix = f"If that is what was trained, give {_FLAG} {code}."
-    message = f"{told}; {guessed}; give {_FLAG}"
+        code = compared.code
+        guessed = say("the figures are those of {code}", code=code)
+    fix = say("If that is what was trained, give {flag} {code}.", flag=_FLAG, code=code)
+    message = say(
+        "{told}; {guessed}; give {flag}", told=told, guessed=guessed, flag=_FLAG
+    )
     return Problem(where, message, Severity.WARNING, fix=fix)
 
 
 @rule(
     "B02",
     severity=Severity.WARNING,
-    fix="Compare a few answers after the import; train on the 16-bit base to be sure.",
+    fix=say(
+        "Compare a few answers after the import; train on the 16-bit base to be sure."
+    ),
 )
 def base_not_quantised(
     claim: BaseClaim, config: JsonObject | Unavailable, weight_type: WeightType
@@ -275,22 +320,29 @@ def base_not_quantised(
     """
     found = claim.identity
     if found is not None and found.quantised:
-        told = f"{found.given} is {with_article(found.quantised)} copy"
+        name, kind = found.given, found.quantised
+        told = say("{name} is a {kind} copy", name=name, kind=kind)
+        if takes_an(kind):
+            told = say("{name} is an {kind} copy", name=name, kind=kind)
         yield Problem(claim.where, told)
     elif found is not None and _is_quantised(claim.config):
-        yield Problem(claim.where, f"the model in {found.given} is quantised")
+        yield Problem(
+            claim.where, say("the model in {given} is quantised", given=found.given)
+        )
     if key := _is_quantised(config):
         full = weight_type is WeightType.FULL
         severity = Severity.ERROR if full else Severity.WARNING
         fix = _NOT_QUANTISED if full else ""
-        by = " by MLX" if key == "quantization" else ""
-        told = f"the weights are quantised{by}"
-        yield Problem(f"config.json: {key}", told, severity, fix=fix)
+        told = say("the weights are quantised")
+        if key == "quantization":
+            told = say("the weights are quantised by MLX")
+        yield Problem(say("config.json: {key}", key=key), told, severity, fix=fix)
 
 
-_NOT_QUANTISED = (
-    "Save the 16-bit model: load the 16-bit base, merge the adapter into it and "
-    "save_pretrained that. Where the weights are 16-bit ones, remove the field."
+_NOT_QUANTISED = say(
+    "Save the 16-bit model: load the 16-bit base, merge the "
+    "adapter into it and save_pretrained that. Where the weights "
+    "are 16-bit ones, remove the field."
 )
 _QUANTISED = ("quantization_config", "quantization")  # the second is MLX's
 
@@ -305,8 +357,11 @@ def _is_quantised(config: JsonObject | Unavailable) -> str:
 @rule(
     "B06",
     severity=Severity.WARNING,
-    fix="Import it only if answers of the instruction-tuned base plus this adapter are "
-    "what you want; else train on the base that is served.",
+    fix=say(
+        "Import it only if answers of the instruction-tuned base plus "
+        "this adapter are what you want; else train on the base that "
+        "is served."
+    ),
 )
 def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
     """An adapter of the pretrained model would be served on the instruction-tuned one.
@@ -320,11 +375,15 @@ def base_is_the_tuned_one(claim: BaseClaim) -> Iterator[Answer]:
     """
     found = claim.identity
     if found is not None and is_pretrained_sibling(found) and found.base is not None:
-        told = f"is {found.canonical}, the pretrained model; "
-        yield Problem(claim.where, f"{told}{found.base.code} would be served")
+        told = say(
+            "is {name}, the pretrained model; {code} would be served",
+            name=found.canonical,
+            code=found.base.code,
+        )
+        yield Problem(claim.where, told)
 
 
-@rule("B07", fix="Give --base-dir the directory of the base model itself.")
+@rule("B07", fix=say("Give --base-dir the directory of the base model itself."))
 def base_dir_holds_the_base(reference: Reference | Unavailable) -> Iterator[Problem]:
     """`--base-dir` points at a different model, so every comparison was skipped.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
+from preflight.language import joined, say
 from preflight.model.config_figures import (
     architectures,
     rope,
@@ -31,7 +32,9 @@ def _shown(value: object) -> str:
 @rule(
     "B03",
     applies=FULL,
-    fix="Save the model with the base's own class; take config.json from that save.",
+    fix=say(
+        "Save the model with the base's own class; take config.json from that save."
+    ),
 )
 def architecture_supported(
     config: JsonObject | Unavailable,
@@ -59,16 +62,19 @@ def architecture_supported(
 
 
 def _one_of(names: list[str]) -> str:
-    return " or ".join(sorted(set(names)))
+    return joined(say(" or "), sorted(set(names)))
 
 
 def _kind(config: JsonObject, bases: list[BaseModel]) -> Iterator[Problem]:
     found, where = config.get("model_type"), f"{CONFIG}: model_type"
     wanted = _one_of([base.model_type for base in bases])
     if found is None:
-        yield Problem(where, f"missing; {wanted} is needed")
+        yield Problem(where, say("missing; {wanted} is needed", wanted=wanted))
     elif found not in [base.model_type for base in bases]:
-        yield Problem(where, f"is {_shown(found)}; {wanted} is needed")
+        yield Problem(
+            where,
+            say("is {shown}; {wanted} is needed", shown=_shown(found), wanted=wanted),
+        )
 
 
 def _class(config: JsonObject, bases: list[BaseModel]) -> Iterator[Problem]:
@@ -76,17 +82,31 @@ def _class(config: JsonObject, bases: list[BaseModel]) -> Iterator[Problem]:
     known = {base.architecture for base in bases}
     wanted = _one_of([base.architecture for base in bases])
     if not found:
-        told = f"names no class ({_shown(config.get('architectures'))})"
-        yield Problem(where, f"{told}; {wanted} is needed")
+        told = say(
+            "names no class ({shown})", shown=_shown(config.get("architectures"))
+        )
+        yield Problem(
+            where, say("{told}; {wanted} is needed", told=told, wanted=wanted)
+        )
     elif known & set(found):
         return
     elif wrapped := _wrapped(found, known):
-        told = f"is {wrapped[0]}: a wrapper's prefix stands before {wrapped[1]}"
-        fix = f'In {CONFIG} write "architectures": ["{wrapped[1]}"].'
+        told = say(
+            "is {wrapped}: a wrapper's prefix stands before {wrapped_2}",
+            wrapped=wrapped[0],
+            wrapped_2=wrapped[1],
+        )
+        fix = say(
+            'In {config} write "architectures": ["{wrapped}"].',
+            config=CONFIG,
+            wrapped=wrapped[1],
+        )
         yield Problem(where, told, fix=fix)
     else:
         shown = ", ".join(shortened(name, 60) for name in found[:4])
-        yield Problem(where, f"is {shown}; {wanted} is needed")
+        yield Problem(
+            where, say("is {shown}; {wanted} is needed", shown=shown, wanted=wanted)
+        )
 
 
 def _wrapped(found: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
@@ -99,7 +119,9 @@ def _wrapped(found: Iterable[str], known: Iterable[str]) -> tuple[str, str] | No
     "B04",
     severity=Severity.WARNING,
     applies=FULL,
-    fix="Save with the class of transformers itself; the base models need no code.",
+    fix=say(
+        "Save with the class of transformers itself; the base models need no code."
+    ),
 )
 def no_code_of_its_own(
     config: JsonObject, files: Mapping[str, FileEntry]
@@ -113,13 +135,17 @@ def no_code_of_its_own(
     found = config.get("auto_map")
     if found:
         programs = [shortened(name, 60) for name in files if name.endswith(".py")]
-        beside = f"; beside it lies {programs[0]}" if programs else ""
-        yield Problem(f"{CONFIG}: auto_map", f"is {_shown(found)}{beside}")
+        told = say("is {value}", value=_shown(found))
+        if programs:
+            told = say("{told}; beside it lies {name}", told=told, name=programs[0])
+        yield Problem(f"{CONFIG}: auto_map", told)
 
 
 @rule(
     "B05",
-    fix="Take config.json from the base; change nothing in it that was not trained.",
+    fix=say(
+        "Take config.json from the base; change nothing in it that was not trained."
+    ),
 )
 def config_is_the_base_s(
     config: JsonObject,
@@ -136,7 +162,12 @@ def config_is_the_base_s(
     Source: config.json of the base models.
     """
     for field, (mine, wanted) in structure_differences(config, compared).items():
-        told = f"is {_shown(mine)}, {compared.code} has {_shown(wanted)}"
+        told = say(
+            "is {shown}, {code} has {shown_2}",
+            shown=_shown(mine),
+            code=compared.code,
+            shown_2=_shown(wanted),
+        )
         yield Problem(f"{CONFIG}: {field}", told)
     if weight_type is not WeightType.FULL:
         yield from _adapters_config(config, compared)
@@ -155,7 +186,12 @@ def _adapters_config(config: JsonObject, base: BaseModel) -> Iterator[Problem]:
     """Beside an adapter there lies the base's own config, which B03 does not judge."""
     found = config.get("model_type")
     if found is not None and found != base.model_type:
-        told = f"is {_shown(found)}, {base.code} has {base.model_type}"
+        told = say(
+            "is {shown}, {code} has {model_type}",
+            shown=_shown(found),
+            code=base.code,
+            model_type=base.model_type,
+        )
         yield Problem(f"{CONFIG}: model_type", told)
 
 
@@ -164,13 +200,21 @@ def _soft(config: JsonObject, own: JsonObject, base: BaseModel) -> Iterator[Prob
     for field in _SOFT:
         value, usual = mine.get(field), wanted.get(field)
         if value is not None and usual is not None and value != usual:
-            told = f"is {_shown(value)}, {base.code} has {_shown(usual)}"
+            told = say(
+                "is {shown}, {code} has {shown_2}",
+                shown=_shown(value),
+                code=base.code,
+                shown_2=_shown(usual),
+            )
             yield Problem(f"{CONFIG}: {field}", told)
     dtype = mine.get("dtype", mine.get("torch_dtype"))
     if isinstance(dtype, str):
         dtype = dtype.removeprefix("torch.")
     if dtype is not None and dtype not in _DTYPES:
-        yield Problem(f"{CONFIG}: dtype", f"is {_shown(dtype)}; bfloat16 is usual")
+        yield Problem(
+            f"{CONFIG}: dtype",
+            say("is {shown}; bfloat16 is usual", shown=_shown(dtype)),
+        )
 
 
 def _positions(
@@ -179,11 +223,20 @@ def _positions(
     mine, wanted = rope(config), rope(own)
     for field in ("rope_theta", "factor"):
         if field in mine and mine[field] != wanted.get(field):
-            usual = _shown(wanted[field]) if field in wanted else "none"
-            told = f"is {_shown(mine[field])}, {base.code} has {usual}"
+            usual = _shown(wanted[field]) if field in wanted else say("none")
+            told = say(
+                "is {shown}, {code} has {usual}",
+                shown=_shown(mine[field]),
+                code=base.code,
+                usual=usual,
+            )
             yield Problem(f"{CONFIG}: {field}", told)
     # The sections of Qwen's vision models go by the name mrope or default.
     kind = "default" if mine["rope_type"] == "mrope" else mine["rope_type"]
     if kind != "default":
-        told = f"is {_shown(kind)}; {base.code} uses it only for longer texts"
+        told = say(
+            "is {shown}; {code} uses it only for longer texts",
+            shown=_shown(kind),
+            code=base.code,
+        )
         yield Problem(f"{CONFIG}: rope_type", told)

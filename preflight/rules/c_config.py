@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.lora import LoraView
 from preflight.rules._rule import LORA, rule
@@ -38,14 +39,14 @@ def common_rank(lora: LoraView) -> int | None:
     return ranks.pop() if len(ranks) == 1 else None
 
 
-_SAVE = "Save the adapter again with PEFT's save_pretrained; it writes this file."
-_COPY = (
-    "Mend that place, or copy the file again from the run that saved the adapter, as "
-    "plain UTF-8 JSON."
+_SAVE = say("Save the adapter again with PEFT's save_pretrained; it writes this file.")
+_COPY = say(
+    "Mend that place, or copy the file again from the run that "
+    "saved the adapter, as plain UTF-8 JSON."
 )
-_ALPHA = (
-    "Write the lora_alpha that it was trained with; the training script or its log "
-    "tells it."
+_ALPHA = say(
+    "Write the lora_alpha that it was trained with; the training "
+    "script or its log tells it."
 )
 
 
@@ -64,8 +65,11 @@ def adapter_config_readable(
     """
     config = documents.get(CONFIG)
     if config is None:
-        fix = f"Copy {CONFIG} from the directory that the trainer saved the adapter in."
-        yield Problem(CONFIG, "missing", fix=fix)
+        fix = say(
+            "Copy {config} from the directory that the trainer saved the adapter in.",
+            config=CONFIG,
+        )
+        yield Problem(CONFIG, say("missing"), fix=fix)
     elif isinstance(config, Unavailable):
         yield Problem(CONFIG, config.reason, fix=_COPY)
     else:
@@ -75,8 +79,10 @@ def adapter_config_readable(
 def _fields(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
     kind = config.get("peft_type")
     if kind is None and not _MLX.isdisjoint(config):
-        told = "is mlx-lm's own format, not PEFT's: other keys, no r"
-        fix = "Fuse it into its base with `mlx_lm.fuse`, and import the full weights."
+        told = say("is mlx-lm's own format, not PEFT's: other keys, no r")
+        fix = say(
+            "Fuse it into its base with `mlx_lm.fuse`, and import the full weights."
+        )
         yield Problem(CONFIG, told, fix=fix)
         return
     if kind != "LORA":
@@ -84,10 +90,12 @@ def _fields(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
     yield from _of_rank(config, lora)
     alpha = config.get("lora_alpha")
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or alpha <= 0:
-        message = "missing" if alpha is None else f"is {shown(alpha)}"
-        told = f"{message}; a number above 0 is needed"
+        told = (
+            say("missing") if alpha is None else say("is {value}", value=shown(alpha))
+        )
+        told = say("{told}; a number above 0 is needed", told=told)
         if alpha == 0:
-            told += ": at 0 the adapter does nothing"
+            told = say("{told}: at 0 the adapter does nothing", told=told)
         yield Problem(f"{CONFIG}: lora_alpha", told, fix=_ALPHA)
     for problem in _targets(config):
         yield replace(problem, fix=_named(lora))
@@ -95,24 +103,30 @@ def _fields(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
 
 def _of_kind(kind: object) -> Problem:
     where = f"{CONFIG}: peft_type"
-    fix = 'Write "peft_type": "LORA".'
+    fix = say('Write "peft_type": "LORA".')
     if kind is None:
-        return Problem(where, "missing; LORA is needed", fix=fix)
+        return Problem(where, say("missing; LORA is needed"), fix=fix)
     if not isinstance(kind, str) or kind.upper() != "LORA":
-        fix = "Train a LoRA (LoraConfig of PEFT), or merge it and import full weights."
-    return Problem(where, f"is {shown(kind)}; LORA is needed", fix=fix)
+        fix = say(
+            "Train a LoRA (LoraConfig of PEFT), or merge it and import full weights."
+        )
+    return Problem(where, say("is {kind}; LORA is needed", kind=shown(kind)), fix=fix)
 
 
 def _of_rank(config: JsonObject, lora: LoraView | None) -> Iterator[Problem]:
     if declared_rank(config) is not None:
         return
-    told = f"missing; the rank must be one of {ALLOWED}"
+    told = say("missing; the rank must be one of {allowed}", allowed=ALLOWED)
     if "r" in config:
-        told = f"is {shown(config['r'])}, not a whole number"
-    fix = "Write the rank that it was trained with, as a whole number."
+        told = say("is {r}, not a whole number", r=shown(config["r"]))
+    fix = say("Write the rank that it was trained with, as a whole number.")
     common = None if lora is None else common_rank(lora)
     if common is not None:
-        fix = f'Set "r": {common} in {CONFIG}: every tensor has rank {common}.'
+        fix = say(
+            'Set "r": {common} in {config}: every tensor has rank {common}.',
+            common=common,
+            config=CONFIG,
+        )
     yield Problem(f"{CONFIG}: r", told, fix=fix)
 
 
@@ -121,24 +135,39 @@ def _named(lora: LoraView | None) -> str:
     modules = lora.pairs if lora else ()
     leaves = sorted({module.rpartition(".")[2] for module in modules})
     if not leaves or len(leaves) > _MOST_NAMED:
-        return "Write the list of the modules that were trained."
+        return say("Write the list of the modules that were trained.")
     names = ", ".join(f'"{shortened(leaf, 40)}"' for leaf in leaves)
-    return f'Set "target_modules": [{names}], of which the file has tensors.'
+    return say(
+        'Set "target_modules": [{names}], of which the file has tensors.', names=names
+    )
 
 
 def _targets(config: JsonObject) -> Iterator[Problem]:
     targets, where = config.get("target_modules"), f"{CONFIG}: target_modules"
     if not targets:
         if not config.get("target_parameters"):
-            message = "missing" if targets is None else f"is {shown(targets)}"
-            yield Problem(where, f"{message}; no layer is adapted")
+            told = say("is {value}", value=shown(targets))
+            told = say("missing") if targets is None else told
+            yield Problem(where, say("{told}; no layer is adapted", told=told))
     elif isinstance(targets, str):
         if problem := _pattern_problem(targets):
-            yield Problem(where, f"is {shown(targets)}, no valid pattern: {problem}")
+            yield Problem(
+                where,
+                say(
+                    "is {targets}, no valid pattern: {problem}",
+                    targets=shown(targets),
+                    problem=problem,
+                ),
+            )
     elif not isinstance(targets, list):
-        yield Problem(where, f"is {shown(targets)}, neither a list nor a pattern")
+        yield Problem(
+            where,
+            say("is {targets}, neither a list nor a pattern", targets=shown(targets)),
+        )
     elif odd := [t for t in targets if not isinstance(t, str) or not t]:
-        yield Problem(where, f"holds {shown(odd[0])}, which is no module's name")
+        yield Problem(
+            where, say("holds {odd}, which is no module's name", odd=shown(odd[0]))
+        )
 
 
 def _pattern_problem(pattern: str) -> str:

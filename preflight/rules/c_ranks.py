@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
+from preflight.language import glued, say
 from preflight.model.configs import JsonObject
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
@@ -13,23 +14,30 @@ from preflight.rules.c_config import ALLOWED, CONFIG, common_rank, declared_rank
 from preflight.text import shortened
 
 _PATTERNS = ("rank_pattern", "alpha_pattern")
-_TRAIN = (
-    "Train with an allowed rank; a smaller one can be padded with zeros up to the next "
-    "allowed one without loss."
+_TRAIN = say(
+    "Train with an allowed rank; a smaller one can be padded with "
+    "zeros up to the next allowed one without loss."
 )
-_UNIFY = (
-    "Train without rank_pattern, or pad every layer with zeros up to one allowed rank "
-    "(lora_alpha / r of each layer has to stay as it is)."
+_UNIFY = say(
+    "Train without rank_pattern, or pad every layer with zeros up "
+    "to one allowed rank (lora_alpha / r of each layer has to stay "
+    "as it is)."
 )
-_GATHER = (
-    "Gather the weights before saving: with FSDP a full state dict, so that every "
-    "lora_A has r rows."
+_GATHER = say(
+    "Gather the weights before saving: with FSDP a full state "
+    "dict, so that every lora_A has r rows."
 )
-_TURN = "Save again with PEFT's save_pretrained: lora_A is (r, in), lora_B is (out, r)."
+_TURN = say(
+    "Save again with PEFT's save_pretrained: lora_A is (r, in), lora_B is (out, r)."
+)
 
 
 def _set_rank(rank: int) -> str:
-    return f'Set "r": {rank} in {CONFIG}: every tensor has rank {rank}.'
+    return say(
+        'Set "r": {rank} in {config}: every tensor has rank {rank}.',
+        rank=rank,
+        config=CONFIG,
+    )
 
 
 @rule("C02", applies=LORA, fix=_TRAIN)
@@ -41,13 +49,18 @@ def rank_allowed(adapter_config: JsonObject) -> Iterator[Problem]:
     """
     rank = declared_rank(adapter_config)
     if rank is not None and rank not in LORA_RANKS:
-        yield Problem(f"{CONFIG}: r", f"is {rank}; allowed are {ALLOWED}")
+        yield Problem(
+            f"{CONFIG}: r",
+            say("is {rank}; allowed are {allowed}", rank=rank, allowed=ALLOWED),
+        )
 
 
 @rule(
     "C03",
     applies=LORA,
-    fix="Save weights and config of the same run; all layers need one allowed rank.",
+    fix=say(
+        "Save weights and config of the same run; all layers need one allowed rank."
+    ),
 )
 def rank_the_same_in_every_tensor(
     adapter_config: JsonObject, lora: LoraView
@@ -70,16 +83,27 @@ def rank_the_same_in_every_tensor(
         cause, fix = _cause(half, rank, common, explained)
         groups.setdefault((half.rank, cause, fix), []).append(half)
     for (found, cause, fix), halves in _largest_first(groups):
-        told = f"the config says r = {rank}" if rank is not None else "r is unknown"
+        told = (
+            say("the config says r = {rank}", rank=rank)
+            if rank is not None
+            else say("r is unknown")
+        )
         if cause:
-            told += f": {cause}"
+            told = glued(told, ": ", cause)
         elif found not in LORA_RANKS:
-            told += f"; allowed are {ALLOWED}"
+            told = say("{told}; allowed are {allowed}", told=told, allowed=ALLOWED)
         shape = shortened(str(list(halves[0].tensor.shape)), 60)
         yield Problem(
             halves[0].tensor.name,
-            f"has rank {found} (shape {shape}), {told}; "
-            f"so {len(halves):,} of {len(lora.halves):,} tensors",
+            say(
+                "has rank {found} (shape {shape}), {told}; so {count:,} of "
+                "{total:,} tensors",
+                found=found,
+                shape=shape,
+                told=told,
+                count=len(halves),
+                total=len(lora.halves),
+            ),
             fix=fix,
         )
 
@@ -113,19 +137,22 @@ def _cause(
 ) -> tuple[str, str]:
     """What a wrong rank looks like and how to mend it; both empty if unknown."""
     if rank is not None and half.outer == rank:
-        return "it seems transposed, or lora_A and lora_B are exchanged", _TURN
+        return say("it seems transposed, or lora_A and lora_B are exchanged"), _TURN
     if common is not None:
         # All halves agree, so nothing was cut, turned or mixed: the config is wrong.
         if common in LORA_RANKS:
-            return "every tensor agrees on it", _set_rank(common)
+            return say("every tensor agrees on it"), _set_rank(common)
         return "", _TRAIN
     if rank is None or half.rank is None:
         return "", ""
     if pattern.gives(half):
-        return "as rank_pattern gives it", _UNIFY
+        return say("as rank_pattern gives it"), _UNIFY
     slices = rank // half.rank if half.rank else 0
     if half.half == "A" and slices > 1 and slices * half.rank == rank:
-        told = f"it seems one of {slices} slices, as FSDP leaves them ungathered"
+        told = say(
+            "it seems one of {slices} slices, as FSDP leaves them ungathered",
+            slices=slices,
+        )
         return told, _GATHER
     return "", ""
 
@@ -146,27 +173,43 @@ def no_rank_pattern(
     common = None if isinstance(lora, Unavailable) else common_rank(lora)
     fix = ""
     if common in LORA_RANKS:
-        fix = f"Remove rank_pattern, and set r to {common}, which every tensor has."
+        fix = say(
+            "Remove rank_pattern, and set r to {common}, which every tensor has.",
+            common=common,
+        )
     for module, value in ranks.items():
         if value != rank:
-            told = f"gives {module} rank {shown(value)}, r is {shown(rank)}"
+            told = say(
+                "gives {module} rank {value}, r is {rank}",
+                module=module,
+                value=shown(value),
+                rank=shown(rank),
+            )
             yield Problem(f"{CONFIG}: rank_pattern", told, fix=fix)
     other = [module for module, value in alphas.items() if value != alpha]
     if other:
-        more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
-        told = f"scales {other[0]}{more} otherwise than the rest"
+        more = (
+            say(" and {count:,} more", count=len(other) - 1) if len(other) > 1 else ""
+        )
+        told = say(
+            "scales {other}{more} otherwise than the rest", other=other[0], more=more
+        )
         yield Problem(
             f"{CONFIG}: alpha_pattern",
-            f"{told}; its treatment is undocumented",
+            say("{told}; its treatment is undocumented", told=told),
             Severity.WARNING,
-            fix="Train with one lora_alpha, or fold each layer's own scale into its "
-            "lora_B and remove alpha_pattern.",
+            fix=say(
+                "Train with one lora_alpha, or fold each layer's own scale "
+                "into its lora_B and remove alpha_pattern."
+            ),
         )
     for field in _PATTERNS:
         value = adapter_config.get(field)
         if value and not isinstance(value, Mapping):
-            told = f"is {shown(value)}, not an object"
-            fix = f"Write {field} as an object of module names, or remove it."
+            told = say("is {value}, not an object", value=shown(value))
+            fix = say(
+                "Write {field} as an object of module names, or remove it.", field=field
+            )
             yield Problem(f"{CONFIG}: {field}", told, fix=fix)
 
 

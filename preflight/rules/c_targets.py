@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import Problem, Severity, Unavailable
+from preflight.language import glued, say, say_n
 from preflight.model.configs import JsonObject
 from preflight.model.lora import LoraView
 from preflight.rules._rule import LORA, rule
@@ -56,7 +57,9 @@ def _ends(module: str) -> Iterator[str]:
     "C12",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="Check that all layers were saved; if they were, mend the config to match.",
+    fix=say(
+        "Check that all layers were saved; if they were, mend the config to match."
+    ),
 )
 def targets_are_in_the_file(
     adapter_config: JsonObject, lora: LoraView, compared: BaseModel | Unavailable
@@ -73,7 +76,7 @@ def targets_are_in_the_file(
     yield from _absent(adapter_config, lora.pairs)
     modules = [pair for pair in lora.pairs if "visual" not in pair.split(".")]
     if not isinstance(compared, Unavailable) and _misfits(lora, compared):
-        compared = Unavailable("another model's layers, of which K03 tells")
+        compared = Unavailable(say("another model's layers, of which K03 tells"))
     yield from _gaps(adapter_config, modules, compared)
 
 
@@ -97,8 +100,14 @@ def _absent(config: JsonObject, modules: Iterable[str]) -> Iterator[Problem]:
     ]
     if absent:
         names = ", ".join(shortened(name, 80) for name in absent[:4])
-        more = f" and {len(absent) - 4:,} more" if len(absent) > 4 else ""
-        told = f"names {names}{more}, of which the file has no tensor"
+        more = (
+            say(" and {count:,} more", count=len(absent) - 4) if len(absent) > 4 else ""
+        )
+        told = say(
+            "names {names}{more}, of which the file has no tensor",
+            names=names,
+            more=more,
+        )
         yield Problem(f"{CONFIG}: target_modules", told)
 
 
@@ -157,24 +166,39 @@ def _gaps(
     for lost, leaves in alike.items():
         found = layers[leaves[0]]
         names = ", ".join(shortened(leaf, 80) for leaf in leaves[:3])
-        more = f" and {len(leaves) - 3:,} more" if len(leaves) > 3 else ""
-        verb = "have" if len(leaves) > 1 else "has"
-        told = f"{names}{more} {verb} no LoRA in layer {_numbers(lost)}"
-        told += f"; {len(found):,} of {len(expected | set(found)):,} have one"
+        more = (
+            say(" and {count:,} more", count=len(leaves) - 3) if len(leaves) > 3 else ""
+        )
+        told = say_n(
+            "{names}{more} has no LoRA in layer {layers}",
+            "{names}{more} have no LoRA in layer {layers}",
+            count=len(leaves),
+            names=names,
+            more=more,
+            layers=_numbers(lost),
+        )
+        told = say(
+            "{told}; {count:,} of {total:,} have one",
+            told=told,
+            count=len(found),
+            total=len(expected | set(found)),
+        )
         yield Problem(next(iter(found.values())), told)
 
 
 def _numbers(layers: Iterable[int]) -> str:
     ordered = sorted(layers)
-    more = f" and {len(ordered) - 6:,} more" if len(ordered) > 6 else ""
-    return ", ".join(f"{layer:,}" for layer in ordered[:6]) + more
+    more = (
+        say(" and {count:,} more", count=len(ordered) - 6) if len(ordered) > 6 else ""
+    )
+    return glued(", ".join(f"{layer:,}" for layer in ordered[:6]), more)
 
 
 @rule(
     "C13",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="See what the key does; a loader that does not know it drops it.",
+    fix=say("See what the key does; a loader that does not know it drops it."),
 )
 def config_keys_known(adapter_config: JsonObject) -> Iterator[Problem]:
     """A key that loaders do not know is dropped with a warning, whatever it meant.
@@ -187,4 +211,6 @@ def config_keys_known(adapter_config: JsonObject) -> Iterator[Problem]:
         return  # another tool's file: told by C01
     for key, value in adapter_config.items():
         if value and key not in _KNOWN and key not in _TRAINERS:
-            yield Problem(f"{CONFIG}: {shortened(key, 60)}", f"is {shown(value)}")
+            yield Problem(
+                f"{CONFIG}: {shortened(key, 60)}", say("is {value}", value=shown(value))
+            )

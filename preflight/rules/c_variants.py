@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
 from preflight.model.identity import Identity
@@ -23,13 +24,13 @@ from preflight.text import shortened
 _VARIANTS = {
     "use_dora": "DoRA",
     "use_qalora": "QALoRA",
-    "use_bdlora": "block-diagonal LoRA",
-    "layer_replication": "layer replication",
-    "alora_invocation_tokens": "activated LoRA",
+    "use_bdlora": say("block-diagonal LoRA"),
+    "layer_replication": say("layer replication"),
+    "alora_invocation_tokens": say("activated LoRA"),
     "kasa_config": "KaSA",
     "velora_config": "VeLoRA",
     "monteclora_config": "MonteCLoRA",
-    "arrow_config": "Arrow routing",
+    "arrow_config": say("Arrow routing"),
 }
 _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
 _LEAVES_THE_BASE = ("gaussian", "eva", "orthogonal", "mica", "true", "false")
@@ -40,7 +41,7 @@ _TRAINABLE_TOKENS = "trainable_tokens"
 @rule(
     "C05",
     applies=LORA,
-    fix="Train plain LoRA, or merge the adapter and import full weights.",
+    fix=say("Train plain LoRA, or merge the adapter and import full weights."),
 )
 def plain_lora(
     adapter_config: JsonObject, lora: LoraView | Unavailable
@@ -55,15 +56,20 @@ def plain_lora(
     for field, kind in _VARIANTS.items():
         value = adapter_config.get(field)
         if value:
-            yield Problem(f"{CONFIG}: {field}", f"is {shown(value)} ({kind})")
+            yield Problem(
+                f"{CONFIG}: {field}",
+                say("is {value} ({kind})", value=shown(value), kind=kind),
+            )
     if isinstance(lora, Unavailable):
         return
     found = [t.name for t in lora.others if _VARIANT_TENSOR in t.name]
     if found:
-        yield Problem(found[0], f"{len(found):,} magnitude vectors (DoRA)")
+        yield Problem(
+            found[0], say("{count:,} magnitude vectors (DoRA)", count=len(found))
+        )
 
 
-@rule("C06", applies=LORA, fix='Train with bias="none" and lora_bias=False.')
+@rule("C06", applies=LORA, fix=say('Train with bias="none" and lora_bias=False.'))
 def no_trained_bias(
     adapter_config: JsonObject, lora: LoraView | Unavailable
 ) -> Iterator[Problem]:
@@ -75,36 +81,42 @@ def no_trained_bias(
     """
     bias = adapter_config.get("bias")
     if bias not in ("none", None, False):
-        yield Problem(f"{CONFIG}: bias", f"is {shown(bias)}; none is needed")
+        yield Problem(
+            f"{CONFIG}: bias", say("is {bias}; none is needed", bias=shown(bias))
+        )
     if adapter_config.get("lora_bias"):
-        yield Problem(f"{CONFIG}: lora_bias", "is set; false is needed")
+        yield Problem(f"{CONFIG}: lora_bias", say("is set; false is needed"))
     if isinstance(lora, Unavailable):
         return
     found = [h.tensor.name for h in lora.halves if not h.is_weight]
     found += [t.name for t in lora.others if t.name.endswith(".bias")]
     if found:
-        yield Problem(found[0], f"{len(found):,} tensors are trained biases")
+        yield Problem(
+            found[0], say("{count:,} tensors are trained biases", count=len(found))
+        )
 
 
 def _kind(name: str) -> str:
     """What a tensor that is no LoRA half probably is."""
     parts = set(name.split("."))
     if name.endswith("base_layer.weight"):
-        return "a whole matrix of the base (base_layer)"
+        return say("a whole matrix of the base (base_layer)")
     if layer := vocabulary_layer(name.removesuffix(".weight")):
-        return f"a whole {layer}"
+        return say("a whole {layer}", layer=layer)
     if any("norm" in part for part in parts):
-        return "a normalisation weight"
+        return say("a normalisation weight")
     if parts & {"score", "classifier"}:
-        return "a classification head"
-    return "no LoRA tensor"
+        return say("a classification head")
+    return say("no LoRA tensor")
 
 
 @rule(
     "C07",
     applies=LORA,
-    fix="Train only LoRA layers (no modules_to_save), or merge the adapter and import "
-    "full weights.",
+    fix=say(
+        "Train only LoRA layers (no modules_to_save), or merge the "
+        "adapter and import full weights."
+    ),
 )
 def only_lora_tensors(
     adapter_config: JsonObject | Unavailable, lora: LoraView | Unavailable
@@ -120,7 +132,9 @@ def only_lora_tensors(
     if not isinstance(adapter_config, Unavailable):
         saved = adapter_config.get("modules_to_save")
         if saved:
-            yield Problem(f"{CONFIG}: modules_to_save", f"is {shown(saved)}")
+            yield Problem(
+                f"{CONFIG}: modules_to_save", say("is {value}", value=shown(saved))
+            )
     if isinstance(lora, Unavailable):
         return
     groups: dict[str, list[str]] = {}
@@ -128,8 +142,10 @@ def only_lora_tensors(
         if not _told_elsewhere(tensor.name):
             groups.setdefault(_kind(tensor.name), []).append(tensor.name)
     for kind, names in groups.items():
-        more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
-        yield Problem(names[0], f"is {kind}{more}")
+        told = say("is {value}", value=kind)
+        if len(names) > 1:
+            told = say("{told}; so {count:,} tensors", told=told, count=len(names))
+        yield Problem(names[0], told)
 
 
 def _told_elsewhere(name: str) -> bool:
@@ -138,7 +154,7 @@ def _told_elsewhere(name: str) -> bool:
     return marked or name.endswith(".bias") or bool(foreign(name))
 
 
-@rule("C08", applies=LORA, fix="Train without trainable_token_indices.")
+@rule("C08", applies=LORA, fix=say("Train without trainable_token_indices."))
 def no_trained_tokens(
     adapter_config: JsonObject | Unavailable, lora: LoraView | Unavailable
 ) -> Iterator[Problem]:
@@ -150,19 +166,24 @@ def no_trained_tokens(
     if not isinstance(adapter_config, Unavailable):
         indices = adapter_config.get("trainable_token_indices")
         if indices:
-            yield Problem(f"{CONFIG}: trainable_token_indices", f"is {shown(indices)}")
+            yield Problem(
+                f"{CONFIG}: trainable_token_indices",
+                say("is {value}", value=shown(indices)),
+            )
     if isinstance(lora, Unavailable):
         return
     for tensor in lora.others:
         if _TRAINABLE_TOKENS in tensor.name:
-            yield Problem(tensor.name, "holds trained token embeddings")
+            yield Problem(tensor.name, say("holds trained token embeddings"))
 
 
 @rule(
     "C09",
     applies=LORA,
-    fix="Convert the adapter to plain LoRA, or merge it into the base that it was "
-    "trained on and import full weights.",
+    fix=say(
+        "Convert the adapter to plain LoRA, or merge it into the base "
+        "that it was trained on and import full weights."
+    ),
 )
 def adapter_fits_the_original_base(
     adapter_config: JsonObject,
@@ -182,20 +203,27 @@ def adapter_fits_the_original_base(
     https://huggingface.co/docs/peft/developer_guides/lora
     """
     initial = adapter_config.get("init_lora_weights")
-    where, told = f"{CONFIG}: init_lora_weights", f"is {shown(initial)}"
+    where, told = (
+        f"{CONFIG}: init_lora_weights",
+        say("is {value}", value=shown(initial)),
+    )
     kind = initial.lower() if isinstance(initial, str) else ""
     changed = kind.startswith(_CHANGES_THE_BASE)
     if changed:
-        message = f"{told}: the base that it was trained on was changed"
+        message = say("{told}: the base that it was trained on was changed", told=told)
         there = _converted(directory, walk, requested)
         yield Problem(where, message, fix=there or _conversion(adapter_config))
     elif kind == "lora_ga":
-        message = f"{told}: it starts from a changed base, unless it was converted"
+        message = say(
+            "{told}: it starts from a changed base, unless it was converted", told=told
+        )
         yield Problem(where, message, Severity.WARNING)
     elif kind and kind not in _LEAVES_THE_BASE:
-        yield Problem(where, f"{told}, which is not known here", Severity.WARNING)
+        yield Problem(
+            where, say("{told}, which is not known here", told=told), Severity.WARNING
+        )
     if adapter_config.get("loftq_config") and not changed:
-        message = "is set, though init_lora_weights says otherwise"
+        message = say("is set, though init_lora_weights says otherwise")
         yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
 
 
@@ -205,7 +233,11 @@ def _converted(directory: Path, walk: Walk, requested: Identity | Unavailable) -
     for found in candidates(walk):
         if "convert" in found.folder.lower():
             there = command(directory / found.folder, requested)
-            return f"Take the converted adapter in {found.folder}: {there}"
+            return say(
+                "Take the converted adapter in {folder}: {there}",
+                folder=found.folder,
+                there=there,
+            )
     return ""
 
 
@@ -214,15 +246,22 @@ def _conversion(config: JsonObject) -> str:
     kind, rank = str(config.get("init_lora_weights")).lower(), declared_rank(config)
     if kind.startswith("loftq") or rank is None:
         return ""
-    how = "path_initial_model_for_weight_conversion of PEFT's save_pretrained"
-    doubled = f"doubles the rank: {rank} becomes {2 * rank}"
-    if 2 * rank in LORA_RANKS:
-        return f"Save with {how}, which {doubled}."
-    half = max(LORA_RANKS) // 2
-    return (
-        f"The conversion ({how}) {doubled}, which is refused: train again with r of at "
-        f"most {half}, or merge it into the base that it was trained on and import "
-        "full weights."
+    doubled = 2 * rank
+    if doubled in LORA_RANKS:
+        return say(
+            "Save with path_initial_model_for_weight_conversion of PEFT's "
+            "save_pretrained, which doubles the rank: {rank} becomes {doubled}.",
+            rank=rank,
+            doubled=doubled,
+        )
+    return say(
+        "The conversion (path_initial_model_for_weight_conversion of PEFT's "
+        "save_pretrained) doubles the rank: {rank} becomes {doubled}, which is "
+        "refused: train again with r of at most {half}, or merge it into the base "
+        "that it was trained on and import full weights.",
+        rank=rank,
+        doubled=doubled,
+        half=max(LORA_RANKS) // 2,
     )
 
 
@@ -230,7 +269,9 @@ def _conversion(config: JsonObject) -> str:
     "C10",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="Set lora_alpha to lora_alpha * sqrt(r), and use_rslora to false: the same.",
+    fix=say(
+        "Set lora_alpha to lora_alpha * sqrt(r), and use_rslora to false: the same."
+    ),
 )
 def plain_scaling(adapter_config: JsonObject) -> Iterator[Problem]:
     """rsLoRA scales by alpha / sqrt(r); an engine that ignores it by alpha / r.
@@ -241,9 +282,13 @@ def plain_scaling(adapter_config: JsonObject) -> Iterator[Problem]:
     """
     if adapter_config.get("use_rslora"):
         rank, alpha = declared_rank(adapter_config), adapter_config.get("lora_alpha")
-        told = "is set"
+        told = say("is set")
         if rank and rank > 0 and isinstance(alpha, (int, float)):
-            told += f"; the same without it: lora_alpha {alpha * math.sqrt(rank):g}"
+            told = say(
+                "{told}; the same without it: lora_alpha {alpha:g}",
+                told=told,
+                alpha=alpha * math.sqrt(rank),
+            )
         yield Problem(f"{CONFIG}: use_rslora", told)
 
 
@@ -251,7 +296,7 @@ def plain_scaling(adapter_config: JsonObject) -> Iterator[Problem]:
     "C11",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="Target linear layers by target_modules instead.",
+    fix=say("Target linear layers by target_modules instead."),
 )
 def no_target_parameters(adapter_config: JsonObject) -> Iterator[Problem]:
     """Adapting bare parameters (fused experts) is a special case in every engine.
@@ -261,7 +306,9 @@ def no_target_parameters(adapter_config: JsonObject) -> Iterator[Problem]:
     """
     found = adapter_config.get("target_parameters")
     if found:
-        yield Problem(f"{CONFIG}: target_parameters", f"is {shown(found)}")
+        yield Problem(
+            f"{CONFIG}: target_parameters", say("is {value}", value=shown(found))
+        )
 
 
 def touches_vocabulary(half: LoraTensor) -> bool:
@@ -269,16 +316,17 @@ def touches_vocabulary(half: LoraTensor) -> bool:
     return half.embedding or bool(vocabulary_layer(half.module))
 
 
-_UNEMBED = (
-    "Train again without it (Tinker: train_unembed=False, which is not the default); a "
-    "trained output layer goes up in merged full weights alone."
+_UNEMBED = say(
+    "Train again without it (Tinker: train_unembed=False, which is "
+    "not the default); a trained output layer goes up in merged "
+    "full weights alone."
 )
 
 
 @rule(
     "C15",
     applies=LORA,
-    fix="Leave lm_head and embed_tokens out of target_modules and train again.",
+    fix=say("Leave lm_head and embed_tokens out of target_modules and train again."),
 )
 def no_lora_on_the_vocabulary(lora: LoraView) -> Iterator[Problem]:
     """A LoRA on the embedding or the output layer changes how tokens are treated.
@@ -293,21 +341,26 @@ def no_lora_on_the_vocabulary(lora: LoraView) -> Iterator[Problem]:
     layers: dict[str, list[LoraTensor]] = {}
     for half in lora.halves:
         if touches_vocabulary(half):
-            layer = vocabulary_layer(half.module) or "embedding"
+            layer = vocabulary_layer(half.module) or say("embedding")
             layers.setdefault(layer, []).append(half)
     for layer, halves in layers.items():
         name = halves[0].module.rpartition(".")[2]
-        told = f"adapts the {layer} ({shortened(name, 60)})"
-        more = f"; so {len(halves):,} of {len(lora.halves):,} tensors"
+        told = say(
+            "adapts the {layer} ({name}); so {count:,} of {total:,} tensors",
+            layer=layer,
+            name=shortened(name, 60),
+            count=len(halves),
+            total=len(lora.halves),
+        )
         fix = _UNEMBED if name.startswith("unembed") else ""
-        yield Problem(halves[0].tensor.name, f"{told}{more}", fix=fix)
+        yield Problem(halves[0].tensor.name, told, fix=fix)
 
 
 @rule(
     "C14",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="Train a causal language model with plain linear layers.",
+    fix=say("Train a causal language model with plain linear layers."),
 )
 def usual_task(adapter_config: JsonObject) -> Iterator[Problem]:
     """Model Studio serves text generation; other tasks' adapters make little sense.
@@ -318,7 +371,11 @@ def usual_task(adapter_config: JsonObject) -> Iterator[Problem]:
     """
     task = adapter_config.get("task_type")
     if task not in (None, "CAUSAL_LM", ""):
-        yield Problem(f"{CONFIG}: task_type", f"is {shown(task)}, not CAUSAL_LM")
+        yield Problem(
+            f"{CONFIG}: task_type", say("is {task}, not CAUSAL_LM", task=shown(task))
+        )
     for field in ("fan_in_fan_out", "megatron_config"):
         if adapter_config.get(field):
-            yield Problem(f"{CONFIG}: {field}", "is set; these bases do not need it")
+            yield Problem(
+                f"{CONFIG}: {field}", say("is set; these bases do not need it")
+            )

@@ -10,6 +10,7 @@ from preflight.catalog.service import FULL_REQUIRED, LORA_REQUIRED
 from preflight.catalog.trainers import Trace
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.language import say
 from preflight.model.files import FileEntry, Walk
 from preflight.model.identity import Identity
 from preflight.model.inspection import INDEX
@@ -29,17 +30,19 @@ _MEANT = {
 }
 Files = Mapping[str, FileEntry]
 
-_READABLE = (
-    "Let this user read it: chmod -R u+rX on the directory, or run preflight as the "
-    "user who trained."
+_READABLE = say(
+    "Let this user read it: chmod -R u+rX on the directory, or run "
+    "preflight as the user who trained."
 )
-_TOO_MANY = (
-    "Point preflight at the model's own directory, below which no data set, "
-    "environment or older run lies."
+_TOO_MANY = say(
+    "Point preflight at the model's own directory, below which no "
+    "data set, environment or older run lies."
 )
 
 
-@rule("D01", fix="Point preflight at the directory that holds the trained weights.")
+@rule(
+    "D01", fix=say("Point preflight at the directory that holds the trained weights.")
+)
 def directory_readable(
     walk: Walk, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
@@ -50,23 +53,26 @@ def directory_readable(
     Source: an import needs objects under its prefix, user guide "Model import".
     """
     if "." in walk.unreadable:
-        told = "the directory cannot be listed (permission)"
+        told = say("the directory cannot be listed (permission)")
         yield Problem(".", told, fix=_READABLE)
     elif not walk.entries:
-        yield Problem(".", "the directory is empty")
+        yield Problem(".", say("the directory is empty"))
     if not walk.complete:
-        told = f"more than {len(walk.entries):,} entries: those further down were not"
-        yield Problem(".", f"{told} looked at", Severity.WARNING, fix=_TOO_MANY)
+        told = say(
+            "more than {count:,} entries: those further down were not looked at",
+            count=len(walk.entries),
+        )
+        yield Problem(".", told, Severity.WARNING, fix=_TOO_MANY)
     for entry in walk.entries:
         needed = entry.is_file and is_uploadable(entry.name, weight_type)
         if needed and not entry.readable:
-            told = "the file cannot be read (permission)"
+            told = say("the file cannot be read (permission)")
             yield Problem(entry.name, told, fix=_READABLE)
 
 
 @rule(
     "D02",
-    fix="Point preflight at the directory that holds the weights themselves.",
+    fix=say("Point preflight at the directory that holds the weights themselves."),
 )
 def weight_type_decidable(
     directory: Path,
@@ -91,10 +97,17 @@ def weight_type_decidable(
     yield Problem(".", weight_type.reason)
     strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
     if strange:
-        told = f"no import reads a file of this name, but {WEIGHTS} (with "
-        told += f"{CONFIG}) or model.safetensors"
-        fix = f"Give the file the name that fits what it holds: {WEIGHTS} for an "
-        fix += "adapter, model.safetensors for full weights."
+        told = say(
+            "no import reads a file of this name, but {weights} (with {config}) or "
+            "model.safetensors",
+            weights=WEIGHTS,
+            config=CONFIG,
+        )
+        fix = say(
+            "Give the file the name that fits what it holds: {weights} for an adapter, "
+            "model.safetensors for full weights.",
+            weights=WEIGHTS,
+        )
         yield Problem(strange[0], told, fix=fix)
 
 
@@ -105,17 +118,25 @@ def _side_by_side(
     requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
     """One problem for each kind, with the command that chooses it."""
-    fix = (
-        "Say with --weight-type which of the two is meant, or move the other out of "
-        "the directory."
+    fix = say(
+        "Say with --weight-type which of the two is meant, or move the "
+        "other out of the directory."
     )
-    told = "an adapter and full weights lie side by side"
+    told = say("an adapter and full weights lie side by side")
     yield Problem(".", told, fix=fix)
     if WEIGHTS not in adapter:
-        told = f"there is no {WEIGHTS}; if these are the adapter's weights, rename them"
-        yield Problem(full[0], told, fix=f"Rename {full[0]} to {WEIGHTS}.")
+        told = say(
+            "there is no {weights}; if these are the adapter's weights, rename them",
+            weights=WEIGHTS,
+        )
+        fix_it = say("Rename {name} to {wanted}.", name=full[0], wanted=WEIGHTS)
+        yield Problem(full[0], told, fix=fix_it)
     for names, kind in ((adapter, WeightType.LORA), (full, WeightType.FULL)):
-        told = f"for the {kind.value} weights: {command(directory, requested, kind)}"
+        told = say(
+            "for the {kind} weights: {command}",
+            kind=kind.value,
+            command=command(directory, requested, kind),
+        )
         yield Problem(names[0], told, fix=fix)
 
 
@@ -141,26 +162,37 @@ def _missing(
         entry = files.get(name)
         if entry is not None and entry.is_file:
             continue
-        message, fix = "missing", fixes.get(name, "")
+        message, fix = say("missing"), fixes.get(name, "")
         if entry is not None:
-            message = f"is a {entry.kind.value}, not a file"
+            message = say("is a {kind}, not a file", kind=entry.kind.word)
         elif near := _near(name, files):
-            message += f"; {near} looks like it under another name"
-            fix = f"Rename {near} to {name}, if it is the one that was trained."
+            message = say(
+                "{told}; {near} looks like it under another name",
+                told=message,
+                near=near,
+            )
+            fix = say(
+                "Rename {near} to {name}, if it is the one that was trained.",
+                near=near,
+                name=name,
+            )
         yield Problem(name, message, fix=fix)
 
 
-_NO_ADAPTER_CONFIG = (
-    "Save with PEFT's save_pretrained, which writes the config beside the weights; "
-    "without it nobody knows rank and scale of these weights."
+_NO_ADAPTER_CONFIG = say(
+    "Save with PEFT's save_pretrained, which writes the config "
+    "beside the weights; without it nobody knows rank and scale of "
+    "these weights."
 )
 
 
 @rule(
     "D04",
     applies=LORA,
-    fix="Save with PEFT's save_pretrained, or point preflight at the directory in "
-    "which the adapter's weights lie.",
+    fix=say(
+        "Save with PEFT's save_pretrained, or point preflight at the "
+        "directory in which the adapter's weights lie."
+    ),
 )
 def adapter_files_present(files: Files) -> Iterator[Problem]:
     """The import looks for these two names, spelt exactly so, and for nothing else.
@@ -173,21 +205,28 @@ def adapter_files_present(files: Files) -> Iterator[Problem]:
 
 
 _FULL_FIXES = {
-    "config.json": "Copy config.json from the base model's repository, or save the "
-    "model with save_pretrained, which writes it.",
-    "tokenizer_config.json": "Save the tokenizer beside the weights: "
-    "AutoTokenizer.from_pretrained(BASE_MODEL).save_pretrained(DIRECTORY).",
+    "config.json": say(
+        "Copy config.json from the base model's repository, or save "
+        "the model with save_pretrained, which writes it."
+    ),
+    "tokenizer_config.json": say(
+        "Save the tokenizer beside the weights: "
+        "AutoTokenizer.from_pretrained(BASE_MODEL).save_pretrained(DIRECTORY)."
+    ),
 }
-_FULL_NAMES = (
-    "Give the weights the names that loaders look for: model.safetensors, or "
-    "model-00001-of-0000n.safetensors with their index."
+_FULL_NAMES = say(
+    "Give the weights the names that loaders look for: "
+    "model.safetensors, or model-00001-of-0000n.safetensors with "
+    "their index."
 )
 
 
 @rule(
     "D08",
     applies=FULL,
-    fix="Point preflight at the directory that holds weights, config and tokenizer.",
+    fix=say(
+        "Point preflight at the directory that holds weights, config and tokenizer."
+    ),
 )
 def full_files_present(files: Files, traces: tuple[Trace, ...]) -> Iterator[Problem]:
     """Full weights are served only together with their config and tokenizer.
@@ -199,27 +238,29 @@ def full_files_present(files: Files, traces: tuple[Trace, ...]) -> Iterator[Prob
     """
     yield from _missing(FULL_REQUIRED, files, _FULL_FIXES)
     if "tokenizer.json" not in files and not {"vocab.json", "merges.txt"} <= set(files):
-        told = "missing, and so are vocab.json and merges.txt"
+        told = say("missing, and so are vocab.json and merges.txt")
         fix = _FULL_FIXES["tokenizer_config.json"]
         yield Problem("tokenizer.json", told, fix=fix)
     if not any(map(is_full_weights, files)) and not other_forms(traces):
         yield _no_weights(files)
     if "generation_config.json" not in files:
-        told = "missing; the open-source model has one"
-        fix = "Copy generation_config.json from the base model's repository."
+        told = say("missing; the open-source model has one")
+        fix = say("Copy generation_config.json from the base model's repository.")
         yield Problem("generation_config.json", told, Severity.WARNING, fix=fix)
 
 
 def _no_weights(files: Files) -> Problem:
-    told = "missing, and no shard of it either"
+    told = say("missing, and no shard of it either")
     others = [name for name in files if name.endswith(".safetensors")]
     if not others:
         return Problem("model.safetensors", told)
-    told += f"; {others[0]} lies there under another name"
+    told = say(
+        "{told}; {name} lies there under another name", told=told, name=others[0]
+    )
     return Problem("model.safetensors", told, fix=_FULL_NAMES)
 
 
-@rule("D03", fix="Run the command of the sub-directory that you want.")
+@rule("D03", fix=say("Run the command of the sub-directory that you want."))
 def weights_at_the_top(
     directory: Path,
     walk: Walk,
@@ -239,7 +280,10 @@ def weights_at_the_top(
     if isinstance(weight_type, Unavailable) and WEIGHTS in files:
         return
     for found in candidates(walk):
-        told = f"{found.what}, saved {found.saved}: "
-        yield Problem(
-            found.weights, told + command(directory / found.folder, requested)
+        told = say(
+            "{what}, saved {saved}: {command}",
+            what=found.what,
+            saved=found.saved,
+            command=command(directory / found.folder, requested),
         )
+        yield Problem(found.weights, told)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 from preflight.model.lfs import is_uploadable
@@ -28,7 +29,9 @@ def _taken(files: Files, weight_type: WeightType | Unavailable) -> Iterator[File
             yield entry
 
 
-@rule("D11", fix="Fetch the content with `git lfs pull`, or download the files anew.")
+@rule(
+    "D11", fix=say("Fetch the content with `git lfs pull`, or download the files anew.")
+)
 def no_lfs_pointers(pointers: tuple[str, ...]) -> Iterator[Problem]:
     """A git-lfs pointer is three lines of text that stand for a file not fetched.
 
@@ -38,19 +41,29 @@ def no_lfs_pointers(pointers: tuple[str, ...]) -> Iterator[Problem]:
     """
     if pointers:
         names = ", ".join(shortened(name, 60) for name in pointers[:6])
-        more = f" and {len(pointers) - 6:,} more" if len(pointers) > 6 else ""
-        told = f"git-lfs pointers in place of the content: {names}{more}"
+        more = (
+            say(" and {count:,} more", count=len(pointers) - 6)
+            if len(pointers) > 6
+            else ""
+        )
+        told = say(
+            "git-lfs pointers in place of the content: {names}{more}",
+            names=names,
+            more=more,
+        )
         yield Problem(pointers[0], told)
 
 
-_FETCH = "Download or save the file again: what the link led to was moved or removed."
-_FOLLOW = (
-    "Copy the directory with `cp -rL`, which puts the files themselves in place of the "
-    "links, and check the copy."
+_FETCH = say(
+    "Download or save the file again: what the link led to was moved or removed."
+)
+_FOLLOW = say(
+    "Copy the directory with `cp -rL`, which puts the files "
+    "themselves in place of the links, and check the copy."
 )
 
 
-@rule("D12", fix="Put a regular, readable copy of the file in its place.")
+@rule("D12", fix=say("Put a regular, readable copy of the file in its place."))
 def regular_files(
     files: Files, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
@@ -65,16 +78,18 @@ def regular_files(
     for entry in _taken(files, weight_type):
         where, target = entry.name, str(entry.target or "")
         if entry.kind is FileKind.DANGLING:
-            told = f"is a link to nothing, to {target}"
+            told = say("is a link to nothing, to {target}", target=target)
             yield Problem(where, told, fix=_FETCH)
         elif entry.kind is FileKind.SPECIAL:
-            yield Problem(where, "is a FIFO, socket or device")
+            yield Problem(where, say("is a FIFO, socket or device"))
         elif entry.is_file and leads_out(entry):
-            told = f"is a link that leaves the directory, to {target}"
+            told = say(
+                "is a link that leaves the directory, to {target}", target=target
+            )
             yield Problem(where, told, fix=_FOLLOW)
 
 
-@rule("D13", fix="Save or copy the file again, or remove it if it is not needed.")
+@rule("D13", fix=say("Save or copy the file again, or remove it if it is not needed."))
 def no_empty_files(
     files: Files, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
@@ -86,10 +101,10 @@ def no_empty_files(
     for entry in _taken(files, weight_type):
         exempt = entry.name.startswith(_MAY_BE_EMPTY)
         if entry.is_file and not entry.size and not exempt:
-            yield Problem(entry.name, "is empty (0 bytes)")
+            yield Problem(entry.name, say("is empty (0 bytes)"))
 
 
-@rule("D18", fix="Save the file again, or remove it if it is not needed.")
+@rule("D18", fix=say("Save the file again, or remove it if it is not needed."))
 def json_files_readable(
     documents: Mapping[str, JsonObject | Unavailable],
     files: Files,
@@ -119,23 +134,23 @@ def _unfinished(entry: FileEntry, weight_type: WeightType | Unavailable) -> str:
     if folders:
         # Downloads into a directory keep their state here, their locks for good.
         cache = entry.name.startswith(".cache/huggingface/")
-        return "a download" if cache and base.endswith(".incomplete") else ""
+        return say("a download") if cache and base.endswith(".incomplete") else ""
     if entry.kind is FileKind.DIRECTORY:
-        return "a checkpoint's save" if base.startswith("tmp-checkpoint-") else ""
+        return say("a checkpoint's save") if base.startswith("tmp-checkpoint-") else ""
     if base.endswith(_DOWNLOADS):
-        return "a download"
+        return say("a download")
     if re.fullmatch(r"\.tmp[A-Za-z0-9]{6}", base):  # as the safetensors library saves
-        return "a save"
+        return say("a save")
     stem = next((base.removesuffix(e) for e in _TEMPORARY if base.endswith(e)), "")
     if not stem and base.startswith("."):
         stem = _SIX.sub("", base[1:])  # as rsync copies
-    return "a save or copy" if stem and is_uploadable(stem, weight_type) else ""
+    return say("a save or copy") if stem and is_uploadable(stem, weight_type) else ""
 
 
 @rule(
     "D15",
     severity=Severity.WARNING,
-    fix="Wait for the writer, or save or download again; then remove the remains.",
+    fix=say("Wait for the writer, or save or download again; then remove the remains."),
 )
 def nothing_unfinished(
     walk: Walk, weight_type: WeightType | Unavailable
@@ -149,22 +164,28 @@ def nothing_unfinished(
     """
     for entry in walk.entries:
         if what := _unfinished(entry, weight_type):
-            yield Problem(entry.name, f"remains of {what} that did not end")
+            yield Problem(
+                entry.name, say("remains of {what} that did not end", what=what)
+            )
 
 
 def _name_problem(name: str) -> str:
     try:
         length = len(name.encode("utf-8"))
     except UnicodeEncodeError:
-        return "is not UTF-8"
+        return say("is not UTF-8")
     if length > _LONGEST_NAME:
-        return f"has {length:,} bytes, at most {_LONGEST_NAME} are taken"
+        return say(
+            "has {length:,} bytes, at most {longest_name} are taken",
+            length=length,
+            longest_name=_LONGEST_NAME,
+        )
     if "\\" in name:
-        return "has a backslash"
-    return "" if name.isprintable() else "has a control or direction character"
+        return say("has a backslash")
+    return "" if name.isprintable() else say("has a control or direction character")
 
 
-@rule("D16", fix="Rename the file, or remove it if it is not needed.")
+@rule("D16", fix=say("Rename the file, or remove it if it is not needed."))
 def names_fit_for_objects(
     files: Files, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
@@ -178,8 +199,8 @@ def names_fit_for_objects(
     for entry in _taken(files, weight_type):
         name = entry.name
         if problem := _name_problem(name):
-            yield Problem(name, f"the name {problem}")
+            yield Problem(name, say("the name {problem}", problem=problem))
         twin = seen.setdefault(name.casefold(), name)
         if twin != name:
-            told = f"differs from {twin} by letter case only"
+            told = say("differs from {twin} by letter case only", twin=twin)
             yield Problem(name, told)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.processors import IMAGE_PROCESSORS, REMOVED_PROCESSORS
 from preflight.findings import CannotTell, Problem, Unavailable
+from preflight.language import joined, say
 from preflight.model.configs import JsonObject
 from preflight.rules._rule import FULL, Answer, rule
 
@@ -19,9 +20,12 @@ Documents = Mapping[str, JsonObject | Unavailable]
 @rule(
     "D20",
     applies=FULL,
-    fix="Save the processor beside the weights: "
-    "AutoProcessor.from_pretrained(BASE_MODEL).save_pretrained(DIRECTORY), or copy "
-    "preprocessor_config.json from the base model's repository.",
+    fix=say(
+        "Save the processor beside the weights: "
+        "AutoProcessor.from_pretrained(BASE_MODEL).save_pretrained(DIRECTORY), "
+        "or copy preprocessor_config.json from the base model's "
+        "repository."
+    ),
 )
 def image_processor_sound(
     documents: Documents,
@@ -49,7 +53,7 @@ def image_processor_sound(
     elif isinstance(joint, Mapping) and isinstance(found := joint.get(KEY), Mapping):
         yield from _settings(found, f"{JOINT}: {KEY}")
     elif own is None and not isinstance(joint, Unavailable):
-        told = "missing, and so is image_processor in processor_config.json"
+        told = say("missing, and so is image_processor in processor_config.json")
         yield Problem(OWN, told)
 
 
@@ -66,12 +70,28 @@ def _settings(found: JsonObject, where: str) -> Iterator[Problem]:
     # Without a name the class is taken from the model's type.
     if kind is not None and kind not in IMAGE_PROCESSORS:
         wanted = IMAGE_PROCESSORS[0]
-        told = f"is {kind!r}, and no release of transformers has such a class"
+        told = say(
+            "is {kind!r}, and no release of transformers has such a class", kind=kind
+        )
         if kind not in REMOVED_PROCESSORS:
-            told = f"is {kind!r}, not the class of these models ({wanted})"
-        fix = f'Write "image_processor_type": "{wanted}" into {where.split(":")[0]}.'
+            told = say(
+                "is {kind!r}, not the class of these models ({wanted})",
+                kind=kind,
+                wanted=wanted,
+            )
+        fix = say(
+            'Write "image_processor_type": "{wanted}" into {file}.',
+            wanted=wanted,
+            file=where.split(":")[0],
+        )
         yield Problem(f"{where}: image_processor_type", told, fix=fix)
     if isinstance(size, Mapping) and not all(edge in size for edge in _EDGES):
-        told = f"has to contain {' and '.join(_EDGES)}, it has {sorted(size)}"
-        fix = "Rename min_pixels to shortest_edge and max_pixels to longest_edge there."
+        told = say(
+            "has to contain {edges}, it has {size}",
+            edges=joined(say(" and "), _EDGES),
+            size=sorted(size),
+        )
+        fix = say(
+            "Rename min_pixels to shortest_edge and max_pixels to longest_edge there."
+        )
         yield Problem(f"{where}: size", told, fix=fix)

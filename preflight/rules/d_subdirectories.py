@@ -10,10 +10,12 @@ from pathlib import Path
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.files import FileEntry, Walk
 from preflight.model.identity import Identity
 from preflight.text import shortened
 
+ADAPTER = say("an adapter")
 _LONGEST = 2000  # characters of a command; more than any path
 
 
@@ -45,8 +47,8 @@ def command(
 
 def _what(name: str) -> str:
     if name == LORA_REQUIRED[0]:
-        return "an adapter"
-    return "full weights" if is_full_weights(name) else ""
+        return ADAPTER
+    return say("full weights") if is_full_weights(name) else ""
 
 
 def _is_hidden(entry: FileEntry) -> bool:
@@ -76,5 +78,5 @@ def _time(nanoseconds: int) -> str:
     try:
         moment = datetime.fromtimestamp(nanoseconds / 1e9, tz=timezone.utc)
     except (OverflowError, ValueError, OSError):
-        return "at an unknown time"
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
+        return say("at an unknown time")
+    return moment.strftime(say("%Y-%m-%d %H:%M UTC"))

@@ -11,6 +11,7 @@ from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.trainers import UNUSABLE, Form, Trace
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Problem, Severity, Unavailable, WeightType
+from preflight.language import glued, say, say_n
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, Walk
 from preflight.model.headers import Container, Reading, Tensor
@@ -18,7 +19,7 @@ from preflight.model.identity import Identity
 from preflight.model.lfs import is_uploadable
 from preflight.model.vision_tower import is_visual
 from preflight.rules._rule import FULL, LORA, rule
-from preflight.rules.d_subdirectories import candidates, command
+from preflight.rules.d_subdirectories import ADAPTER, candidates, command
 
 WEIGHTS, CONFIG = LORA_REQUIRED
 Files = Mapping[str, FileEntry]
@@ -36,28 +37,32 @@ _NO_WEIGHTS = (
 )  # fmt: skip
 _LEAST = 1024  # bytes; less holds no weights of a model
 _FORMS = UNUSABLE | {Form.RENAMED, Form.QUANTISED}
-_SAVE_AGAIN = (
+_SAVE_AGAIN = say(
     "Load the model with the library that wrote it and save it with save_pretrained."
 )
 
 
 def remedy(trace: Trace) -> str:
     """What to do with weights in another form; the command stands above it."""
-    note = trace.signature.note
-    sentence = f"{note[:1].upper()}{note[1:]}." if note else ""
+    advice = trace.signature.advice
     if not trace.signature.command:
-        return sentence or _SAVE_AGAIN
-    asked = "Run the command above (words in capitals are yours to fill in) and check "
-    asked += "the directory that it writes."
-    return f"{asked} {sentence}".strip()
+        return advice or _SAVE_AGAIN
+    asked = say(
+        "Run the command above (words in capitals are yours to fill in) and check the "
+        "directory that it writes."
+    )
+    return glued(asked, " ", advice) if advice else asked
 
 
 def _form_problem(trace: Trace, directory: Path, wanted: str) -> Problem:
-    where = {"": "", "..": ", one directory up"}.get(
-        trace.folder, f" in {trace.folder}/"
-    )
-    more = f" ({len(trace.names):,} entries)" if len(trace.names) > 1 else ""
-    told = f"{trace.signature.what}{where}{more}; {wanted} is needed"
+    told: str = trace.signature.what
+    if trace.folder == "..":
+        told = say("{what}, one directory up", what=told)
+    elif trace.folder:
+        told = say("{what} in {folder}/", what=told, folder=trace.folder)
+    if len(trace.names) > 1:
+        told = say("{told} ({count:,} entries)", told=told, count=len(trace.names))
+    told = say("{told}; {wanted} is needed", told=told, wanted=wanted)
     line = trace.command(directory)
     return Problem(
         trace.first, told, fix=remedy(trace), details=(line,) if line else ()
@@ -88,7 +93,7 @@ def other_forms(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
 @rule(
     "D05",
     applies=LORA,
-    fix="Load the adapter and save it again with safe_serialization=True.",
+    fix=say("Load the adapter and save it again with safe_serialization=True."),
 )
 def adapter_is_safetensors(
     directory: Path, files: Files, traces: tuple[Trace, ...]
@@ -104,12 +109,15 @@ def adapter_is_safetensors(
     for name in files:
         if not _ADAPTER_PICKLES.match(name):
             continue
-        told, trace = f"a pickle; {WEIGHTS} is needed", of_name.get(name)
+        told, trace = (
+            say("a pickle; {weights} is needed", weights=WEIGHTS),
+            of_name.get(name),
+        )
         if trace is None or not trace.signature.command:
             yield Problem(name, told)
         else:
             line = trace.command(directory)
-            fix = "Run the command above, which makes it of the pickle."
+            fix = say("Run the command above, which makes it of the pickle.")
             yield Problem(name, told, fix=fix, details=(line,))
 
 
@@ -146,8 +154,11 @@ def weights_are_safetensors(
         return  # D05 tells of those
     rest = [n for n in files if n not in told and _is_pickled_weights(files[n])]
     if rest and not found:
-        more = f" ({len(rest):,} files)" if len(rest) > 1 else ""
-        yield Problem(rest[0], f"pickled by torch{more}; {wanted} is needed")
+        told_now = say("pickled by torch")
+        if len(rest) > 1:
+            told_now = say("pickled by torch ({count:,} files)", count=len(rest))
+        needed = say("{told}; {wanted} is needed", told=told_now, wanted=wanted)
+        yield Problem(rest[0], needed)
 
 
 def _is_pickled_weights(entry: FileEntry) -> bool:
@@ -161,9 +172,10 @@ def _is_pickled_weights(entry: FileEntry) -> bool:
     )
 
 
-_MERGE = (
-    "Merge the adapter and these weights into full weights and import those, or train "
-    "again with LoRA alone (freeze vision tower, projector and heads)."
+_MERGE = say(
+    "Merge the adapter and these weights into full weights and "
+    "import those, or train again with LoRA alone (freeze vision "
+    "tower, projector and heads)."
 )
 
 
@@ -211,18 +223,23 @@ def no_trained_weights_left_behind(
         if name in read:
             continue
         line = trace.command(directory)
-        told = f"{trace.signature.what}: {_taken_by(adapter=adapter)}"
+        told = glued(trace.signature.what, ": ", _taken_by(adapter=adapter))
         yield Problem(name, told, details=(line,) if line else ())
     if adapter:
         rest = [n for n in files if n not in beside and _is_pickled_weights(files[n])]
         for name in rest:
-            told = f"{files[name].size:,} bytes, probably of trained weights: "
-            yield Problem(name, told + _taken_by(adapter=True))
+            told = say(
+                "{size:,} bytes, probably of trained weights: {not_taken}",
+                size=files[name].size,
+                not_taken=_taken_by(adapter=True),
+            )
+            yield Problem(name, told)
 
 
 def _taken_by(*, adapter: bool) -> str:
-    kind = "an adapter import" if adapter else "an import"
-    return f"{kind} does not take this file"
+    if adapter:
+        return say("an adapter import does not take this file")
+    return say("an import does not take this file")
 
 
 def _is_copy(
@@ -243,12 +260,25 @@ def _spare(reading: Reading, *, adapter: bool) -> Iterator[Problem]:
     names = [tensor.name for tensor in reading.tensors]
     if all("lora_" in name for name in names):
         return
-    held = f"{len(names):,} tensors, {sum(t.size for t in reading.tensors):,} bytes"
+    held = say(
+        "{count:,} tensors, {size:,} bytes",
+        count=len(names),
+        size=sum(t.size for t in reading.tensors),
+    )
     towers = [name for name in names if is_visual(name)]
-    told = f"holds trained weights ({held}): {_taken_by(adapter=adapter)}"
+    told = say(
+        "holds trained weights ({held}): {not_taken}",
+        held=held,
+        not_taken=_taken_by(adapter=adapter),
+    )
     if adapter and towers:
-        told = f"{len(towers):,} of its tensors belong to the vision tower, which has "
-        told += f"to be frozen (first {towers[0]}); {_taken_by(adapter=True)}"
+        told = say(
+            "{count:,} of its tensors belong to the vision tower, which has to be "
+            "frozen (first {name}); {not_taken}",
+            count=len(towers),
+            name=towers[0],
+            not_taken=_taken_by(adapter=True),
+        )
         yield Problem(reading.file, told, Severity.ERROR)
     else:
         yield Problem(reading.file, told)
@@ -258,8 +288,11 @@ def _spare(reading: Reading, *, adapter: bool) -> Iterator[Problem]:
     "D21",
     applies=FULL,
     severity=Severity.WARNING,
-    fix="Give --base-dir with the base model: then preflight tells whether anything "
-    "was merged. To import the adapter itself run the command above.",
+    fix=say(
+        "Give --base-dir with the base model: then preflight tells "
+        "whether anything was merged. To import the adapter itself run "
+        "the command above."
+    ),
 )
 def adapter_is_merged(
     directory: Path,
@@ -278,13 +311,18 @@ def adapter_is_merged(
     """
     if not any(map(is_full_weights, files)):
         return
-    found = [one for one in candidates(walk) if one.what == "an adapter"]
+    found = [one for one in candidates(walk) if one.what == ADAPTER]
     if not found:
         return
-    more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
-    told = f"an adapter below these full weights{more}: are they merged with it?"
+    told = say_n(
+        "an adapter below these full weights: are they merged with it?",
+        "an adapter below these full weights (and {more:,} more): are they merged with "
+        "it?",
+        count=len(found),
+        more=len(found) - 1,
+    )
     by_verl = any(t.signature.id == "verl-adapter" and not t.folder for t in traces)
     if by_verl:
-        told += " verl's merger does not do it"
+        told = say("{told} verl's merger does not do it", told=told)
     line = command(directory / found[0].folder, requested)
     yield Problem(found[0].weights, told, details=(line,))

@@ -14,6 +14,7 @@ from preflight.findings import (
     Unavailable,
     WeightType,
 )
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 from preflight.model.headers import Container, Reading, Tensor
@@ -25,9 +26,9 @@ SINGLE = "model.safetensors"
 INDEX_LIMIT = 10 << 20  # bytes; huggingface_hub reads no larger one
 
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors$")
-_REBUILD = (
-    "Save the model again with save_pretrained, which writes the index, and copy all "
-    "files of that save together."
+_REBUILD = say(
+    "Save the model again with save_pretrained, which writes the "
+    "index, and copy all files of that save together."
 )
 Containers = tuple[Reading, ...]
 
@@ -55,21 +56,32 @@ def index_readable(
     if entry is None:
         return
     if entry.size > INDEX_LIMIT:
-        told = f"has {entry.size:,} bytes, at most {INDEX_LIMIT:,} are read"
+        told = say(
+            "has {size:,} bytes, at most {index_limit:,} are read",
+            size=entry.size,
+            index_limit=INDEX_LIMIT,
+        )
         yield Problem(INDEX, told)
     if isinstance(index, Unavailable):
         yield Problem(INDEX, index.reason)
         return
     found = index.get("weight_map")
     if not isinstance(found, Mapping):
-        what = "missing" if found is None else f"a {type(found).__name__}"
-        yield Problem(f"{INDEX}: weight_map", f"is {what}; an object is needed")
+        told = say("is missing; an object is needed")
+        if found is not None:
+            kind = type(found).__name__
+            told = say("is a {kind}; an object is needed", kind=kind)
+        yield Problem(f"{INDEX}: weight_map", told)
         return
     if not found:
-        yield Problem(f"{INDEX}: weight_map", "names no tensor")
+        yield Problem(f"{INDEX}: weight_map", say("names no tensor"))
     wrong = [name for name, file in found.items() if not isinstance(file, str)]
     if wrong:
-        told = f"its file is no text; so {len(wrong):,} of {len(found):,} entries"
+        told = say(
+            "its file is no text; so {count:,} of {total:,} entries",
+            count=len(wrong),
+            total=len(found),
+        )
         yield Problem(f"{INDEX}: {wrong[0]}", told)
 
 
@@ -85,7 +97,9 @@ def _is_plain(file: str) -> bool:
     return not set("/\\\0") & set(file) and file not in ("", ".", "..")
 
 
-@rule("I02", applies=FULL, fix="Copy the missing shards from where they were saved.")
+@rule(
+    "I02", applies=FULL, fix=say("Copy the missing shards from where they were saved.")
+)
 def shards_present(
     index: JsonObject, files: Mapping[str, FileEntry]
 ) -> Iterator[Answer]:
@@ -97,21 +111,32 @@ def shards_present(
     """
     mapped = weight_map(index)
     if mapped is None:
-        yield CannotTell(f"{INDEX} has no weight_map")
+        yield CannotTell(say("{index} has no weight_map", index=INDEX))
         return
     by_file = _by_file(mapped)
     for file in sorted(filter(_is_plain, by_file)):
         entry = files.get(file)
         if entry is None or not entry.is_file:
-            what = "missing" if entry is None else f"is a {entry.kind.value}"
-            held = f"the index has {len(by_file[file]):,} tensors in it"
-            yield Problem(file, f"{what}; {held}")
+            told = say("missing")
+            if entry is not None:
+                told = say("is a {kind}", kind=entry.kind.word)
+            count = len(by_file[file])
+            yield Problem(
+                file,
+                say(
+                    "{told}; the index has {count:,} tensors in it",
+                    told=told,
+                    count=count,
+                ),
+            )
 
 
 @rule(
     "I03",
     applies=FULL,
-    fix="Move the weight files that do not belong to this save out of the directory.",
+    fix=say(
+        "Move the weight files that do not belong to this save out of the directory."
+    ),
 )
 def no_foreign_weights(index: JsonObject, containers: Containers) -> Iterator[Answer]:
     """Weights that the index does not name are of another save, and go up as well.
@@ -124,17 +149,21 @@ def no_foreign_weights(index: JsonObject, containers: Containers) -> Iterator[An
     """
     mapped = weight_map(index)
     if mapped is None:
-        yield CannotTell(f"{INDEX} has no weight_map")
+        yield CannotTell(say("{index} has no weight_map", index=INDEX))
         return
     named = set(mapped.values())
     for container in containers:
         if container.file not in named:
             held = (
-                f"{len(container.tensors):,} tensors"
+                say("{count:,} tensors", count=len(container.tensors))
                 if isinstance(container, Container)
-                else "broken"
+                else say("broken")
             )
-            told = f"is not named in {INDEX} ({held}), and would be uploaded"
+            told = say(
+                "is not named in {index} ({held}), and would be uploaded",
+                index=INDEX,
+                held=held,
+            )
             yield Problem(container.file, told)
 
 
@@ -152,11 +181,11 @@ def index_agrees_with_shards(
     """
     mapped = weight_map(index)
     if mapped is None:
-        yield CannotTell(f"{INDEX} has no weight_map")
+        yield CannotTell(say("{index} has no weight_map", index=INDEX))
         return
     sound = [c for c in containers if isinstance(c, Container)]
     if len(sound) != len(containers):
-        yield CannotTell("a shard is broken, so that its tensors are not known")
+        yield CannotTell(say("a shard is broken, so that its tensors are not known"))
     places: dict[str, list[str]] = defaultdict(list)
     for container in sound:
         for tensor in container.tensors:
@@ -168,7 +197,12 @@ def index_agrees_with_shards(
 
 def _grouped(cause: str, names: list[str], total: int) -> Iterator[Problem]:
     if names:
-        told = f"{cause}; so {len(names):,} of {total:,} tensors"
+        told = say(
+            "{cause}; so {count:,} of {total:,} tensors",
+            cause=cause,
+            count=len(names),
+            total=total,
+        )
         yield Problem(names[0], told)
 
 
@@ -179,7 +213,7 @@ def _absent(
     for file, names in sorted(_by_file(mapped).items()):
         lost = [name for name in names if name not in places]
         if file in sound and lost:
-            cause = f"the index has it in {file}, no shard has it"
+            cause = say("the index has it in {file}, no shard has it", file=file)
             yield from _grouped(cause, lost, len(mapped))
 
 
@@ -197,10 +231,12 @@ def _elsewhere(
     named = set(mapped.values())
     for file, names in unlisted.items():
         if file in named:  # I03 tells of files that are not named at all
-            cause = f"lies in {file} and is not in the index"
+            cause = say("lies in {file} and is not in the index", file=file)
             yield from _grouped(cause, names, len(places))
     for (wanted, file), names in moved.items():
-        cause = f"the index has it in {wanted}, it lies in {file}"
+        cause = say(
+            "the index has it in {wanted}, it lies in {file}", wanted=wanted, file=file
+        )
         yield from _grouped(cause, names, len(places))
 
 
@@ -211,7 +247,9 @@ def _twice(places: Mapping[str, list[str]]) -> Iterator[Problem]:
             double[tuple(files)].append(name)
     for together, names in double.items():
         shown = ", ".join(shortened(file, 80) for file in together[:4])
-        yield from _grouped(f"lies in more than one file ({shown})", names, len(places))
+        yield from _grouped(
+            say("lies in more than one file ({shown})", shown=shown), names, len(places)
+        )
 
 
 @rule("I05", severity=Severity.WARNING, applies=FULL, fix=_REBUILD)
@@ -229,12 +267,25 @@ def index_total_is_the_sum(
     total = metadata.get("total_size") if isinstance(metadata, Mapping) else None
     wanted = sum(tensor.size for tensor in tensors)
     if total is None:
-        yield Problem(where, f"missing; the tensors have {wanted:,} bytes")
+        yield Problem(
+            where, say("missing; the tensors have {wanted:,} bytes", wanted=wanted)
+        )
     elif isinstance(total, bool) or not isinstance(total, (int, float)):
-        told = f"is no number but a {type(total).__name__}"
-        yield Problem(where, f"{told}; the tensors have {wanted:,} bytes")
+        told = say(
+            "is no number but a {kind}; the tensors have {wanted:,} bytes",
+            kind=type(total).__name__,
+            wanted=wanted,
+        )
+        yield Problem(where, told)
     elif total != wanted:
-        yield Problem(where, f"is {total:,}, the tensors have {wanted:,} bytes")
+        yield Problem(
+            where,
+            say(
+                "is {total:,}, the tensors have {wanted:,} bytes",
+                total=total,
+                wanted=wanted,
+            ),
+        )
 
 
 @rule("I06", applies=FULL, fix=_REBUILD)
@@ -248,16 +299,16 @@ def shard_names_sound(index: JsonObject) -> Iterator[Answer]:
     """
     mapped = weight_map(index)
     if mapped is None:
-        yield CannotTell(f"{INDEX} has no weight_map")
+        yield CannotTell(say("{index} has no weight_map", index=INDEX))
         return
     files = sorted(set(mapped.values()))
     for file in files:
         where = f"{INDEX}: {file or '(empty)'}"
         if not _is_plain(file):
-            yield Problem(where, "is no plain file name but leads elsewhere")
+            yield Problem(where, say("is no plain file name but leads elsewhere"))
         elif role_of(file, WeightType.FULL) is not Role.WEIGHTS:
             yield Problem(
-                where, "is no name of a weight file, and would not be uploaded"
+                where, say("is no name of a weight file, and would not be uploaded")
             )
     yield from _numbering(filter(_is_plain, files))
 
@@ -269,13 +320,20 @@ def _numbering(files: Iterable[str]) -> Iterator[Problem]:
             totals[int(match["total"])].add(int(match["number"][:10]))
     if len(totals) > 1:
         shown = ", ".join(f"-of-{total}" for total in sorted(totals)[:6])
-        yield Problem(INDEX, f"names shards of different saves: {shown}")
+        yield Problem(
+            INDEX, say("names shards of different saves: {shown}", shown=shown)
+        )
     for total, numbers in totals.items():
         # Some tools count from 0; what matters is that there are as many as they say.
         if len(totals) == 1 and len(numbers) < total:
-            told = f"names {len(numbers):,} of {total:,} shards"
-            first = next(n for n in range(1, total + 1) if n not in numbers)
-            yield Problem(INDEX, f"{told}; number {first:,} is the first missing one")
+            told = say(
+                "names {count:,} of {total:,} shards; number {first:,} is the first "
+                "missing one",
+                count=len(numbers),
+                total=total,
+                first=next(n for n in range(1, total + 1) if n not in numbers),
+            )
+            yield Problem(INDEX, told)
 
 
 @rule("I07", applies=FULL, fix=_REBUILD)
@@ -293,15 +351,27 @@ def shards_have_an_index(
         return  # I01 tells whether it can be read
     names = [container.file for container in containers]
     if len(names) > 1:
-        told = f"missing, and there are {len(names):,} weight files"
-        told += f" ({names[0]} and others)"
+        told = say(
+            "missing, and there are {count:,} weight files ({name} and others)",
+            count=len(names),
+            name=names[0],
+        )
         near = [n for n in files if n.lower().endswith(".safetensors.index.json")]
         if near:
-            told += f"; {near[0]} looks like it under another name"
+            told = say(
+                "{told}; {near} looks like it under another name",
+                told=told,
+                near=near[0],
+            )
         yield Problem(INDEX, told)
     elif names and names[0] != SINGLE:
-        told = f"missing, so that {names[0]} is not found"
         shard = _SHARD.match(names[0])
         whole = shard is None or shard["total"].lstrip("0") == "1"
-        fix = "" if not whole else f"Rename {shortened(names[0], 80)} to {SINGLE}."
-        yield Problem(INDEX, f"{told}; alone it has to be called {SINGLE}", fix=fix)
+        named = shortened(names[0], 80)
+        fix = say("Rename {name} to {wanted}.", name=named, wanted=SINGLE)
+        told = say(
+            "missing, so that {name} is not found; alone it has to be called {single}",
+            name=names[0],
+            single=SINGLE,
+        )
+        yield Problem(INDEX, told, fix=fix if whole else "")

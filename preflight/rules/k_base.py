@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.findings import Problem, Severity
+from preflight.language import say
 from preflight.model.text_comparison import TextComparison
 from preflight.rules._rule import FULL, rule
 
@@ -13,8 +14,10 @@ from preflight.rules._rule import FULL, rule
     "K08",
     severity=Severity.WARNING,
     applies=FULL,
-    fix="Merge the trained adapter into the base and save the result; look whether the "
-    "trainer wrote its checkpoint elsewhere.",
+    fix=say(
+        "Merge the trained adapter into the base and save the result; "
+        "look whether the trainer wrote its checkpoint elsewhere."
+    ),
 )
 def weights_are_not_the_base_s(text: TextComparison) -> Iterator[Problem]:
     """Weights that equal the base's, value by value, were neither trained nor merged.
@@ -27,5 +30,8 @@ def weights_are_not_the_base_s(text: TextComparison) -> Iterator[Problem]:
     https://github.com/huggingface/peft/issues/1402
     """
     if text.compared and not text.different:
-        told = f"identical to the base: all {text.compared:,} text tensors"
-        yield Problem("model.safetensors", f"{told} that were compared")
+        told = say(
+            "identical to the base: all {count:,} text tensors that were compared",
+            count=text.compared,
+        )
+        yield Problem("model.safetensors", told)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.language import say
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
@@ -26,12 +27,13 @@ _GROUPS = 8  # kinds of missing or misshapen tensors that are told one by one
 
 _WRAPPERS = (
     *WRAPPERS,
-    ("base_model.model.", "a PEFT model was saved without merging it"),
+    ("base_model.model.", say("a PEFT model was saved without merging it")),
 )
-_QUANTISED = "a part of quantised weights"
-_DEQUANTISE = (
-    "Import the 16-bit weights: merge into the 16-bit base, or load the model "
-    "dequantised and save it again (mlx-lm: `mlx_lm.convert --dequantize`)."
+_QUANTISED = say("a part of quantised weights")
+_DEQUANTISE = say(
+    "Import the 16-bit weights: merge into the 16-bit base, or "
+    "load the model dequantised and save it again (mlx-lm: "
+    "`mlx_lm.convert --dequantize`)."
 )
 _RENAMINGS = ("named as in memory", "saved from inside")
 _HEADS = frozenset({"score", "classifier", "v_head", "value_head", "reward_head"})
@@ -43,28 +45,32 @@ def _cause(name: str, base: BaseModel, names: Mapping[str, Shape]) -> str:
         if name.startswith(mark) or f".{mark}" in name:
             return told
     if ".lora_" in name or ".base_layer." in name or "lora_magnitude" in name:
-        return "a LoRA layer that was not merged"
+        return say("a LoRA layer that was not merged")
     if is_quantised_part(name):
         return _QUANTISED
     if _HEADS & set(name.split(".")):
-        return "a head for scores or classes, which the base does not have"
+        return say("a head for scores or classes, which the base does not have")
     if told := _renamed(name, names):
         return told
     if (match := _LAYER.search(name)) and int(match[1]) >= base.layers:
-        return f"a layer that does not exist, {base.code} has {base.layers}"
+        return say(
+            "a layer that does not exist, {code} has {layers}",
+            code=base.code,
+            layers=base.layers,
+        )
     if is_visual(name) and base.vision is None:
-        return f"a vision tower, which {base.code} does not have"
+        return say("a vision tower, which {code} does not have", code=base.code)
     if name.startswith("mtp."):
-        return "a layer for multi-token prediction, which the base does not have"
-    return f"{base.code} has no such tensor"
+        return say("a layer for multi-token prediction, which the base does not have")
+    return say("{code} has no such tensor", code=base.code)
 
 
 def _renamed(name: str, names: Mapping[str, Shape]) -> str:
     """Which tensor of the base this is under another name, or nothing."""
     if (known := _as_on_disk(name)) != name and known in names:
-        return f"named as in memory; on disk it is {known}"
+        return say("named as in memory; on disk it is {known}", known=known)
     if f"model.{name}" in names:
-        return f"saved from inside the model: on disk it is model.{name}"
+        return say("saved from inside the model: on disk it is model.{name}", name=name)
     return ""
 
 
@@ -93,8 +99,11 @@ def _wanted(base: BaseModel, reference: Reference | Unavailable) -> dict[str, Sh
 @rule(
     "K06",
     applies=FULL,
-    fix="Merge adapters, unwrap the model and save it with save_pretrained of the "
-    "base's own class; give the right base with --base-model.",
+    fix=say(
+        "Merge adapters, unwrap the model and save it with "
+        "save_pretrained of the base's own class; give the right base "
+        "with --base-model."
+    ),
 )
 def tensors_are_those_of_the_base(
     tensors: tuple[Tensor, ...],
@@ -114,7 +123,9 @@ def tensors_are_those_of_the_base(
     mine = {tensor.name: tensor.shape for tensor in tensors}
     wanted = _wanted(compared, reference)
     if mine and all(".lora_" in name for name in mine):
-        told = "holds LoRA tensors alone: an adapter under the name of full weights"
+        told = say(
+            "holds LoRA tensors alone: an adapter under the name of full weights"
+        )
         yield Problem(tensors[0].name, told)
         return
     yield from _too_many(mine, wanted, compared)
@@ -140,7 +151,12 @@ def _too_many(
     for cause, names in groups.items():
         # Buffers that old versions of transformers saved; loaders leave them out.
         harmless = all(name.endswith("rotary_emb.inv_freq") for name in names)
-        told = f"{cause}; so {len(names):,} of {len(mine):,} tensors"
+        told = say(
+            "{cause}; so {count:,} of {total:,} tensors",
+            cause=cause,
+            count=len(names),
+            total=len(mine),
+        )
         severity = Severity.WARNING if harmless else None
         fix = _DEQUANTISE if cause == _QUANTISED else ""
         yield Problem(names[0], told, severity, fix=fix)
@@ -167,17 +183,29 @@ def _too_few(
         return
     towers = [name for name in missing if is_visual(name)]
     if towers and len(towers) == sum(map(is_visual, wanted)):
-        told = f"the vision tower is missing, all {len(towers):,} tensors of it"
+        told = say(
+            "the vision tower is missing, all {count:,} tensors of it",
+            count=len(towers),
+        )
         yield Problem(towers[0], told)
         missing = [name for name in missing if not is_visual(name)]
     groups = _grouped(missing)
     if len(groups) > _GROUPS:
-        told = f"missing; so {len(missing):,} of {base.code}'s {len(wanted):,} tensors"
+        told = say(
+            "missing; so {count:,} of {code}'s {total:,} tensors",
+            count=len(missing),
+            code=base.code,
+            total=len(wanted),
+        )
         yield Problem(missing[0], told)
         return
     for kind, names in groups.items():
-        more = f"; so {len(names):,} of the kind {kind}" if len(names) > 1 else ""
-        yield Problem(names[0], f"missing{more}")
+        told = say("missing")
+        if len(names) > 1:
+            told = say(
+                "missing; so {count:,} of the kind {kind}", count=len(names), kind=kind
+            )
+        yield Problem(names[0], told)
 
 
 def _misshapen(
@@ -193,13 +221,22 @@ def _misshapen(
     groups = _grouped(wrong)
     for index, (kind, names) in enumerate(groups.items()):
         if index == _GROUPS:
-            told = f"and {len(groups) - _GROUPS:,} other kinds of tensors are misshapen"
+            told = say(
+                "and {count:,} other kinds of tensors are misshapen",
+                count=len(groups) - _GROUPS,
+            )
             yield Problem(kind, told)
             return
         first = names[0]
-        told = f"has the shape {list(mine[first])}, {base.code} {list(wanted[first])}"
-        more = f"; so {len(names):,} tensors" if len(names) > 1 else ""
-        yield Problem(first, told + more)
+        told = say(
+            "has the shape {mine}, {code} {wanted}",
+            mine=list(mine[first]),
+            code=base.code,
+            wanted=list(wanted[first]),
+        )
+        if len(names) > 1:
+            told = say("{told}; so {count:,} tensors", told=told, count=len(names))
+        yield Problem(first, told)
 
 
 def _same_shape(name: str, shape: Shape, wanted: Shape) -> bool:
@@ -212,14 +249,18 @@ def _layers(mine: Iterable[str], config: JsonObject) -> Iterator[Problem]:
     declared = text_section(config).get("num_hidden_layers")
     found = [int(match[1]) for name in mine if (match := _LAYER.search(name))]
     if isinstance(declared, int) and found and declared != max(found) + 1:
-        told = f"is {declared}, the tensors have {max(found) + 1} layers"
+        told = say(
+            "is {declared}, the tensors have {found} layers",
+            declared=declared,
+            found=max(found) + 1,
+        )
         yield Problem("config.json: num_hidden_layers", told)
 
 
 @rule(
     "K07",
     applies=FULL,
-    fix="Leave tie_word_embeddings as it is in the base and save again.",
+    fix=say("Leave tie_word_embeddings as it is in the base and save again."),
 )
 def output_layer_as_configured(
     tensors: tuple[Tensor, ...],
@@ -243,7 +284,9 @@ def output_layer_as_configured(
     of_base = None if isinstance(compared, Unavailable) else compared.tied_embeddings
     tied = declared if isinstance(declared, bool) else of_base
     if tied is None:
-        yield CannotTell("neither config.json nor a known base tells of the embeddings")
+        yield CannotTell(
+            say("neither config.json nor a known base tells of the embeddings")
+        )
         return
     saved = any(tensor.name == _HEAD for tensor in tensors)
     where = "config.json: tie_word_embeddings"
@@ -252,26 +295,37 @@ def output_layer_as_configured(
     if saved and tied:
         yield _tied_and_saved(tied_head)
     elif not saved and not tied:
-        yield Problem(_HEAD, "missing, and the embeddings are not tied")
+        yield Problem(_HEAD, say("missing, and the embeddings are not tied"))
     elif not saved and of_base is False:
-        told = "missing: config.json says that the embeddings are tied, in the base "
-        yield Problem(_HEAD, f"{told}they are not")
+        told = say(
+            "missing: config.json says that the embeddings are tied, in the base they "
+            "are not"
+        )
+        yield Problem(_HEAD, told)
     elif of_base is not None and tied is not of_base:
-        told = f"is {str(tied).lower()}, in the base it is {str(of_base).lower()}"
+        told = say(
+            "is {tied}, in the base it is {of_base}",
+            tied=str(tied).lower(),
+            of_base=str(of_base).lower(),
+        )
         yield Problem(where, told, Severity.WARNING)
 
 
 def _tied_and_saved(tied_head: bool | Unavailable) -> Problem:
-    told = "the embeddings are tied, so that this tensor is ignored"
+    told = say("the embeddings are tied, so that this tensor is ignored")
     fix = ""
     if tied_head is True:
-        told += "; it is a copy of the embedding"
-        fix = "Leave it out: save with save_pretrained, which drops tied weights."
+        told = say("{told}; it is a copy of the embedding", told=told)
+        fix = say("Leave it out: save with save_pretrained, which drops tied weights.")
     elif tied_head is False:
-        told += " by engines that tie; it differs from the embedding: trained apart"
-        fix = (
-            "Train with the head tied, or copy what was trained into the embedding; "
-            "tie_word_embeddings false is another model than the base."
+        told = say(
+            "the embeddings are tied, so that this tensor is ignored by engines that "
+            "tie; it differs from the embedding: trained apart"
+        )
+        fix = say(
+            "Train with the head tied, or copy what was trained into the "
+            "embedding; tie_word_embeddings false is another model than "
+            "the base."
         )
     return Problem(_HEAD, told, Severity.WARNING, fix=fix)
 
@@ -279,8 +333,11 @@ def _tied_and_saved(tied_head: bool | Unavailable) -> Problem:
 @rule(
     "K05",
     applies=FULL,
-    fix="Freeze the vision tower (ms-swift: freeze_vit true; LLaMA-Factory: "
-    "freeze_vision_tower) and train again, or put the base's tower back.",
+    fix=say(
+        "Freeze the vision tower (ms-swift: freeze_vit true; "
+        "LLaMA-Factory: freeze_vision_tower) and train again, or put "
+        "the base's tower back."
+    ),
 )
 def vision_tower_is_the_base_s(
     tower: VisionTowerComparison | Unavailable, compared: BaseModel
@@ -297,9 +354,16 @@ def vision_tower_is_the_base_s(
         yield CannotTell(tower.reason)
         return
     if tower.different:
-        told = f"differs from the base; so {len(tower.different):,} of "
-        told += f"{tower.compared:,} tensors of the tower"
+        told = say(
+            "differs from the base; so {count:,} of {total:,} tensors of the tower",
+            count=len(tower.different),
+            total=tower.compared,
+        )
         yield Problem(tower.different[0], told)
     if tower.unlike:
-        told = f"{len(tower.unlike):,} tensors of the tower have another precision or "
-        yield CannotTell(f"{told}shape than the base's, so they cannot be compared")
+        told = say(
+            "{count:,} tensors of the tower have another precision or shape than the "
+            "base's, so they cannot be compared",
+            count=len(tower.unlike),
+        )
+        yield CannotTell(told)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from preflight.findings import Problem, Severity
+from preflight.language import say
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.text import shortened
@@ -17,13 +18,13 @@ PREFIX = "base_model.model."
 # with any of them loads without an error, no layer of that name is found, and the base
 # model is served unchanged.
 WRAPPERS = (
-    ("_orig_mod.", "torch.compile left `_orig_mod.` in the names"),
-    ("_fsdp_wrapped_module.", "FSDP left `_fsdp_wrapped_module.` in the names"),
+    ("_orig_mod.", say("torch.compile left `_orig_mod.` in the names")),
+    ("_fsdp_wrapped_module.", say("FSDP left `_fsdp_wrapped_module.` in the names")),
     (
         "_checkpoint_wrapped_module.",
-        "activation checkpointing left `_checkpoint_wrapped_module.` in the names",
+        say("activation checkpointing left `_checkpoint_wrapped_module.` in the names"),
     ),
-    ("module.", "data-parallel training left `module.` in the names"),
+    ("module.", say("data-parallel training left `module.` in the names")),
 )
 _OTHER_SPELLING = re.compile(r"(^|[._])lora_[ab](\.|$)")
 _OTHER_TOWERS = frozenset(
@@ -57,22 +58,30 @@ def malformed(half: LoraTensor) -> str:
         named = suffix.removesuffix(".weight") if suffix.endswith(".weight") else ""
         if named:
             shown = shortened(named.strip("."), 40)
-            return f"the adapter's own name, {shown}, was left in the names"
-        found = shortened(suffix, 40) or "nothing"
-        return f"{found} follows lora_{half.half} where .weight is expected"
+            return say(
+                "the adapter's own name, {shown}, was left in the names", shown=shown
+            )
+        found = shortened(suffix, 40) or say("nothing")
+        return say(
+            "{found} follows lora_{half} where .weight is expected",
+            found=found,
+            half=half.half,
+        )
     if not name.startswith(PREFIX):
-        return f"the name does not begin with {PREFIX}"
+        return say("the name does not begin with {prefix}", prefix=PREFIX)
     return _nested(name)
 
 
 def _nested(name: str) -> str:
     """What an adapter around an adapter leaves in a name, or nothing."""
     if name.startswith(PREFIX * 2):
-        return f"{PREFIX} stands twice: a PEFT model was wrapped in another"
+        return say(
+            "{prefix} stands twice: a PEFT model was wrapped in another", prefix=PREFIX
+        )
     parts = name.split(".")
     # PEFT itself nests the parameters of fused experts so.
     if "base_layer" in parts and "experts" not in parts:
-        return "base_layer in the name: one adapter was trained on top of another"
+        return say("base_layer in the name: one adapter was trained on top of another")
     return ""
 
 
@@ -81,17 +90,19 @@ def foreign(name: str) -> str:
     if told := _wrapped(name):
         return told
     if _OTHER_SPELLING.search(name):
-        return "lora_a and lora_b in small letters are torchtune's or mlx's names"
+        return say("lora_a and lora_b in small letters are torchtune's or mlx's names")
     if ".lora_down." in name or ".lora_up." in name:
-        return "lora_down and lora_up are names of image models' tools"
+        return say("lora_down and lora_up are names of image models' tools")
     return ""
 
 
 @rule(
     "K01",
     applies=LORA,
-    fix="Unwrap the model before saving: PEFT's save_pretrained on the PEFT model "
-    "itself writes these names.",
+    fix=say(
+        "Unwrap the model before saving: PEFT's save_pretrained on the "
+        "PEFT model itself writes these names."
+    ),
 )
 def lora_keys_well_formed(lora: LoraView) -> Iterator[Problem]:
     """Every key is `base_model.model.<module>.lora_A.weight` or `.lora_B.weight`.
@@ -105,12 +116,21 @@ def lora_keys_well_formed(lora: LoraView) -> Iterator[Problem]:
     """
     total = len(lora.halves) + len(lora.others)
     for cause, names in _misnamed(lora).items():
-        told = f"{cause}; so {len(names):,} of {total:,} tensors"
+        told = say(
+            "{cause}; so {count:,} of {total:,} tensors",
+            cause=cause,
+            count=len(names),
+            total=total,
+        )
         yield Problem(names[0], told)
     if not lora.halves and lora.others:
-        told = f"none of {total:,} tensors is a lora_A or lora_B: "
         others = any(foreign(tensor.name) for tensor in lora.others)
-        told += "another tool's adapter" if others else "no adapter, or a merged model"
+        what = say("another tool's adapter")
+        told = say(
+            "none of {total:,} tensors is a lora_A or lora_B: {what}",
+            total=total,
+            what=what if others else say("no adapter, or a merged model"),
+        )
         yield Problem(lora.others[0].name, told)
 
 
@@ -125,7 +145,7 @@ def _misnamed(lora: LoraView) -> dict[str, list[str]]:
     return groups
 
 
-@rule("K02", applies=LORA, fix="Save the adapter again; both halves are needed.")
+@rule("K02", applies=LORA, fix=say("Save the adapter again; both halves are needed."))
 def every_lora_a_has_its_b(lora: LoraView) -> Iterator[Problem]:
     """A LoRA layer is the product of lora_B and lora_A; one of them alone does nothing.
 
@@ -136,14 +156,22 @@ def every_lora_a_has_its_b(lora: LoraView) -> Iterator[Problem]:
     for half, other in (("A", "B"), ("B", "A")):
         lonely = [p[half] for p in lora.pairs.values() if set(p) == {half}]
         if lonely:
-            told = f"its lora_{other} is missing; so {len(lonely):,} of "
-            told += f"{len(lora.pairs):,} modules"
+            told = say(
+                "its lora_{other} is missing; so {count:,} of {total:,} modules",
+                other=other,
+                count=len(lonely),
+                total=len(lora.pairs),
+            )
             yield Problem(lonely[0].tensor.name, told)
     seen: dict[tuple[str, str], LoraTensor] = {}
     for each in lora.halves:
         first = seen.setdefault((each.module, each.half), each)
         if each.is_weight and first.is_weight and first is not each:
-            told = f"is a second lora_{each.half} beside {first.tensor.name}"
+            told = say(
+                "is a second lora_{half} beside {name}",
+                half=each.half,
+                name=first.tensor.name,
+            )
             yield Problem(each.tensor.name, told)
 
 
@@ -155,8 +183,11 @@ def is_visual(name: str) -> bool:
 @rule(
     "K04",
     applies=LORA,
-    fix="Freeze the vision tower (ms-swift: freeze_vit true; PEFT: a target_modules "
-    "pattern on language_model, or exclude_modules='.*visual.*') and train again.",
+    fix=say(
+        "Freeze the vision tower (ms-swift: freeze_vit true; PEFT: a "
+        "target_modules pattern on language_model, or "
+        "exclude_modules='.*visual.*') and train again."
+    ),
 )
 def no_visual_tensor(lora: LoraView) -> Iterator[Problem]:
     """The vision tower must have been frozen: no tensor name may contain `visual`.
@@ -172,10 +203,18 @@ def no_visual_tensor(lora: LoraView) -> Iterator[Problem]:
     if visual:
         leaves = Counter(name.split(".lora_")[0].rpartition(".")[2] for name in visual)
         kinds = ", ".join(leaf for leaf, _ in leaves.most_common(6))
-        told = f"{len(visual):,} of {len(names):,} tensors belong to the vision tower"
-        yield Problem(visual[0], f"{told} ({kinds})")
+        told = say(
+            "{count:,} of {total:,} tensors belong to the vision tower ({kinds})",
+            count=len(visual),
+            total=len(names),
+            kinds=kinds,
+        )
+        yield Problem(visual[0], told)
     others = (name for name in names if not is_visual(name))
     towers = [name for name in others if _OTHER_TOWERS & set(name.split("."))]
     if towers:
-        told = f"{len(towers):,} tensors look like another tower or its connector"
+        told = say(
+            "{count:,} tensors look like another tower or its connector",
+            count=len(towers),
+        )
         yield Problem(towers[0], told, Severity.WARNING)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Problem
+from preflight.language import glued, joined, say
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_variants import touches_vocabulary
@@ -17,6 +18,7 @@ from preflight.text import shortened
 # intermediate_size of Qwen2.5-72B-Instruct-AWQ, from its config.json on Hugging Face.
 _PADDED = {29568: 29696}
 _PATH = "the path begins with"
+_COUNTERS = {"layer": say("layer"), "expert": say("expert")}
 _SIZE = re.compile(r"^\w+\.lora_[AB] has ")
 _BEYOND = re.compile(r"^(layer|expert) [0-9,]+ does not exist")
 
@@ -42,13 +44,18 @@ def _summed(groups: Mapping[str, list[LoraTensor]], total: int) -> Iterator[Prob
         details: tuple[str, ...] = ()
         if cause in sizes:
             count, details = sum(map(len, sizes.values())), _lines(sizes)
-        told = f"{cause}; so {count:,} of {total:,} tensors"
+        told = say(
+            "{cause}; so {count:,} of {total:,} tensors",
+            cause=cause,
+            count=count,
+            total=total,
+        )
         yield Problem(halves[0].tensor.name, told, details=details)
 
 
 def _lines(groups: Mapping[str, list[LoraTensor]]) -> tuple[str, ...]:
     """Each cause with the number of tensors, where there are several."""
-    told = tuple(f"{cause} ({len(halves):,})" for cause, halves in groups.items())
+    told = tuple(glued(c, f" ({len(halves):,})") for c, halves in groups.items())
     return told if len(told) > 1 else ()
 
 
@@ -57,44 +64,78 @@ def misfit(half: LoraTensor, base: BaseModel) -> str:
     path = half.path
     mixture = "experts" in half.module.split(".") and not base.counters
     if path is None or mixture:
-        kind = ": it is no mixture of experts" if mixture else ""
-        return f"{base.code} has no such module{kind}"
+        told = say("{code} has no such module", code=base.code)
+        return (
+            say("{told}: it is no mixture of experts", told=told) if mixture else told
+        )
     if path.prefix not in base.lora_prefixes:
         return _path_told(path.prefix, base)
     linear, leaf = base.linears.get(path.kind), path.leaf
     if linear is None:
-        return f"{base.code} has no module {shortened(leaf, 60)} there"
+        return say(
+            "{code} has no module {leaf} there",
+            code=base.code,
+            leaf=shortened(leaf, 60),
+        )
     counts = (base.layers, *linear.counters.values())
     for index, (number, count) in enumerate(zip(path.numbers, counts, strict=True)):
         if number >= count:
             counter = ("layer", *linear.counters)[index]
-            return f"{counter} {number:,} does not exist, {base.code} has {count}"
+            return say(
+                "{counter} {number:,} does not exist, {code} has {count}",
+                counter=_COUNTERS.get(counter, counter),
+                number=number,
+                code=base.code,
+                count=count,
+            )
     wanted = linear.shape[1 if half.half == "A" else 0]
     if half.outer is None or half.outer == wanted:
         return ""
-    side = "columns" if half.half == "A" else "rows"
-    told = f"{leaf}.lora_{half.half} has {half.outer:,} {side}"
-    return f"{told}, {base.code} needs {wanted:,}{_shape_cause(half, wanted)}"
+    told = say(
+        "{leaf}.lora_{half} has {outer:,} {side}, {code} needs {wanted:,}",
+        leaf=leaf,
+        half=half.half,
+        outer=half.outer,
+        side=say("columns") if half.half == "A" else say("rows"),
+        code=base.code,
+        wanted=wanted,
+    )
+    return _with_cause(told, half, wanted)
 
 
 def _path_told(prefix: str, base: BaseModel) -> str:
     """What a wrong path before the layer's number comes from, with both paths."""
-    expected = " or ".join(base.lora_prefixes)
-    told = f"{_PATH} {prefix}, {base.code} has {expected}"
+    expected = joined(say(" or "), base.lora_prefixes)
+    told = say(
+        "the path begins with {prefix}, {code} has {expected}",
+        prefix=prefix,
+        code=base.code,
+        expected=expected,
+    )
     segment = "language_model"
     if segment in prefix.split(".") and segment not in expected:
-        return f"{told}: {segment} is of a vision-language model's class"
+        return say(
+            "{told}: {segment} is of a vision-language model's class",
+            told=told,
+            segment=segment,
+        )
     if segment in expected and segment not in prefix.split("."):
-        return f"{told}: {segment} is missing, as in a text model's class"
+        return say(
+            "{told}: {segment} is missing, as in a text model's class",
+            told=told,
+            segment=segment,
+        )
     return told
 
 
-def _shape_cause(half: LoraTensor, wanted: int) -> str:
+def _with_cause(told: str, half: LoraTensor, wanted: int) -> str:
     if half.rank == wanted:
-        return ": it seems transposed, or lora_A and lora_B are exchanged"
+        return say(
+            "{told}: it seems transposed, or lora_A and lora_B are exchanged", told=told
+        )
     if _PADDED.get(wanted) == half.outer:
-        return ": AWQ and GPTQ copies pad it so"
-    return ""
+        return say("{told}: AWQ and GPTQ copies pad it so", told=told)
+    return told
 
 
 def fitting(halves: Iterable[LoraTensor]) -> tuple[BaseModel, ...]:
@@ -115,18 +156,21 @@ def judged(lora: LoraView) -> list[LoraTensor]:
     ]
 
 
-_PADDED_FIX = "Train on the 16-bit base: its layers are not padded."
-_PATH_FIX = (
-    "Save again with a transformers version and a model class that name the layers as "
-    "the base does."
+_PADDED_FIX = say("Train on the 16-bit base: its layers are not padded.")
+_PATH_FIX = say(
+    "Save again with a transformers version and a model class that "
+    "name the layers as the base does."
 )
 
 
 @rule(
     "K03",
     applies=LORA,
-    fix="Give the base that was trained with --base-model; if that is the base, save "
-    "again with a transformers version that names the layers as it does.",
+    fix=say(
+        "Give the base that was trained with --base-model; if that is "
+        "the base, save again with a transformers version that names "
+        "the layers as it does."
+    ),
 )
 def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Problem]:
     """Every adapted layer must exist in the base, with the same dimensions.
@@ -143,15 +187,24 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
     # A path is told as such: the same layers may lie in a model of another class.
     paths = any(told.startswith(_PATH) for told in groups)
     if groups and not paths and (fits := fitting(halves)):
-        codes = " or ".join(each.code for each in fits)
-        fix = f"Give --base-model {fits[0].code}, if that is what was trained."
+        codes = joined(say(" or "), [each.code for each in fits])
+        fix = say(
+            "Give --base-model {code}, if that is what was trained.", code=fits[0].code
+        )
         if len(fits) > 1:
-            fix = "Give the one of them that was trained with --base-model."
+            fix = say("Give the one of them that was trained with --base-model.")
         count = sum(map(len, groups.values()))
-        told = f"the shapes are those of {codes}, not of {base.code}; so {count:,} of "
+        told = say(
+            "the shapes are those of {codes}, not of {code}; so {count:,} of {total:,} "
+            "tensors",
+            codes=codes,
+            code=base.code,
+            count=count,
+            total=len(halves),
+        )
         yield Problem(
             "adapter_model.safetensors",
-            f"{told}{len(halves):,} tensors",
+            told,
             fix=fix,
             details=_lines(groups) or tuple(groups),
         )
@@ -163,7 +216,10 @@ def modules_exist_in_the_base(lora: LoraView, base: BaseModel) -> Iterator[Probl
         for prefix in base.lora_prefixes
     }
     if len(base.lora_prefixes) > 1 and all(found.values()):
-        told = f"both {' and '.join(found)} occur: a loader knows one of them"
+        told = say(
+            "both {found} occur: a loader knows one of them",
+            found=joined(say(" and "), found),
+        )
         yield Problem(found[base.lora_prefixes[0]][0].tensor.name, told, fix=_PATH_FIX)
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from preflight.errors import UsageError
 from preflight.findings import Outcome, Result, Severity, Unavailable, WeightType
+from preflight.language import say
 from preflight.rules._rule import Rule, run_rules
 
 
@@ -40,8 +41,12 @@ class Policy:
         if outcome.result is not Result.FAILED:
             return outcome
         if outcome.code in self.ignore:
-            reason = self.ignore[outcome.code] or "as --ignore asks"
-            return replace(outcome, result=Result.SKIPPED, reason=f"ignored: {reason}")
+            reason = self.ignore[outcome.code] or say("as --ignore asks")
+            return replace(
+                outcome,
+                result=Result.SKIPPED,
+                reason=say("ignored: {reason}", reason=reason),
+            )
         if not self.strict:
             return outcome
         problems = tuple(replace(each, severity=None) for each in outcome.problems)
@@ -52,8 +57,12 @@ def _known(code: str, rules: Sequence[Rule], flag: str) -> str:
     wanted = code.strip().upper()
     if not wanted or not any(rule.code.startswith(wanted) for rule in rules):
         raise UsageError(
-            f"{flag}: there is no rule {code or 'without a name'}",
-            hint="`preflight explain` lists all rules",
+            say(
+                "{flag}: there is no rule {code}",
+                flag=flag,
+                code=code or say("without a name"),
+            ),
+            hint=say("`preflight explain` lists all rules"),
         )
     return wanted
 
@@ -78,11 +87,15 @@ def make_policy(
         code = _known(code, rules, "--ignore")
         rule = next((rule for rule in rules if rule.code == code), None)
         if rule is None:
-            raise UsageError(f"--ignore takes whole codes such as C10, not {code}")
+            raise UsageError(
+                say("--ignore takes whole codes such as C10, not {code}", code=code)
+            )
         if rule.severity is Severity.ERROR and not reason.strip():
             raise UsageError(
-                f"--ignore {code}: an error is ignored only with a reason",
-                hint=f"write --ignore '{code}=why it does no harm here'",
+                say(
+                    "--ignore {code}: an error is ignored only with a reason", code=code
+                ),
+                hint=say("write --ignore '{code}=why it does no harm here'", code=code),
             )
         reasons[code] = reason.strip()
     return Policy(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from preflight.findings import CannotTell, Problem, Severity
+from preflight.language import say
 from preflight.model.headers import (
     Broken,
     Cause,
@@ -33,23 +34,25 @@ _LAYOUT = frozenset(
     }
 )
 _CONVOLUTION = (4, 5)  # dimensions of a kernel over images and over videos
-_LINEAR = "Leave convolutions out of target_modules, and train again."
+_LINEAR = say("Leave convolutions out of target_modules, and train again.")
 _HALF = re.compile(r"\.lora_[AB]\.")
-_TORCH = (
+_TORCH = say(
     "Load it with torch and save it as safetensors; save_pretrained does so by itself."
 )
-_AGAIN = "Save or copy it again, and see that the disk has room for all of it."
+_AGAIN = say("Save or copy it again, and see that the disk has room for all of it.")
 _REMEDIES = {
-    Cause.LFS_POINTER: "Fetch the content: `git lfs pull`, or download the file anew.",
-    Cause.HTML: "Download it again, logged in: a page was saved in its place.",
-    Cause.GGUF: "Import the safetensors that the GGUF file was made from.",
+    Cause.LFS_POINTER: say(
+        "Fetch the content: `git lfs pull`, or download the file anew."
+    ),
+    Cause.HTML: say("Download it again, logged in: a page was saved in its place."),
+    Cause.GGUF: say("Import the safetensors that the GGUF file was made from."),
     Cause.ARCHIVE: _TORCH,
     Cause.PICKLE: _TORCH,
-    Cause.UNREADABLE: "Put a regular file in its place that this user may read.",
+    Cause.UNREADABLE: say("Put a regular file in its place that this user may read."),
     Cause.TOO_SMALL: _AGAIN,
     Cause.ALL_ZERO: _AGAIN,
     Cause.BEYOND_FILE: _AGAIN,
-    Cause.CHANGED: "Wait until whatever writes it has ended, then check again.",
+    Cause.CHANGED: say("Wait until whatever writes it has ended, then check again."),
 }
 Containers = tuple[Reading, ...]
 
@@ -61,7 +64,8 @@ def _broken(containers: Containers, causes: frozenset[Cause]) -> Iterator[Proble
 
 
 @rule(
-    "S01", fix="Save the file again with the safetensors library, and copy all of it."
+    "S01",
+    fix=say("Save the file again with the safetensors library, and copy all of it."),
 )
 def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
     """A file whose header cannot be parsed is no model, whatever its name says.
@@ -75,11 +79,11 @@ def safetensors_header_readable(containers: Containers) -> Iterator[Problem]:
     yield from _broken(containers, frozenset(Cause) - _SIZE - _LAYOUT)
     for found in containers:
         if isinstance(found, Unread):
-            told = f"was not judged: {found.reason}"
+            told = say("was not judged: {reason}", reason=found.reason)
             yield Problem(found.file, told, Severity.WARNING)
 
 
-@rule("S02", fix="Save again and check the free disk space; then copy all of it.")
+@rule("S02", fix=say("Save again and check the free disk space; then copy all of it."))
 def safetensors_complete(containers: Containers) -> Iterator[Problem]:
     """The header says how long the file is; a different length means lost bytes.
 
@@ -90,7 +94,7 @@ def safetensors_complete(containers: Containers) -> Iterator[Problem]:
     yield from _broken(containers, _SIZE)
 
 
-@rule("S03", fix="Save the file again with the safetensors library.")
+@rule("S03", fix=say("Save the file again with the safetensors library."))
 def safetensors_layout_sound(containers: Containers) -> Iterator[Problem]:
     """Tensors must cover the data without hole or overlap, each as long as its shape.
 
@@ -100,7 +104,7 @@ def safetensors_layout_sound(containers: Containers) -> Iterator[Problem]:
     yield from _broken(containers, _LAYOUT)
 
 
-@rule("S04", fix="Save the file again with the safetensors library.")
+@rule("S04", fix=say("Save the file again with the safetensors library."))
 def safetensors_library_agrees(
     directory: Path, containers: Containers
 ) -> Iterator[Answer]:
@@ -111,7 +115,7 @@ def safetensors_library_agrees(
     """
     for found in containers:
         if isinstance(found, Broken):
-            yield CannotTell("a container is broken already by the rules before")
+            yield CannotTell(say("a container is broken already by the rules before"))
             continue
         answer = oracle_accepts(directory / found.file)
         if answer is not True:
@@ -120,8 +124,10 @@ def safetensors_library_agrees(
 
 @rule(
     "S05",
-    fix="Gather the weights before saving (ZeRO-3: "
-    "stage3_gather_16bit_weights_on_model_save), then save again.",
+    fix=say(
+        "Gather the weights before saving (ZeRO-3: "
+        "stage3_gather_16bit_weights_on_model_save), then save again."
+    ),
 )
 def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
     """A container without tensors loads without an error and changes nothing.
@@ -132,11 +138,11 @@ def safetensors_has_tensors(containers: Containers) -> Iterator[Problem]:
     """
     for found in containers:
         if isinstance(found, Container) and not found.tensors:
-            size = f"{found.size:,} bytes"
-            yield Problem(found.file, f"holds no tensor at all ({size})")
+            told = say("holds no tensor at all ({size:,} bytes)", size=found.size)
+            yield Problem(found.file, told)
 
 
-@rule("S06", fix="Gather the weights before saving, then save again.")
+@rule("S06", fix=say("Gather the weights before saving, then save again."))
 def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
     """A tensor with a zero dimension is one rank's shard, not the gathered weight.
 
@@ -154,9 +160,11 @@ def no_ungathered_tensor(containers: Containers) -> Iterator[Problem]:
             halves = [t for t in found.tensors if _is_no_matrix(t)]
             flat = [t for t in halves if len(t.shape) not in _CONVOLUTION]
             kernels = [t for t in halves if len(t.shape) in _CONVOLUTION]
-            yield from _shaped(found, empty, "holds no value")
-            yield from _shaped(found, flat, "has not 2 dimensions")
-            for problem in _shaped(found, kernels, "is a convolution's, no matrix"):
+            yield from _shaped(found, empty, say("holds no value"))
+            yield from _shaped(found, flat, say("has not 2 dimensions"))
+            for problem in _shaped(
+                found, kernels, say("is a convolution's, no matrix")
+            ):
                 yield replace(problem, fix=_LINEAR)
 
 
@@ -172,6 +180,11 @@ def _is_no_matrix(tensor: Tensor) -> bool:
 def _shaped(container: Container, found: list[Tensor], what: str) -> Iterator[Problem]:
     if found:
         where = f"{container.file}: {found[0].name}"
-        so = f"; so {len(found):,} of {len(container.tensors):,} tensors"
-        shape = shortened(str(list(found[0].shape)), 60)
-        yield Problem(where, f"shape {shape} {what}{so}")
+        told = say(
+            "shape {shape} {what}; so {count:,} of {total:,} tensors",
+            shape=shortened(str(list(found[0].shape)), 60),
+            what=what,
+            count=len(found),
+            total=len(container.tensors),
+        )
+        yield Problem(where, told)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from preflight.findings import Problem, Severity, WeightType
+from preflight.language import joined, say
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Container, Reading, Tensor
 from preflight.model.quantised import is_quantised_part
@@ -13,19 +14,20 @@ from preflight.rules._rule import FULL, rule
 from preflight.text import shortened
 
 _FLOATS = ("BF16", "F16", "F32")
-_ALLOWED = "BF16, F16 or F32"
+_ALLOWED = say("BF16, F16 or F32")
 # How config.json spells them, as torch does.
 _SPELLED = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
-_SIXTEEN = (
-    "Save what was trained in 16 bits: a LoRA without its quantised base, full weights "
-    "merged into the 16-bit base or dequantised before saving."
+_SIXTEEN = say(
+    "Save what was trained in 16 bits: a LoRA without its "
+    "quantised base, full weights merged into the 16-bit base or "
+    "dequantised before saving."
 )
 Tensors = tuple[Tensor, ...]
 
 
 @rule(
     "S07",
-    fix="Save the weights in BF16, F16 or F32, cast from what was trained.",
+    fix=say("Save the weights in BF16, F16 or F32, cast from what was trained."),
 )
 def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
     """Weights are served from BF16, F16 or F32; all else is quantised or a mistake.
@@ -38,9 +40,15 @@ def dtypes_are_floats(tensors: Tensors) -> Iterator[Problem]:
     for dtype in sorted({t.dtype for t in tensors} - set(_FLOATS)):
         found = [t for t in tensors if t.dtype == dtype]
         quantised = dtype != "F64"
-        told = f"is {dtype}, not {_ALLOWED}"
-        told += ", as quantised weights are" if quantised else ""
-        told += f"; so {len(found):,} of {len(tensors):,} tensors"
+        told = say("is {dtype}, not {allowed}", dtype=dtype, allowed=_ALLOWED)
+        if quantised:
+            told = say("{told}, as quantised weights are", told=told)
+        told = say(
+            "{told}; so {count:,} of {total:,} tensors",
+            told=told,
+            count=len(found),
+            total=len(tensors),
+        )
         yield Problem(found[0].name, told, fix=_SIXTEEN if quantised else "")
 
 
@@ -53,7 +61,11 @@ def _counted(tensors: Tensors) -> Counter[str]:
     return counted
 
 
-@rule("S08", severity=Severity.WARNING, fix="Cast all weights to BF16 and save again.")
+@rule(
+    "S08",
+    severity=Severity.WARNING,
+    fix=say("Cast all weights to BF16 and save again."),
+)
 def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]:
     """Several number formats in one model are left by a half-finished merge or cast.
 
@@ -71,14 +83,23 @@ def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]
     if len(counted) > 1:
         rarest = counted.most_common()[-1][0]
         first = next(t.name for t in tensors if t.dtype == rarest)
-        both = ", ".join(
-            f"{sum(t.dtype == dtype for t in tensors):,} tensors in {dtype}"
-            for dtype, _ in counted.most_common()
+        both = joined(
+            ", ",
+            [
+                say(
+                    "{count:,} tensors in {dtype}",
+                    count=sum(t.dtype == dtype for t in tensors),
+                    dtype=dtype,
+                )
+                for dtype, _ in counted.most_common()
+            ],
         )
-        yield Problem(first, f"is {rarest}; in all {both}")
+        yield Problem(
+            first, say("is {rarest}; in all {both}", rarest=rarest, both=both)
+        )
     elif weight_type is WeightType.FULL and "F32" in counted:
         size = sum(tensor.size for tensor in tensors)
-        told = f"all are F32: {size:,} bytes, BF16 would take half"
+        told = say("all are F32: {size:,} bytes, BF16 would take half", size=size)
         yield Problem(tensors[0].name, told)
 
 
@@ -86,7 +107,7 @@ def dtypes_alike(tensors: Tensors, weight_type: WeightType) -> Iterator[Problem]
     "S15",
     severity=Severity.WARNING,
     applies=FULL,
-    fix="Set torch_dtype in config.json to what the weights are.",
+    fix=say("Set torch_dtype in config.json to what the weights are."),
 )
 def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[Problem]:
     """Engines convert the weights to the format that the config names.
@@ -99,14 +120,16 @@ def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[P
     named = _SPELLED.get(said.removeprefix("torch.")) if isinstance(said, str) else None
     counted = _counted(tensors).most_common(1)
     if named and counted and counted[0][0] != named:
-        told = f"is {said!s}, the weights are {counted[0][0]}"
-        yield Problem(f"config.json: {field}", told)
+        told = say(
+            "is {said!s}, the weights are {counted}", said=said, counted=counted[0][0]
+        )
+        yield Problem(say("config.json: {field}", field=field), told)
 
 
 @rule(
     "S09",
     severity=Severity.WARNING,
-    fix='Save with the metadata {"format": "pt"}, as save_pretrained does.',
+    fix=say('Save with the metadata {"format": "pt"}, as save_pretrained does.'),
 )
 def metadata_says_format(
     containers: tuple[Reading, ...],
@@ -123,6 +146,10 @@ def metadata_says_format(
             continue
         named = (found.metadata or {}).get("format")
         if named != "pt":
-            told = "is missing" if named is None else f"is {shortened(named, 40)}"
+            told = (
+                say("is missing")
+                if named is None
+                else say("is {value}", value=shortened(named, 40))
+            )
             where = f"{found.file}: __metadata__.format"
-            yield Problem(where, f"{told}; save_pretrained writes pt")
+            yield Problem(where, say("{told}; save_pretrained writes pt", told=told))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from preflight.findings import Problem, Severity
+from preflight.language import say
 from preflight.model.scan import TensorValues
 from preflight.rules._rule import FULL, LORA, rule
 
@@ -20,15 +21,22 @@ def _nonfinite(values: Values) -> Iterator[Problem]:
         first = found[0]
         yield Problem(
             f"{first.file}: {first.name}",
-            f"holds {first.nonfinite:,} NaN or Inf of {first.count:,} values; in all "
-            f"{numbers:,} values in {len(found):,} of {len(values):,} tensors",
+            say(
+                "holds {nonfinite:,} NaN or Inf of {count:,} values; in all "
+                "{numbers:,} values in {total:,} of {count_3:,} tensors",
+                nonfinite=first.nonfinite,
+                count=first.count,
+                numbers=numbers,
+                total=len(found),
+                count_3=len(values),
+            ),
         )
 
 
 @rule(
     "S10",
     applies=LORA,
-    fix="Take an earlier checkpoint; train in bf16 or with a lower learning rate.",
+    fix=say("Take an earlier checkpoint; train in bf16 or with a lower learning rate."),
 )
 def adapter_values_finite(values: Values) -> Iterator[Problem]:
     """One NaN or Inf spreads through every answer; no loader complains of it.
@@ -39,7 +47,9 @@ def adapter_values_finite(values: Values) -> Iterator[Problem]:
     yield from _nonfinite(values)
 
 
-@rule("S11", applies=FULL, fix="Take an earlier checkpoint, or merge again in fp32.")
+@rule(
+    "S11", applies=FULL, fix=say("Take an earlier checkpoint, or merge again in fp32.")
+)
 def full_values_finite(values: Values) -> Iterator[Problem]:
     """One NaN or Inf in the weights spreads through every answer.
 
@@ -57,8 +67,10 @@ def _first(values: Sequence[TensorValues]) -> str:
 @rule(
     "S12",
     applies=LORA,
-    fix="Check that the LoRA parameters were in the optimizer and that the weights "
-    "were gathered before saving.",
+    fix=say(
+        "Check that the LoRA parameters were in the optimizer and that "
+        "the weights were gathered before saving."
+    ),
 )
 def adapter_is_trained(values: Values) -> Iterator[Problem]:
     """lora_B starts at zero; if all of them still are, nothing was trained.
@@ -73,12 +85,21 @@ def adapter_is_trained(values: Values) -> Iterator[Problem]:
         found = [v for v in values if v.count and _is_half(v.name, half)]
         zero = [v for v in found if v.zero]
         if zero and len(zero) == len(found):
-            told = f"all {len(zero):,} lora_{half} tensors are zero"
-            yield Problem(_first(zero), f"{told}: the adapter does nothing")
+            told = say(
+                "all {count:,} lora_{half} tensors are zero: the adapter does nothing",
+                count=len(zero),
+                half=half,
+            )
+            yield Problem(_first(zero), told)
         elif zero:
-            told = f"{len(zero):,} of {len(found):,} lora_{half} tensors are zero"
-            message = f"{told}: their layers do nothing"
-            yield Problem(_first(zero), message, Severity.WARNING)
+            told = say(
+                "{count:,} of {total:,} lora_{half} tensors are zero: their layers do "
+                "nothing",
+                count=len(zero),
+                total=len(found),
+                half=half,
+            )
+            yield Problem(_first(zero), told, Severity.WARNING)
 
 
 def _is_half(name: str, half: str) -> bool:
@@ -89,7 +110,7 @@ def _is_half(name: str, half: str) -> bool:
     "S13",
     severity=Severity.WARNING,
     applies=LORA,
-    fix="Look at the tensor; take an earlier checkpoint if the training diverged.",
+    fix=say("Look at the tensor; take an earlier checkpoint if the training diverged."),
 )
 def adapter_values_plausible(values: Values) -> Iterator[Problem]:
     """Constant tensors and enormous numbers are not what training leaves behind.
@@ -105,7 +126,7 @@ def adapter_values_plausible(values: Values) -> Iterator[Problem]:
     "S14",
     severity=Severity.WARNING,
     applies=FULL,
-    fix="Save the shard again; compare its checksum with the training machine's.",
+    fix=say("Save the shard again; compare its checksum with the training machine's."),
 )
 def full_values_plausible(values: Values) -> Iterator[Problem]:
     """A weight matrix that is all zero, or of one value, was never filled.
@@ -116,7 +137,14 @@ def full_values_plausible(values: Values) -> Iterator[Problem]:
     zero = [v for v in values if v.zero and _is_matrix(v)]
     if zero:
         first = f"{zero[0].file}: {_first(zero)}"
-        yield Problem(first, f"is all zero; so {len(zero):,} of {len(values):,}")
+        yield Problem(
+            first,
+            say(
+                "is all zero; so {count:,} of {total:,}",
+                count=len(zero),
+                total=len(values),
+            ),
+        )
     yield from _implausible([v for v in values if _is_matrix(v)])
 
 
@@ -132,10 +160,18 @@ def _implausible(values: Sequence[TensorValues]) -> Iterator[Problem]:
     values = [v for v in values if v.floating]
     constant = [v for v in values if v.constant and not v.zero]
     if constant:
-        told = f"holds one value throughout; so {len(constant):,} tensors"
+        told = say(
+            "holds one value throughout; so {count:,} tensors", count=len(constant)
+        )
         yield Problem(_first(constant), told)
     huge = [v for v in values if v.largest > ABSURD]
     if huge:
         largest = max(v.largest for v in huge)
-        told = f"magnitudes up to {largest:.3g} in {len(huge):,} tensors"
-        yield Problem(_first(huge), f"{told}; plausible are at most {ABSURD:,.0f}")
+        told = say(
+            "magnitudes up to {largest:.3g} in {count:,} tensors; plausible are at "
+            "most {most:,.0f}",
+            largest=largest,
+            count=len(huge),
+            most=ABSURD,
+        )
+        yield Problem(_first(huge), told)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from preflight.findings import Problem, Severity, Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.rules._rule import FULL, rule
 
 _TOKENIZER, _CONFIG = "tokenizer_config.json", "config.json"
 _OWN, _JOINT = "preprocessor_config.json", "processor_config.json"
-_COPY_TOKENIZER = (
-    "Copy tokenizer_config.json from the base model's repository: the tokenizer is "
-    "unchanged, and older releases read that one."
+_COPY_TOKENIZER = say(
+    "Copy tokenizer_config.json from the base model's repository: "
+    "the tokenizer is unchanged, and older releases read that one."
 )
 Documents = Mapping[str, JsonObject | Unavailable]
 
@@ -21,7 +22,7 @@ Documents = Mapping[str, JsonObject | Unavailable]
     "V06",
     applies=FULL,
     severity=Severity.WARNING,
-    fix="Save again with transformers 4.57, or mend this file by hand.",
+    fix=say("Save again with transformers 4.57, or mend this file by hand."),
 )
 def older_library_reads_it(documents: Documents) -> Iterator[Problem]:
     """What transformers 5 saves, transformers 4 refuses or, worse, reads wrongly.
@@ -36,10 +37,10 @@ def older_library_reads_it(documents: Documents) -> Iterator[Problem]:
     https://github.com/ml-explore/mlx-lm/issues/661; rope_theta measured with 4.57.6.
     """
     config = _read(documents, _CONFIG)
-    by = _writer(config)
-    yield from _tokenizer(_read(documents, _TOKENIZER), by)
-    yield from _rope(config, by)
-    yield from _processor(documents, by)
+    version = _writer(config)
+    yield from _tokenizer(_read(documents, _TOKENIZER), version)
+    yield from _rope(config, version)
+    yield from _processor(documents, version)
 
 
 def _read(documents: Documents, name: str) -> JsonObject:
@@ -49,21 +50,30 @@ def _read(documents: Documents, name: str) -> JsonObject:
 
 def _writer(config: JsonObject) -> str:
     version = config.get("transformers_version")
-    return f" (written by transformers {version})" if isinstance(version, str) else ""
+    return version if isinstance(version, str) else ""
 
 
-def _tokenizer(found: JsonObject, by: str) -> Iterator[Problem]:
+def _by(told: str, version: str) -> str:
+    if not version:
+        return told
+    return say("{told} (written by transformers {version})", told=told, version=version)
+
+
+def _tokenizer(found: JsonObject, version: str) -> Iterator[Problem]:
     if found.get("tokenizer_class") == "TokenizersBackend":
-        told = f"is TokenizersBackend, a class that transformers 4 does not have{by}"
-        fix = f'{_COPY_TOKENIZER} Or write "tokenizer_class": "Qwen2Tokenizer" into it.'
-        yield Problem(f"{_TOKENIZER}: tokenizer_class", told, fix=fix)
+        told = say("is TokenizersBackend, a class that transformers 4 does not have")
+        fix = say(
+            '{copy_it} Or write "tokenizer_class": "Qwen2Tokenizer" into it.',
+            copy_it=_COPY_TOKENIZER,
+        )
+        yield Problem(f"{_TOKENIZER}: tokenizer_class", _by(told, version), fix=fix)
     if isinstance(found.get("extra_special_tokens"), list):
-        told = f"is a list, for which transformers 4 stops{by}"
+        told = say("is a list, for which transformers 4 stops")
         where = f"{_TOKENIZER}: extra_special_tokens"
-        yield Problem(where, told, fix=_COPY_TOKENIZER)
+        yield Problem(where, _by(told, version), fix=_COPY_TOKENIZER)
 
 
-def _rope(config: JsonObject, by: str) -> Iterator[Problem]:
+def _rope(config: JsonObject, version: str) -> Iterator[Problem]:
     text = config.get("text_config")
     parts = {_CONFIG: config}
     if isinstance(text, Mapping):
@@ -76,15 +86,24 @@ def _rope(config: JsonObject, by: str) -> Iterator[Problem]:
         if theta is None:
             continue
         separator = "." if ":" in where else ": "
-        told = f"holds the only rope_theta ({theta}), which transformers 4 overlooks"
-        fix = f'Add "rope_theta": {theta} beside rope_parameters: both releases then '
-        fix += "read the same."
-        yield Problem(f"{where}{separator}rope_parameters", f"{told}{by}", fix=fix)
+        told = say(
+            "holds the only rope_theta ({theta}), which transformers 4 overlooks",
+            theta=theta,
+        )
+        fix = say(
+            'Add "rope_theta": {theta} beside rope_parameters: both releases then read '
+            "the same.",
+            theta=theta,
+        )
+        place = f"{where}{separator}rope_parameters"
+        yield Problem(place, _by(told, version), fix=fix)
 
 
-def _processor(documents: Documents, by: str) -> Iterator[Problem]:
+def _processor(documents: Documents, version: str) -> Iterator[Problem]:
     joint = _read(documents, _JOINT).get("image_processor")
     if isinstance(joint, Mapping) and _OWN not in documents:
-        told = f"holds the image processor; transformers 4 looks for {_OWN}{by}"
-        fix = f"Copy {_OWN} from the base model's repository beside it."
-        yield Problem(f"{_JOINT}: image_processor", told, fix=fix)
+        told = say(
+            "holds the image processor; transformers 4 looks for {own}", own=_OWN
+        )
+        fix = say("Copy {own} from the base model's repository beside it.", own=_OWN)
+        yield Problem(f"{_JOINT}: image_processor", _by(told, version), fix=fix)

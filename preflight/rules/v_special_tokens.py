@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, NotApplicable, Problem, Severity, Unavailable
+from preflight.language import say
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.rules._rule import Answer, rule
@@ -24,7 +25,9 @@ def _ids(value: object) -> list[int] | None:
 @rule(
     "V05",
     severity=Severity.WARNING,
-    fix="Take these fields from the base's config.json and generation_config.json.",
+    fix=say(
+        "Take these fields from the base's config.json and generation_config.json."
+    ),
 )
 def special_tokens_unchanged(
     config: JsonObject | Unavailable,
@@ -50,7 +53,7 @@ def special_tokens_unchanged(
     if all(
         isinstance(one, Unavailable) for one in (*documents.values(), tokenizer_config)
     ):
-        told = "there is no config that names these tokens"
+        told = say("there is no config that names these tokens")
         usual = isinstance(config, Unavailable) and not config.applicable
         yield NotApplicable(told) if usual else CannotTell(told)
 
@@ -65,7 +68,10 @@ def _of_ids(name: str, section: JsonObject, base: BaseModel) -> Iterator[Problem
         ids = _ids(value)
         where = f"{name}: {field}"
         if ids is None:
-            yield Problem(where, f"is {shortened(repr(value), 60)}, which is no id")
+            yield Problem(
+                where,
+                say("is {value}, which is no id", value=shortened(repr(value), 60)),
+            )
             continue
         allowed = usual | {base.pad_token_id, base.bos_token_id}
         if field == "pad_token_id":
@@ -75,12 +81,19 @@ def _of_ids(name: str, section: JsonObject, base: BaseModel) -> Iterator[Problem
         strange = [number for number in ids if number not in allowed]
         wanted = _called([base.eos_token_id], names)
         if strange:
-            told = f"is {_called(strange, names)}"
+            told = say("is {value}", value=_called(strange, names))
             own = _called(sorted(usual | {base.pad_token_id}), names)
-            yield Problem(where, f"{told}; {base.code} uses {own}")
+            yield Problem(
+                where,
+                say("{told}; {code} uses {own}", told=told, code=base.code, own=own),
+            )
         elif field == "eos_token_id" and base.eos_token_id not in ids:
-            told = f"is {_called(ids, names)} without {wanted}"
-            yield Problem(where, f"{told}, with which answers end")
+            told = say(
+                "is {value} without {wanted}, with which answers end",
+                value=_called(ids, names),
+                wanted=wanted,
+            )
+            yield Problem(where, told)
 
 
 def _called(ids: Iterable[int], names: Mapping[int, str]) -> str:
@@ -100,5 +113,10 @@ def _of_names(document: JsonObject, base: BaseModel) -> Iterator[Problem]:
     ):
         return
     wanted = _called([base.eos_token_id], {n: t for t, n in numbers.items()})
-    told = f"is {text}; answers of {base.code} end with {wanted}"
+    told = say(
+        "is {text}; answers of {code} end with {wanted}",
+        text=text,
+        code=base.code,
+        wanted=wanted,
+    )
     yield Problem(f"{_TOKENIZER_CONFIG}: eos_token", told)

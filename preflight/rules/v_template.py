@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.catalog.templates import earlier_templates
 from preflight.findings import CannotTell, Problem, Severity, Unavailable
+from preflight.language import joined, say
 from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
 from preflight.model.reference import Reference
@@ -26,8 +27,10 @@ _LONGEST = 200_000  # characters for which a diff is made
 
 @rule(
     "V03",
-    fix="Put the base's own chat template in its place, or remove the file or field; "
-    "format the training data so that it fits.",
+    fix=say(
+        "Put the base's own chat template in its place, or remove the "
+        "file or field; format the training data so that it fits."
+    ),
 )
 def chat_template_is_the_default(
     templates: Templates,
@@ -54,16 +57,18 @@ def chat_template_is_the_default(
             yield from _judged(template.where, template.text, candidates, reference)
     for template in templates:
         if template.name != DEFAULT:
-            told = f"has a second template named {shortened(template.name, 60)}"
+            told = say(
+                "has a second template named {name}", name=shortened(template.name, 60)
+            )
             yield Problem(template.where, told, Severity.WARNING)
     for entry in walk.entries:
         if entry.is_file and entry.name.startswith(_ADDITIONAL):
-            told = "a second template, which is not uploaded"
+            told = say("a second template, which is not uploaded")
             yield Problem(entry.name, told, Severity.WARNING)
 
 
 def _unreadable(reason: str) -> str:
-    return f"the template cannot be read: {reason}"
+    return say("the template cannot be read: {reason}", reason=reason)
 
 
 def _judged(
@@ -78,12 +83,13 @@ def _judged(
     if len(fitting) == len(candidates) > 0 or _equal(text, own):
         return
     if fitting or (own is None and not candidates):
-        yield CannotTell("the base model is not known; give --base-model")
+        yield CannotTell(say("the base model is not known; give --base-model"))
         return
     if own is not None and renders_alike(own, text):
         return
-    who = " or ".join(base.code for base in candidates[:3]) or "the base"
-    told = f"is not the default template of {who}{_likeness(text, found)}"
+    codes = [base.code for base in candidates[:3]]
+    who = joined(say(" or "), codes) if codes else say("the base")
+    told = _unlike(say("is not the default template of {who}", who=who), text, found)
     details = () if own is None else _difference(own, text)
     yield Problem(where, told, details=details)
 
@@ -107,29 +113,37 @@ def _equal(text: str, own: str | None) -> bool:
     return own is not None and normalised(text) == normalised(own)
 
 
-def _likeness(text: str, found: set[str]) -> str:
-    """What it is instead, where that can be told."""
+def _unlike(told: str, text: str, found: set[str]) -> str:
+    """With what it is instead, where that can be told."""
     if not text.strip():
-        return " but empty"
+        return say("{told} but empty", told=told)
     for base in load_bases().values():
         if found & _known(base):
-            return f" but that of {base.code}"
+            return say("{told} but that of {code}", told=told, code=base.code)
     if "{% generation" in text or "{%- generation" in text:
-        return " (it has the generation marks of assistant-only loss)"
-    return ""
+        return say(
+            "{told} (it has the generation marks of assistant-only loss)", told=told
+        )
+    return told
 
 
 def _difference(own: str, text: str) -> tuple[str, ...]:
     """A unified diff from the base's template to this one."""
     if len(own) + len(text) > _LONGEST:
-        return (f"{len(text):,} characters, the base's has {len(own):,}",)
+        return (
+            say(
+                "{count:,} characters, the base's has {total:,}",
+                count=len(text),
+                total=len(own),
+            ),
+        )
     lines = difflib.unified_diff(
         normalised(own).split("\n"), normalised(text).split("\n"), n=0, lineterm=""
     )
     shown = [shortened(line, _LINE) for line in list(lines)[2:]]
     kept = shown[:_DIFF_LINES]
     if len(shown) > len(kept):
-        kept[-1] = f"... {len(shown) - len(kept) + 1:,} more lines"
+        kept[-1] = say("... {count:,} more lines", count=len(shown) - len(kept) + 1)
     return tuple(kept)
 
 
@@ -137,8 +151,10 @@ def _difference(own: str, text: str) -> tuple[str, ...]:
     "V07",
     severity=Severity.WARNING,
     applies=FULL,
-    fix="Copy chat_template.jinja from the base, or the field chat_template of its "
-    "tokenizer_config.json.",
+    fix=say(
+        "Copy chat_template.jinja from the base, or the field "
+        "chat_template of its tokenizer_config.json."
+    ),
 )
 def full_weights_have_a_chat_template(
     templates: Templates, tokenizer_config: JsonObject | Unavailable
@@ -157,11 +173,11 @@ def full_weights_have_a_chat_template(
         return
     if isinstance(tokenizer_config, Unavailable):
         return  # D08 and D18 tell of that
-    told = "there is no chat template, neither here nor in chat_template.jinja"
+    told = say("there is no chat template, neither here nor in chat_template.jinja")
     yield Problem("tokenizer_config.json: chat_template", told)
 
 
-@rule("V04", fix="Keep one of them; chat_template.jinja is what new loaders read.")
+@rule("V04", fix=say("Keep one of them; chat_template.jinja is what new loaders read."))
 def one_chat_template(templates: Templates) -> Iterator[Problem]:
     """Of two different templates in one directory, loaders do not take the same one.
 
@@ -177,4 +193,6 @@ def one_chat_template(templates: Templates) -> Iterator[Problem]:
     for where, text in found[1:]:
         first, first_text = found[0]
         if normalised(text) != normalised(first_text):
-            yield Problem(where, f"differs from the template in {first}")
+            yield Problem(
+                where, say("differs from the template in {first}", first=first)
+            )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, NotApplicable, Problem, Severity, Unavailable
+from preflight.language import joined, say
 from preflight.model.config_figures import text_section
 from preflight.model.configs import JsonObject
 from preflight.model.headers import Tensor
@@ -33,8 +34,10 @@ def _is_int(value: object) -> bool:
 
 @rule(
     "V01",
-    fix="Do not resize the embeddings (LLaMA-Factory: resize_vocab false); merge onto "
-    "the base as it is.",
+    fix=say(
+        "Do not resize the embeddings (LLaMA-Factory: resize_vocab "
+        "false); merge onto the base as it is."
+    ),
 )
 def vocabulary_size_unchanged(
     config: JsonObject | Unavailable,
@@ -53,7 +56,7 @@ def vocabulary_size_unchanged(
     if not isinstance(config, Unavailable):
         declared = text_section(config).get("vocab_size")
     if not rows and declared is None:
-        told = "neither config.json nor a tensor tells the vocabulary's size"
+        told = say("neither config.json nor a tensor tells the vocabulary's size")
         usual = isinstance(config, Unavailable) and not config.applicable
         yield NotApplicable(told) if usual else CannotTell(told)
         return
@@ -62,13 +65,16 @@ def vocabulary_size_unchanged(
         yield from _declared(declared, candidates, sizes)
     for tensor in rows:
         if sizes and tensor.shape[0] not in sizes:
-            told = _size_told(tensor.shape[0], candidates, sizes)
-            yield Problem(tensor.name, f"has {told}")
+            yield Problem(tensor.name, _size_told(tensor.shape[0], candidates, sizes))
         elif _is_int(declared) and tensor.shape[0] != declared:
-            told = f"has {tensor.shape[0]:,} rows, config.json says {declared:,}"
+            told = say(
+                "has {rows:,} rows, config.json says {declared:,}",
+                rows=tensor.shape[0],
+                declared=declared,
+            )
             yield Problem(tensor.name, told)
     if not sizes:
-        yield CannotTell("the base model is not known; give --base-model")
+        yield CannotTell(say("the base model is not known; give --base-model"))
 
 
 def _vocabulary_rows(tensors: tuple[Tensor, ...]) -> list[Tensor]:
@@ -85,11 +91,12 @@ def _declared(
 ) -> Iterator[Problem]:
     where = "config.json: vocab_size"
     if not isinstance(declared, int) or isinstance(declared, bool):
-        yield Problem(where, f"is {shown_token(declared)}, no whole number")
-    elif sizes and declared not in sizes:
         yield Problem(
-            where, f"is {_size_told(declared, candidates, sizes, rows=False)}"
+            where,
+            say("is {value}, no whole number", value=shown_token(declared)),
         )
+    elif sizes and declared not in sizes:
+        yield Problem(where, _size_told(declared, candidates, sizes, rows=False))
 
 
 def _size_told(
@@ -99,21 +106,33 @@ def _size_told(
     *,
     rows: bool = True,
 ) -> str:
-    wanted = " or ".join(f"{size:,}" for size in sizes)
-    who = candidates[0].code if len(candidates) == 1 else "the base"
-    told = f"{found:,}{' rows' if rows else ''}, {who} has {wanted}"
+    wanted = joined(say(" or "), [f"{size:,}" for size in sizes])
+    who = candidates[0].code if len(candidates) == 1 else say("the base")
+    told = say("is {found:,}, {who} has {wanted}", found=found, who=who, wanted=wanted)
+    if rows:
+        told = say(
+            "has {found:,} rows, {who} has {wanted}",
+            found=found,
+            who=who,
+            wanted=wanted,
+        )
     lengths = {base.tokenizer_length for base in candidates}
     if found in lengths:
-        told += ": cut to the tokenizer's length"
+        told = say("{told}: cut to the tokenizer's length", told=told)
     elif any(length < found < length + 1000 for length in lengths) and found < sizes[0]:
-        told += ": cut to the length of a tokenizer with added tokens"
+        told = say(
+            "{told}: cut to the length of a tokenizer with added tokens", told=told
+        )
     return told
 
 
 @rule(
     "V02",
-    fix="Train and save with the base's own tokenizer; use tokens that it has already "
-    "(<|fim_pad|>, <|vision_pad|>) in place of new ones.",
+    fix=say(
+        "Train and save with the base's own tokenizer; use tokens that "
+        "it has already (<|fim_pad|>, <|vision_pad|>) in place of new "
+        "ones."
+    ),
 )
 def no_token_added(
     documents: Documents,
@@ -140,7 +159,7 @@ def no_token_added(
     if not tokens and not vocabularies:
         return
     if not candidates:
-        yield CannotTell("the base model is not known; give --base-model")
+        yield CannotTell(say("the base model is not known; give --base-model"))
         return
     yield from _judged(tokens, vocabularies, candidates)
     yield from _grown(vocabularies, candidates)
@@ -170,12 +189,14 @@ def _judged(
     numbered = {text for text, cause in told if "(id" in cause}
     for (text, cause), places in told.items():
         if "(id" in cause or text not in numbered:
-            yield Problem(places[0], f"{cause}{_also(places[1:])}")
+            yield Problem(places[0], _also(cause, places[1:]))
 
 
-def _also(places: list[str]) -> str:
+def _also(cause: str, places: list[str]) -> str:
     others = sorted({place.partition(":")[0] for place in places})
-    return f"; so also {', '.join(others)}" if others else ""
+    if not others:
+        return cause
+    return say("{cause}; so also {others}", cause=cause, others=", ".join(others))
 
 
 def _cause(
@@ -186,17 +207,36 @@ def _cause(
     if wanted is not None:
         if number is None or number == wanted:
             return ""
-        return f"{shown} has the id {number:,}, in {base.code} it has {wanted:,}"
+        return say(
+            "{shown} has the id {number:,}, in {code} it has {wanted:,}",
+            shown=shown,
+            number=number,
+            code=base.code,
+            wanted=wanted,
+        )
     if number is None:
-        return "" if token.text in plain else f"{shown} is no token of {base.code}"
-    if number in names:
         return (
-            f"the id {number:,} is {shown}, in {base.code} {shown_token(names[number])}"
+            ""
+            if token.text in plain
+            else say("{shown} is no token of {code}", shown=shown, code=base.code)
+        )
+    if number in names:
+        return say(
+            "the id {number:,} is {shown}, in {code} {wanted}",
+            number=number,
+            shown=shown,
+            code=base.code,
+            wanted=shown_token(names[number]),
         )
     if number < base.vocab_entries:
         # An entry of the plain vocabulary that was given flags: nothing is added.
         return ""
-    return f"{shown} (id {number:,}) is added: {base.code} has no such token"
+    return say(
+        "{shown} (id {number:,}) is added: {code} has no such token",
+        shown=shown,
+        number=number,
+        code=base.code,
+    )
 
 
 def _grown(
@@ -206,11 +246,19 @@ def _grown(
     for where, vocabulary in vocabularies.items():
         beyond = [t for t, number in vocabulary.items() if not 0 <= number < limit]
         if len(vocabulary) > limit:
-            told = f"has {len(vocabulary):,} entries, the base has {limit:,}"
+            told = say(
+                "has {count:,} entries, the base has {limit:,}",
+                count=len(vocabulary),
+                limit=limit,
+            )
             yield Problem(where, told)
         elif beyond:
-            told = f"has {len(beyond):,} entries that the base has not, the first "
-            yield Problem(where, told + shown_token(beyond[0]))
+            told = say(
+                "has {count:,} entries that the base has not, the first {first}",
+                count=len(beyond),
+                first=shown_token(beyond[0]),
+            )
+            yield Problem(where, told)
 
 
 def _missing(
@@ -221,8 +269,12 @@ def _missing(
     named = {token.text for token in tokens if token.where.startswith(TOKENIZER)}
     lost = [text for text in base.added_tokens if text not in named]
     if lost and named:
-        told = f"lacks {len(lost):,} tokens of {base.code}, the first "
-        told += shown_token(lost[0])
+        told = say(
+            "lacks {count:,} tokens of {code}, the first {first}",
+            count=len(lost),
+            code=base.code,
+            first=shown_token(lost[0]),
+        )
         yield Problem(f"{TOKENIZER}: added_tokens", told, Severity.WARNING)
 
 
@@ -234,11 +286,16 @@ def _compared(
     if found is None or own is None or found == own:
         return
     mine, wanted = dict(found.items()), dict(own.items())
-    origin = "the base" if isinstance(reference, Unavailable) else reference.origin
+    origin = say("the base") if isinstance(reference, Unavailable) else reference.origin
     lost = [text for text in wanted if mine.get(text) != wanted[text]]
     new = [text for text in mine if text not in wanted]
-    told = f"is not the vocabulary of {origin}: "
-    told += f"{len(lost):,} entries are missing or have other ids, {len(new):,} are new"
+    told = say(
+        "is not the vocabulary of {origin}: {lost:,} entries are missing or have other "
+        "ids, {new:,} are new",
+        origin=origin,
+        lost=len(lost),
+        new=len(new),
+    )
     yield Problem(ENTRIES, told)
 
 
@@ -256,9 +313,19 @@ def _by_digest(
         alike = [b for b in candidates if b.vocab_entries == len(vocabulary)]
         if not alike:
             most = max(base.vocab_entries for base in candidates)
-            told = f"{where} has {len(vocabulary):,} of the base's {most:,} entries"
-            yield CannotTell(f"{told}; give --base-dir to compare them")
+            told = say(
+                "{where} has {count:,} of the base's {most:,} entries; give --base-dir "
+                "to compare them",
+                where=where,
+                count=len(vocabulary),
+                most=most,
+            )
+            yield CannotTell(told)
         elif not {b.vocab_sha256 for b in alike} & set(vocabulary.digests):
-            told = f"is not the vocabulary of {alike[0].code}: as many entries, with "
-            yield Problem(where, f"{told}other texts or ids")
+            told = say(
+                "is not the vocabulary of {code}: as many entries, with other texts or "
+                "ids",
+                code=alike[0].code,
+            )
+            yield Problem(where, told)
         break  # tokenizer.json counts before vocab.json
