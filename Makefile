@@ -17,11 +17,15 @@ DEMO_DIR ?= .demo
 DEMO_BASE ?= qwen3-8b
 JOBS ?= 2
 KILLS ?= 100
+TIMES ?= 20
 
 # Recipes read these from the environment, so that spaces and quotes do no harm.
 export MODEL DEST BASE_MODEL DEMO_DIR DEMO_BASE
 
 BIN := $(VENV)/bin
+
+# The tests start hundreds of processes; each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 # The vendor's v2 SDK and oss2 install different packages of one name, crcmod.
@@ -102,6 +106,11 @@ types: $(READY) ## type checker
 .PHONY: unit
 unit: $(READY) $(V2_READY) ## the tests alone
 	$(V2_PYTHON) $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+.PHONY: fuzz
+fuzz: $(READY) ## the tests that search, TIMES (20) as far as in `make unit`
+	PREFLIGHT_FUZZ=$(TIMES) $(BIN)/python -m pytest -n $(JOBS) --timeout 3600 \
+	  $$(grep -l 'tests.depth import' -r tests --include 'test_*.py')
 
 .PHONY: test-live
 test-live: $(READY) ## the contract against the real OSS and Model Studio (see README)

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 
 from preflight import __version__
@@ -115,6 +114,8 @@ def _facts(command: str) -> Iterator[str]:
 
 
 def _version(name: str) -> str:
+    from importlib import metadata  # slow, and all but a failure does without
+
     try:
         return f"{name} {metadata.version(name)}"
     except metadata.PackageNotFoundError:

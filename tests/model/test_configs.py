@@ -26,6 +26,7 @@ from preflight.model.configs import (
 from preflight.model.recognise import Kind, recognise
 from preflight.model.steady import Access, Calls, open_regular
 from preflight.text import printable
+from tests.depth import examples
 from tests.model.mount import bad_disk
 
 NAME = "adapter_config.json"
@@ -229,7 +230,7 @@ def test_hostile_text_costs_little_time(tmp_path: Path, data: str) -> None:
 
 
 @settings(
-    max_examples=300,
+    max_examples=examples(120),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -250,7 +251,7 @@ def test_whatever_the_bytes_the_answer_is_a_value(
         assert found == json.loads(raw)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=examples(80), deadline=None, derandomize=True)
 @given(
     value=st.recursive(
         st.none()

@@ -17,6 +17,7 @@ from preflight.errors import PreflightError, SourceChanged
 from preflight.model.headers import Container, Tensor
 from preflight.model.scan import TensorValues, ValueScanner, scan_file
 from preflight.model.steady import Stamp, SteadyFile, open_steady
+from tests.depth import examples
 
 SPECIAL = {  # patterns: zeros, smallest, largest finite, Inf, NaN, with either sign
     "BF16": (0, 0x8000, 1, 0x8001, 0x7F7F, 0xFF7F, 0x7F80, 0xFF80, 0x7FC0, 0xFFFF),
@@ -246,7 +247,7 @@ def test_constant_is_lost_in_the_last_of_many_blocks() -> None:
     assert (first.constant, second.constant) == (True, False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     parts=st.lists(
         st.tuples(st.sampled_from(sorted(SPECIAL)), st.integers(0, 12)), max_size=6
@@ -264,7 +265,7 @@ def test_any_layout(
     check(made, data, block, order=rng)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(ranges=st.lists(st.tuples(st.integers(0, 90), st.integers(0, 40)), max_size=12))
 def test_bytes_that_come_twice_count_once(ranges: list[tuple[int, int]]) -> None:
     rng = dice(3)

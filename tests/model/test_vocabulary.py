@@ -15,10 +15,11 @@ from preflight.findings import Unavailable
 from preflight.model.configs import read_json_object
 from preflight.model.steady import open_regular
 from preflight.model.vocabulary import Vocabulary, read_tokenizer, read_vocabulary
+from tests.depth import examples
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
 MADE = settings(
-    max_examples=60,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -21,6 +21,7 @@ from preflight.sandbox import Sandbox
 from preflight.studio.jobs import ImportJob
 from preflight.text import json_text
 from preflight.upload.transfer import UploadedObject
+from tests.depth import examples
 
 PREFIX = "m/a/"
 CONFIG = json.dumps({"peft_type": "LORA", "r": 16}).encode()
@@ -212,7 +213,7 @@ def as_bytes(value: object) -> bytes:
         sys.set_int_max_str_digits(4300)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=examples(40), derandomize=True)
 @given(
     name=st.sampled_from(FILES),
     data=JSON.map(as_bytes)

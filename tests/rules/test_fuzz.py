@@ -17,6 +17,7 @@ from preflight.model.headers import Container
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues
 from preflight.rules import RULES, run_rules
+from tests.depth import examples
 from tests.rules.inputs import adapter, config
 
 FIELDS = [
@@ -139,7 +140,7 @@ NAMES = st.lists(st.sampled_from(PARTS), min_size=1, max_size=9).map(".".join)
 SHAPES = st.lists(st.sampled_from([0, 1, 8, 16, 96, 4096]), max_size=3).map(tuple)
 DTYPES = st.sampled_from(["F32", "BF16", "F64", "U8", "BOOL"])
 BOUNDED = settings(
-    max_examples=120,
+    max_examples=examples(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

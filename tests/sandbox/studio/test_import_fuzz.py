@@ -11,6 +11,7 @@ from preflight.sandbox.oss.records import Attributes, Bucket, Content, StoredObj
 from preflight.sandbox.studio.jobs import Source, WeightType
 from preflight.sandbox.studio.policy import Policy
 from preflight.sandbox.studio.validation import validate
+from tests.depth import examples
 from tests.sandbox.studio import models
 from tests.sandbox.studio.judge import REGION
 from tests.sandbox.studio.models import Files, tiny, to_json
@@ -78,7 +79,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     name=st.sampled_from(
         [
