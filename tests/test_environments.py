@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from preflight.sandbox import Sandbox
-from tests.running import command, environment, run, tiny_adapter
+from tests.running import Run, command, environment, run, state_files, tiny_adapter
+from tests.shim import built
 
 NO_ENTRY = ["unshare", "--user", "--map-user=12345"]
 
@@ -80,3 +85,189 @@ def test_numpy_starts_no_threads_of_its_own(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", THREADS, "check", str(adapter)], env)
     assert done.code == 0, done.err
     assert done.err.endswith("others set()\n")
+
+
+class Place:
+    """A sandbox and an adapter, pushed to it from surroundings that lack something."""
+
+    def __init__(self, sandbox: Sandbox, tmp_path: Path) -> None:
+        self.box, self.home = sandbox, tmp_path / "home"
+        self.adapter = tiny_adapter(tmp_path / "adapter")
+        self.url = f"oss://{sandbox.bucket}/models/one/"
+
+    def push(
+        self,
+        *flags: str,
+        before: tuple[str, ...] = (),
+        values: Mapping[str, str] | None = None,
+    ) -> Run:
+        env = environment(self.home, {**self.box.environment(), **(values or {})})
+        flags = ("--part-size", "100K", "--poll-interval", "0.05", *flags)
+        words = command("push", self.adapter, self.url, *flags)
+        done = run([*before, *words], env)
+        assert "Traceback" not in done.err
+        assert "preflight itself failed" not in done.err
+        return done
+
+    def sent_again(self) -> int:
+        """Bytes that another run, where all is well, still has to send."""
+        done = self.push("--format", "json")
+        assert done.code == 0, done.err
+        sent: int = done.document["upload"]["sent"]
+        return sent
+
+
+@pytest.fixture
+def place(sandbox: Sandbox, tmp_path: Path) -> Place:
+    return Place(sandbox, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("shim"))
+
+
+def mount(shim: Path, below: Path, **values: object) -> dict[str, str]:
+    """The variables with which `below` is a mount that misbehaves."""
+    told = {f"SHIM_{name.upper()}": str(value) for name, value in values.items()}
+    return {"LD_PRELOAD": str(shim), "SHIM_BELOW": str(below), **told}
+
+
+HICCUPS = [
+    ("open", errno.ESTALE),
+    ("stat", errno.ESTALE),
+    ("read", errno.ESTALE),
+    ("open", errno.EINTR),
+    ("stat", errno.EAGAIN),
+]
+
+
+@pytest.mark.parametrize(("call", "number"), HICCUPS)
+def test_a_hiccup_of_a_mount_is_outlasted(
+    place: Place, shim: Path, call: str, number: int
+) -> None:
+    """ESTALE after a failover of NFS, EINTR of a mount with `intr`, wherever it is."""
+    values = {"call": call, "errno": number, "name": ".safetensors", "times": 2}
+    for skip in (0, 1, 4):
+        broken = mount(shim, place.adapter, skip=skip, **values)
+        done = place.push("--again", "--no-wait", values=broken)
+        assert done.code == 0, (skip, done.err)
+
+
+def test_a_hiccup_of_the_mount_s_own_directory_is_outlasted(
+    place: Place, shim: Path
+) -> None:
+    words = command("check", place.adapter)
+    env = environment(place.home)
+    for call in ("stat", "open"):
+        for skip in (0, 1, 3):
+            broken = mount(
+                shim, place.adapter, call=call, skip=skip, errno=errno.ESTALE, times=2
+            )
+            done = run(words, env | broken)
+            assert done.code == 0, (call, skip, done.out, done.err)
+
+
+def test_a_disk_that_lost_bytes_leaves_the_parts(place: Place, shim: Path) -> None:
+    values = {"call": "read", "errno": errno.EIO, "name": ".safetensors"}
+    broken = mount(shim, place.adapter, skip=12, times=1, **values)
+    done = place.push("--workers", "1", values=broken)
+    assert done.code == 5, done.err
+    assert "cannot be read: input/output error" in done.told()[0]
+    size = (place.adapter / "adapter_model.safetensors").stat().st_size
+    assert 0 < place.sent_again() < size
+
+
+def test_a_mount_that_renumbers_its_files_changes_nothing(
+    place: Place, shim: Path
+) -> None:
+    done = place.push(values=mount(shim, place.adapter, inodes=1))
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("call", ["open", "write"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_costs_the_record_alone(
+    place: Place, shim: Path, call: str, number: int
+) -> None:
+    state = place.home / ".local/state/preflight/runs"
+    broken = mount(shim, state, call=call, errno=number, times=10**6)
+    done = place.push(values=broken)
+    assert done.code == 0, done.err
+    assert "the run record could not be kept" in done.err
+    assert state_files(place.home) == []
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_a_limit_on_threads_slows_and_stops_nothing(
+    place: Place, shim: Path, threads: int
+) -> None:
+    values = {"LD_PRELOAD": str(shim), "SHIM_THREADS": str(threads)}
+    for flags in ((), ("--again", "--progress", "bar"), ("--again", "--workers", "8")):
+        done = place.push(*flags, values=values)
+        assert done.code == 0, done.err
+        assert "interrupted" not in done.err
+
+
+LIMITS = {
+    "12 descriptors": "ulimit -n 12",
+    "no file may grow": "ulimit -f 0",
+    "nobody reads standard error": "exec 2>&-",
+    "standard error is on a full disk": "exec 2>/dev/full",
+    "standard input is closed": "exec <&-",
+    "nothing but root's directory": "cd /",
+    "docstrings are gone": "export PYTHONOPTIMIZE=2",
+    "no letters but ASCII": "export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0",
+    "an umask that takes all": "umask 777",
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_push_in_narrow_surroundings(place: Place, limit: str) -> None:
+    before = ("sh", "-c", f'{LIMITS[limit]}; exec "$@"', "sh")
+    done = place.push("--format", "json", "-vv", before=before)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["upload"]["verified"] is True
+
+
+READ_ONLY = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
+FREEZE = 'mount -o remount,bind,ro / && mount -o remount,bind,ro /tmp; exec "$@"'
+
+
+def can_freeze() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    probe = [*READ_ONLY, FREEZE, "sh", "sh", "-c", "! touch /tmp/frozen /frozen"]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
+def test_all_works_where_nothing_can_be_written(place: Place) -> None:
+    """A container with a read-only root and no volume for temporary files."""
+    if not can_freeze():
+        pytest.skip("no mount namespaces here")
+    before = (*READ_ONLY, FREEZE, "sh")
+    done = place.push(before=before)
+    assert done.code == 0, done.err
+    assert "the run record could not be kept" in done.err
+    env = environment(place.home, place.box.environment())
+    for words, code in (
+        (("check", place.adapter), 0),
+        (("doctor", place.url), 0),
+        (("jobs",), 0),
+        (("bases",), 0),
+        (("status",), 2),
+        (("check", place.adapter, "--output", place.home / "report.json"), 2),
+    ):
+        done = run([*before, *command(*words)], env)
+        assert done.code == code, (words, done.err)
+        assert "Traceback" not in done.err
+    assert "Read-only file system" in done.err
+    assert "READY" in done.out  # better there than lost
+
+
+def test_a_report_on_a_full_disk_goes_to_the_screen(place: Place) -> None:
+    line = shlex.join(command("check", place.adapter, "--output", "/dev/full"))
+    done = run(["sh", "-c", line], environment(place.home))
+    assert done.code == 2
+    assert "No space left on device" in done.err
+    assert "READY" in done.out

@@ -13,8 +13,10 @@ from preflight.commands._flags import check_flags, report_places
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Result, Severity, Unavailable, Verdict
 from preflight.language import for_programs
+from preflight.model.files import is_directory
 from preflight.model.inspection import decide_weight_type
 from preflight.model.source import LocalDirectory
+from preflight.model.steady import Unreadable
 from preflight.pipeline.planned import require_pushable
 from preflight.record import ErrorRecord, Gatherer, RunRecord, write_whole
 from preflight.report import Style, render
@@ -30,9 +32,17 @@ _MOST = 50  # models below one directory that are looked at, the newest
 _ONE = ("html", "junit")  # forms whose file is of one directory
 
 
+def directory_at(path: Path) -> bool:
+    """Whether a directory can be looked into; what keeps it from that is told later."""
+    try:
+        return bool(is_directory(path))
+    except Unreadable:
+        return False
+
+
 def models_below(directory: Path) -> tuple[Path, ...]:
     """The models in the folders below a directory that holds none itself."""
-    if not directory.is_dir():
+    if not directory_at(directory):
         return ()
     walk = LocalDirectory(directory).walk()
     names = {entry.name: entry for entry in walk.entries if entry.at_top}

@@ -8,11 +8,12 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from preflight.language import say
-from preflight.model.steady import Stamp
+from preflight.model.steady import INSPECTING, Changed, Stamp, Unreadable
 
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -110,8 +111,9 @@ def _entry(item: os.DirEntry[str], name: str, root: Path) -> FileEntry:
         target = Path(os.path.realpath(path))
         inside = target.is_relative_to(root)
     try:
-        found = item.stat()
-    except (OSError, ValueError):
+        # A mount that fails over says nothing about the file: it is asked again.
+        found = INSPECTING.persist(item.stat, name)
+    except (Changed, Unreadable, ValueError):
         return FileEntry(
             name, path, FileKind.DANGLING, target=target, inside=inside, readable=False
         )
@@ -129,6 +131,23 @@ def _entry(item: os.DirEntry[str], name: str, root: Path) -> FileEntry:
     )
 
 
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as items:
+        return sorted(items, key=lambda item: item.name)
+
+
+def is_directory(path: Path) -> bool | None:
+    """Whether a directory lies at `path`; None where nothing does.
+
+    Raises `Unreadable` when the system refuses to tell for a while.
+    """
+    try:
+        found = INSPECTING.persist(path.stat, str(path))
+    except (Changed, ValueError):
+        return None
+    return stat.S_ISDIR(found.st_mode)
+
+
 def _scan(root: Path, below: str, unreadable: list[str]) -> Iterator[FileEntry]:
     """Entries of one directory and, depth first, of those in it that are no links."""
     real = Path(os.path.realpath(root))
@@ -136,8 +155,8 @@ def _scan(root: Path, below: str, unreadable: list[str]) -> Iterator[FileEntry]:
     while pending:
         folder = pending.pop()
         try:
-            items = sorted(os.scandir(root / folder), key=lambda item: item.name)
-        except OSError:
+            items = INSPECTING.persist(partial(_listed, root / folder), folder or ".")
+        except (Changed, Unreadable, ValueError):
             unreadable.append(folder or ".")
             continue
         for item in items:

@@ -11,7 +11,6 @@ from pathlib import Path
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.trainers import Trace, recognise
 from preflight.catalog.uploadable import Role, is_full_weights, role_of
-from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_claim import (
     BaseClaim,
@@ -34,7 +33,7 @@ from preflight.model.headers import (
 from preflight.model.identity import Identity
 from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
-from preflight.model.recognise import kind_of_file
+from preflight.model.recognise import require_directory
 from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
 from preflight.model.source import LocalDirectory, ModelSource
@@ -173,20 +172,6 @@ def spare_files(
     return tuple(islice(spare, _MOST_SPARE))
 
 
-def _open_directory(directory: Path) -> None:
-    shown = str(directory)
-    if not directory.exists():
-        raise UsageError(
-            f"no such directory: {shown}",
-            hint="give the directory that holds the trained weights",
-        )
-    if not directory.is_dir():
-        raise UsageError(
-            f"not a directory: {shown}{kind_of_file(directory)}",
-            hint="give the directory that holds this file, not the file",
-        )
-
-
 @dataclass(slots=True)
 class _Read:
     """The JSON files at the top, and the vocabularies in them."""
@@ -285,7 +270,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     `Unavailable` part.
     """
     request = request or Request()
-    _open_directory(directory)
+    require_directory(directory)
     source: ModelSource = LocalDirectory(directory)
     found = source.walk()
     names = {e.name: e for e in found.entries if e.at_top}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
+from preflight.errors import UsageError
 from preflight.findings import Unavailable
-from preflight.model.steady import open_regular
+from preflight.model.files import is_directory
+from preflight.model.steady import Unreadable, open_regular
 
 HEAD_BYTES = 4096  # enough for every mark that `recognise` knows
 
@@ -65,3 +67,24 @@ def kind_of_file(path: Path) -> str:
     with file:
         kind = recognise(file.read(0, min(HEAD_BYTES, file.size)))
     return f" (it is: {kind.value})" if kind else ""
+
+
+def require_directory(directory: Path) -> None:
+    """Raises `UsageError` where none lies, `Unreadable` for a mount that fails."""
+    shown = str(directory)
+    try:
+        found = is_directory(directory)
+    except Unreadable as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise UsageError(error.message) from error
+        raise
+    if found is None:
+        raise UsageError(
+            f"no such directory: {shown}",
+            hint="give the directory that holds the trained weights",
+        )
+    if not found:
+        raise UsageError(
+            f"not a directory: {shown}{kind_of_file(directory)}",
+            hint="give the directory that holds this file, not the file",
+        )
