@@ -44,6 +44,10 @@ LOADERS_READY := $(GENERATIONS:%=$(LOADERS)-%/.ready)
 JUDGE := $(BIN)/python -m tests.loaders.run \
   $(foreach n,$(GENERATIONS),transformers-$(n)=$(LOADERS)-$(n)/bin/python)
 
+# For `make test-pythons`: an environment for each, from the command pythonVERSION.
+PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
+PYTHON_TESTS ?= tests
+
 # For `make bench-upload`: size of the weights, how often, and fast, slow or both.
 GIB ?= 1
 ROUNDS ?= 3
@@ -72,6 +76,11 @@ $(LOADERS)-%/.ready: tests/loaders/requirements-%.txt
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --requirement $<
+	touch $@
+
+.venv-python-%/.ready: pyproject.toml
+	python$* -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 .PHONY: install
@@ -172,6 +181,20 @@ browser-test: $(READY) ## the HTML report in a real browser (needs Debian's chro
 screenshots: $(READY) ## docs/report-light.png and report-dark.png, by Debian's chromium
 	$(BIN)/python -m tests.screenshots
 
+.PHONY: test-pythons
+test-pythons: $(PYTHONS:%=test-python-%) ## the tests on each of PYTHONS (3.10 to 3.14)
+
+test-python-%: .venv-python-%/.ready
+	.venv-python-$*/bin/python -m pytest -n $(JOBS) --dist loadgroup $(PYTHON_TESTS)
+
+.PHONY: dist
+dist: $(READY) ## build source archive and wheel, check them, try them in empty environments
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	PREFLIGHT_DIST=dist $(BIN)/python -m pytest tests/test_dist.py
+
 .PHONY: man
 man: $(READY) ## write the manual page, preflight.1, from the parser
 	$(BIN)/argparse-manpage --module preflight.parser --function whole_parser \
@@ -187,4 +210,4 @@ messages: $(READY) ## update and compile the translations, preflight/locale
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* .venv-clients "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* .venv-clients .venv-python-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -22,6 +22,7 @@ _SETTINGS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_"
 _MORE = {"MODELSCOPE_CACHE", "NETRC", "NO_COLOR", "COLUMNS", "PYTHONIOENCODING"}
 # What chooses tests, not how preflight behaves.
 _KEPT = {
+    "PREFLIGHT_DIST",
     "PREFLIGHT_FUZZ",
     "PREFLIGHT_GOLDEN",
     "PREFLIGHT_LARGE",
