@@ -26,6 +26,9 @@ BIN := $(VENV)/bin
 
 # The tests start hundreds of processes; each would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
+
+# What running needs, and what developing needs.
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 
 # The vendor's v2 SDK and oss2 install different packages of one name, crcmod.
@@ -60,8 +63,12 @@ help: ## list the targets
 	@echo '  make import MODEL=out/adapter DEST=oss://bucket/models/mine/ BASE_MODEL=qwen3-8b'
 
 # The stamp comes last: an environment that was half installed is installed again.
-$(READY): pyproject.toml
+$(RUNS): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(READY): pyproject.toml $(RUNS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
@@ -87,19 +94,19 @@ $(LOADERS)-%/.ready: tests/loaders/requirements-%.txt
 install: $(READY) ## create the virtual environment and install preflight into it
 
 .PHONY: demo
-demo: $(READY) ## build an adapter and take it through the whole pipeline, no account needed
+demo: $(RUNS) ## build an adapter and take it through the whole pipeline, no account needed
 	rm -rf "$$DEMO_DIR/$$DEMO_BASE-lora"
 	$(BIN)/python -m fixtures build "$$DEMO_DIR/$$DEMO_BASE-lora" --base "$$DEMO_BASE" --rank 16
 	$(BIN)/preflight push --sandbox "$$DEMO_DIR/$$DEMO_BASE-lora" --base-model "$$DEMO_BASE"
 
 .PHONY: import
-import: $(READY) ## check, upload and import MODEL to DEST (see above)
+import: $(RUNS) ## check, upload and import MODEL to DEST (see above)
 	@: "$${MODEL:?give MODEL=, the directory of the weights}"
 	@: "$${DEST:?give DEST=, such as oss://bucket/models/mine/}"
 	$(BIN)/preflight push "$$MODEL" "$$DEST" $${BASE_MODEL:+--base-model "$$BASE_MODEL"} $(FLAGS)
 
 .PHONY: check
-check: $(READY) ## check MODEL only; nothing is uploaded
+check: $(RUNS) ## check MODEL only; nothing is uploaded
 	@: "$${MODEL:?give MODEL=, the directory of the weights}"
 	$(BIN)/preflight check "$$MODEL" $${BASE_MODEL:+--base-model "$$BASE_MODEL"} $(FLAGS)
 

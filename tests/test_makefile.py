@@ -43,10 +43,10 @@ def venv(tmp_path: Path) -> Path:
         (binaries / name).write_text(RECORDER.format(python=sys.executable))
         (binaries / name).chmod(0o755)
     (binaries / "code").write_text("0")
-    ready = tmp_path / "venv" / ".ready"
-    ready.touch()
     later = time.time() + 86_400
-    os.utime(ready, (later, later))
+    for stamp in (".runs", ".ready"):
+        (tmp_path / "venv" / stamp).touch()
+        os.utime(tmp_path / "venv" / stamp, (later, later))
     return tmp_path / "venv"
 
 
@@ -157,6 +157,16 @@ def test_demo_builds_and_pushes(venv: Path, tmp_path: Path) -> None:
     build, push = calls(venv)
     assert build[:4] == ["-m", "fixtures", "build", directory]
     assert push[:3] == ["push", "--sandbox", directory]
+
+
+def test_importing_needs_no_tools_of_developers(tmp_path: Path) -> None:
+    """What make would install for each, as it says without doing it."""
+    fresh = tmp_path / "fresh"
+    for target, words in (("import", ["MODEL=m", "DEST=oss://b/p/"]), ("demo", [])):
+        done = make("-n", target, *words, venv=fresh)
+        assert "--editable ." in done.stdout
+        assert "[dev]" not in done.stdout
+    assert "--editable '.[dev]'" in make("-n", "lint", venv=fresh).stdout
 
 
 def targets() -> set[str]:

@@ -32,6 +32,7 @@ COMMANDS = MappingProxyType(
         "explain": "show a rule's manual page, or list all rules",
         "bases": "list the base models that can be imported onto",
         "schema": "print the JSON Schema of documents and events",
+        "mk": "print the path of an include for Makefiles",
         "completion": "print completion for bash, zsh or fish",
     }
 )
@@ -63,6 +64,7 @@ EXAMPLES = MappingProxyType(
         "explain": ("explain", "explain C02"),
         "bases": ("bases",),
         "schema": ("schema", "schema event"),
+        "mk": ("mk",),
         "completion": ('completion bash > "$BASH_COMPLETION_USER_DIR/preflight"',),
     }
 )
