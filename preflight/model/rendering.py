@@ -8,8 +8,10 @@ templates are used, nothing can be told.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 SECONDS = 10.0
@@ -71,6 +73,8 @@ def renders_alike(one: str, other: str, *, seconds: float = SECONDS) -> bool | N
             encoding="utf-8",
             timeout=seconds,
             check=True,
+            env=_surroundings(),
+            cwd="/",  # `-m` would load what lies in the current directory: the model's
         )
         first, second = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
@@ -79,6 +83,15 @@ def renders_alike(one: str, other: str, *, seconds: float = SECONDS) -> bool | N
     if len(pairs) < _ENOUGH:
         return None
     return bool(first == second)
+
+
+def _surroundings() -> dict[str, str]:
+    """What the process that runs strangers' programs may know: no keys, no proxy."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME", "VIRTUAL_ENV")
+    place = str(Path(__file__).parents[2])
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    paths = [place, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**found, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _rendered(text: str) -> list[str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from preflight.catalog.endpoints import EndpointKind
@@ -13,6 +14,7 @@ from preflight.oss.signing import SigningKeys, signer
 
 if TYPE_CHECKING:
     from oss2 import Bucket, Session
+    from requests import Response
     from requests.adapters import HTTPAdapter
     from urllib3.connectionpool import HTTPConnectionPool
 
@@ -89,6 +91,20 @@ def _adapter(connections: int, patience: float) -> HTTPAdapter:
     return Adapter(pool_connections=2, pool_maxsize=connections)
 
 
+def _read_error(response: Response, **_: object) -> None:
+    """Read what an error says, at most 64 KiB, and give its connection back.
+
+    oss2 reads 4 KiB. A gateway's page is longer, and each one would leave a connection
+    open that nobody uses any more, for as long as an outage lasts.
+    """
+    if response.status_code < 400:
+        return
+    # Its name is private; `iter_content`, by which oss2 reads, goes by it.
+    response._content = b"".join(islice(response.iter_content(4096), 16))  # noqa: SLF001
+    response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+    response.raw.close()
+
+
 def open_session(
     connections: int, *, is_local: bool, patience: float = 60.0
 ) -> Session:
@@ -102,6 +118,7 @@ def open_session(
     # oss2's own session keeps 10 connections, for all threads of the process.
     session = oss2.Session(adapter=_adapter(connections, patience))
     session.session.auth = _unsigned
+    session.session.hooks["response"].append(_read_error)
     session.session.max_redirects = 0  # OSS never redirects us; login pages do
     if is_local:
         session.session.trust_env = False  # no proxy for the sandbox

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from preflight.model.rendering import renders_alike
@@ -50,3 +52,15 @@ def test_what_renders_nothing_tells_nothing(other: str) -> None:
 def test_a_template_that_never_ends_is_given_up() -> None:
     forever = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
     assert renders_alike(PLAIN, forever, seconds=1) is None
+
+
+def test_what_lies_in_the_current_directory_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model's directory may hold modules, and people go there to check it."""
+    for name in ("json", "jinja2", "resource", "subprocess"):
+        ran = f"open({str(tmp_path / 'ran')!r}, 'w'); raise SystemExit"
+        (tmp_path / f"{name}.py").write_text(ran, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert renders_alike(PLAIN, PLAIN + "{# nothing #}") is True
+    assert not (tmp_path / "ran").exists()

@@ -6,8 +6,9 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -99,3 +100,38 @@ def test_a_custom_domain_is_asked_by_its_own_name(
             assert client.head("k") is not None
         (request, _), *_ = server.log
     assert request.headers["Host"] == f"{host}:{server.port}"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Refuses with a body of the size that the key says, and keeps the connection."""
+
+    protocol_version = "HTTP/1.1"
+    ports: ClassVar[list[int]] = []
+
+    def do_DELETE(self) -> None:
+        self.ports.append(self.client_address[1])
+        size = int(self.path.partition("?")[0].rpartition("/")[2])
+        self.send_response(403)
+        self.send_header("x-oss-request-id", "1")
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(bytes(size))
+
+
+@pytest.mark.parametrize("size", [0, 300, 5000, 40_000])
+def test_an_error_gives_its_connection_back_whatever_its_size(size: int) -> None:
+    """A gateway's page is longer than what oss2 reads of an error."""
+    Refusing.ports.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        access = OssAccess("LTAIexample", "secret", region="cn-beijing", endpoint=url)
+        with BucketClient(access, "bucket", retry=Retry(attempts=1)) as client:
+            for _ in range(5):
+                with pytest.raises(PreflightError):
+                    client.abort(str(size), "id")
+        server.shutdown()
+        thread.join()
+    assert len(Refusing.ports) == 5
+    assert len(set(Refusing.ports)) == 1
