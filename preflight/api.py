@@ -304,7 +304,7 @@ def explained() -> Iterator[None]:
         yield
     except PreflightError as error:
         if error.fix and hasattr(error, "add_note"):  # Python 3.11
-            error.add_note(f"fix: {error.fix}")
+            error.add_note(say("fix: {fix}", fix=error.fix))
         raise
     except OSError as exc:
         if exc.filename is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from preflight.errors import UsageError
+from preflight.language import say
 
 # OSS docs, "Bucket naming conventions" and "Object naming conventions", read 2026-11:
 # https://www.alibabacloud.com/help/en/oss/user-guide/bucket-naming-conventions
@@ -16,13 +17,13 @@ MAX_KEY_BYTES = 1023
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 PLACEHOLDERS: Mapping[str, str] = {
-    "name": "the model directory's name",
-    "base": "the base model",
-    "digest": "a short SHA-256 of all files; reads the weights before the upload",
-    "date": "today's date (UTC) as 20261123",
+    "name": say("the model directory's name"),
+    "base": say("the base model"),
+    "digest": say("a short SHA-256 of all files; reads the weights before the upload"),
+    "date": say("today's date (UTC) as 20261123"),
 }
 
-_SHAPE = "write oss://bucket/prefix/"
+_SHAPE = say("write {url}", url="oss://bucket/prefix/")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -49,11 +50,11 @@ class Destination:
 
 def _check_bucket(bucket: str, url: str) -> None:
     if not bucket:
-        raise UsageError(f"no bucket in {url!r}", hint=_SHAPE)
+        raise UsageError(say("no bucket in {url!r}", url=url), hint=_SHAPE)
     if not _BUCKET.fullmatch(bucket):
         raise UsageError(
-            f"{bucket!r} is not a bucket name",
-            hint="3 to 63 of a-z, 0-9 and -, with no hyphen at either end",
+            say("{bucket!r} is not a bucket name", bucket=bucket),
+            hint=say("3 to 63 of a-z, 0-9 and -, with no hyphen at either end"),
         )
 
 
@@ -68,20 +69,24 @@ def _is_encodable(text: str) -> bool:
 def key_problem(key: str) -> str:
     """What keeps a text from being an object key or its beginning, or nothing."""
     if key.startswith("/"):
-        return "starts with a slash"
+        return say("starts with a slash")
     if "//" in key:
-        return "has an empty part (//)"
+        return say("has an empty part (//)")
     if "\\" in key:
-        return "has a backslash"
+        return say("has a backslash")
     if any(unicodedata.category(char) == "Cc" for char in key):
-        return "has a control character"
+        return say("has a control character")
     if {".", ".."} & set(key.split("/")):
-        return "has a part that is . or .."
+        return say("has a part that is . or ..")
     if not _is_encodable(key):
-        return "is not valid UTF-8"
+        return say("is not valid UTF-8")
     length = len(key.encode("utf-8"))
     if length > MAX_KEY_BYTES:
-        return f"has {length} bytes, at most {MAX_KEY_BYTES} are allowed"
+        return say(
+            "has {length} bytes, at most {most} are allowed",
+            length=length,
+            most=MAX_KEY_BYTES,
+        )
     return ""
 
 
@@ -92,18 +97,22 @@ def parse_destination(url: str) -> Destination:
     """
     scheme, separator, rest = url.partition("://")
     if scheme != "oss" or not separator:
-        raise UsageError(f"not a destination: {url!r}", hint=_SHAPE)
+        raise UsageError(say("not a destination: {url!r}", url=url), hint=_SHAPE)
     bucket, _, prefix = rest.partition("/")
     _check_bucket(bucket, url)
     if not prefix:
         raise UsageError(
-            f"{url!r} is the bucket's root; an import needs a sub-directory",
-            hint=f"write oss://{bucket}/prefix/",
+            say(
+                "{url!r} is the bucket's root; an import needs a sub-directory", url=url
+            ),
+            hint=say("write {url}", url=f"oss://{bucket}/prefix/"),
         )
     slash_added = not prefix.endswith("/")
     prefix += "/" if slash_added else ""
     if problem := key_problem(prefix):
-        raise UsageError(f"the prefix {problem}: {url!r}", hint=_SHAPE)
+        raise UsageError(
+            say("the prefix {problem}: {url!r}", problem=problem, url=url), hint=_SHAPE
+        )
     return Destination(bucket, prefix, slash_added)
 
 
@@ -128,7 +137,10 @@ class DestinationTemplate:
         if unknown:
             names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
             raise UsageError(
-                f"{{{unknown[0]}}} in {url!r} is not known", hint=f"known are {names}"
+                say(
+                    "{{{unknown}}} in {url!r} is not known", unknown=unknown[0], url=url
+                ),
+                hint=say("known are {names}", names=names),
             )
         # Braces are allowed in a prefix, and not in a bucket's name.
         found = parse_destination(url)
@@ -141,6 +153,12 @@ class DestinationTemplate:
         `UsageError` for one that has no value, and for a result that is none.
         """
         for name in sorted(self.placeholders - set(values)):
-            raise UsageError(f"{{{name}}} in {self.url!r} has no value for this model")
+            raise UsageError(
+                say(
+                    "{{{name}}} in {url!r} has no value for this model",
+                    name=name,
+                    url=self.url,
+                )
+            )
         filled = {name: values[name]() for name in self.placeholders}
         return parse_destination(_BRACES.sub(lambda found: filled[found[1]], self.url))

@@ -17,6 +17,7 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 
 from preflight.findings import Unavailable
+from preflight.language import say
 
 _NAME = "preflight"
 
@@ -29,9 +30,9 @@ def home_directory() -> Path | Unavailable:
         found = os.path.expanduser("~")  # noqa: PTH111 - that of pathlib raises
         if os.path.isabs(found):  # noqa: PTH117
             return Path(found)
-        return Unavailable("HOME is not set, and no passwd entry names this user")
+        return Unavailable(say("HOME is not set, and no passwd entry names this user"))
     return _absolute(named) or Unavailable(
-        "HOME is empty" if not named else "HOME is not an absolute path"
+        say("HOME is empty") if not named else say("HOME is not an absolute path")
     )
 
 
@@ -67,7 +68,9 @@ def temporary_directory(prefix: str) -> Path | Unavailable:
             return Path(tempfile.mkdtemp(prefix=prefix, dir=candidate))
         except OSError:  # noqa: PERF203 - three of them at most
             continue
-    return Unavailable("no directory for temporary files can be written: set TMPDIR")
+    return Unavailable(
+        say("no directory for temporary files can be written: set TMPDIR")
+    )
 
 
 def _temporary_places() -> Iterator[Path]:
@@ -91,4 +94,6 @@ def _directory(
         if isinstance(home, Unavailable):
             return home
     found = _absolute(kind(PlatformDirs(_NAME, appauthor=False)))
-    return found or Unavailable(f"{variable} is not an absolute path")
+    return found or Unavailable(
+        say("{variable} is not an absolute path", variable=variable)
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from preflight.language import glued, joined, say
+
 if TYPE_CHECKING:
     from preflight.findings import Outcome
 
@@ -74,21 +76,22 @@ class RulesFailed(PreflightError):
         """What happened, and which rules failed at what."""
         lines = [self.message, *map(_first_problem, self.outcomes[:_NAMED])]
         if len(self.outcomes) > _NAMED:
-            lines.append(f"and {len(self.outcomes) - _NAMED} more")
-        return "\n  ".join(lines)
+            lines.append(say("and {count:,} more", count=len(self.outcomes) - _NAMED))
+        return joined("\n  ", lines)
 
     @property
     def fix(self) -> str:
         """The remedies of the rules that failed, each once."""
-        return "\n".join(dict.fromkeys(map(_first_fix, self.outcomes))) or self.hint
+        fixes = dict.fromkeys(map(_first_fix, self.outcomes))
+        return joined("\n", fixes) or self.hint
 
     def __str__(self) -> str:
         return self.what
 
 
 def _first_problem(outcome: Outcome) -> str:
-    told = [f"{one.where}: {one.message}" for one in outcome.problems[:1]]
-    return " ".join([outcome.code, outcome.name, *told])
+    told = [glued(one.where, ": ", one.message) for one in outcome.problems[:1]]
+    return joined(" ", [outcome.code, outcome.name, *told])
 
 
 def _first_fix(outcome: Outcome) -> str:

@@ -19,6 +19,7 @@ from preflight.directories import (
 )
 from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
 from preflight.findings import Unavailable
+from preflight.language import glued, known, say
 from preflight.settings import load_settings, masked
 from preflight.terminal import Terminal
 
@@ -56,27 +57,34 @@ def told_as_error(
     """
     trace = _masked("".join(traceback.format_exception(exc)))
     command = shlex.join(["preflight", *words])
-    during = f" during {stage}" if stage else ""
-    return Failure(_as_error(exc, command, during, trace), trace)
+    return Failure(_as_error(exc, command, stage, trace), trace)
+
+
+def _during(told: str, stage: str) -> str:
+    return (
+        say("{told} during {stage}", told=told, stage=known(stage)) if stage else told
+    )
 
 
 def _as_error(
-    exc: BaseException, command: str, during: str, trace: str
+    exc: BaseException, command: str, stage: str, trace: str
 ) -> PreflightError:
     if isinstance(exc, KeyboardInterrupt):
-        again = f"the same command goes on: {command}"
+        again = say("the same command goes on: {command}", command=command)
         if isinstance(exc, Termination):
-            return Terminated(f"terminated{during}", hint=again)
-        return Interrupted(f"interrupted{during}", hint=again)
+            return Terminated(_during(say("terminated"), stage), hint=again)
+        return Interrupted(_during(say("interrupted"), stage), hint=again)
     if isinstance(exc, PreflightError):
         return exc
     if isinstance(exc, MemoryError):
-        return PreflightError(f"out of memory{during}")
+        return PreflightError(_during(say("out of memory"), stage))
     if isinstance(exc, OSError) and exc.filename is not None:
-        return UsageError(f"{exc.filename}: {exc.strerror or type(exc).__name__}")
+        why = known(exc.strerror or type(exc).__name__)
+        return UsageError(glued(f"{exc.filename}: ", why))
     told = _masked(f"{type(exc).__name__}: {exc}")
     return PreflightError(
-        f"preflight itself failed{during}: {told}", hint=_logged(command, trace)
+        glued(_during(say("preflight itself failed"), stage), ": ", told),
+        hint=_logged(command, trace),
     )
 
 
@@ -93,8 +101,8 @@ def _logged(command: str, trace: str) -> str:
             write_whole(path, text, mode=0o600)
         except OSError:
             continue
-        return f"report it with {path}, which holds no secrets"
-    return "run it again with -vv for the details, and report them"
+        return say("report it with {path}, which holds no secrets", path=path)
+    return say("run it again with -vv for the details, and report them")
 
 
 def _places() -> Iterator[Path]:

@@ -12,6 +12,12 @@ from preflight.text import wrapped
 
 # What argparse says to people, in the words of its releases of Python 3.10 to 3.14.
 ARGPARSE = (
+    # The titles of our own groups of flags.
+    say("import"),
+    say("model"),
+    say("output"),
+    say("rules"),
+    say("transfer"),
     say("usage: "),
     say("positional arguments"),
     say("options"),
@@ -66,7 +72,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def start_section(self, heading: str | None) -> None:
         """With its title."""
-        super().start_section(heading if heading is None else localized(heading))
+        super().start_section(heading if heading is None else localized(known(heading)))
 
     def add_text(self, text: str | None) -> None:
         """A description or an epilog."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from preflight.language import altered
+
 _SHORT = 8  # characters; a shorter secret is part of ordinary words, too
 _NONE = 4  # characters; what is shorter still is no secret, and stands everywhere
 _hidden: dict[str, re.Pattern[str]] = {}  # the longest first
@@ -30,6 +32,10 @@ def hide(*secrets: str) -> None:
 
 def masked(text: str) -> str:
     """`text` with `***` in place of every secret that was hidden."""
+    return altered(text, _masked) if _hidden else text
+
+
+def _masked(text: str) -> str:
     for secret, pattern in tuple(_hidden.items()):
         if secret in text:
             text = pattern.sub("***", text)
@@ -38,10 +44,14 @@ def masked(text: str) -> str:
 
 def without(text: str, *secrets: str) -> str:
     """`text` with `***` in place of these secrets, whether they were hidden or not."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        if secret in text:
-            text = _pattern(secret).sub("***", text)
-    return text
+
+    def change(text: str) -> str:
+        for secret in sorted(filter(None, secrets), key=len, reverse=True):
+            if secret in text:
+                text = _pattern(secret).sub("***", text)
+        return text
+
+    return altered(text, change)
 
 
 def masked_value(value: object) -> object:

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from preflight.language import say
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PORTAL = "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
+PORTAL = say(
+    "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
+)
 
 
 class Cause(str, Enum):
@@ -115,10 +119,16 @@ def why_unreached(
             return found
     last = nested[-1]
     if _is_a(nested, *_torn_kinds()):
-        told = f"the answer of {host} is not whole ({type(last).__name__})"
+        told = say(
+            "the answer of {host} is not whole ({name})",
+            host=host,
+            name=type(last).__name__,
+        )
         return Unreached(Cause.TORN, told)
     told = mask(f"{type(last).__name__}: {last}")
-    return Unreached(Cause.BROKEN, f"{host}: the connection broke ({told})")
+    return Unreached(
+        Cause.BROKEN, say("{host}: the connection broke ({told})", host=host, told=told)
+    )
 
 
 def _is_a(nested: list[BaseException], *kinds: type[BaseException]) -> bool:
@@ -150,22 +160,40 @@ def _local(nested: list[BaseException], host: str) -> Unreached | None:
     if found := _said(nested, r"invalid path: (.*)"):
         return Unreached(
             Cause.LOCAL,
-            f"the file of trusted certificates is not there: {found[1]}",
-            "see REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE: set the right path or unset it",
+            say(
+                "the file of trusted certificates is not there: {found}", found=found[1]
+            ),
+            say(
+                "see REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE: set the right path "
+                "or unset it"
+            ),
         )
     for one in nested:
         if isinstance(one, OSError) and one.errno in (errno.EMFILE, errno.ENFILE):
-            told = f"{host} was not asked: too many files are open at once"
-            return Unreached(Cause.LOCAL, told, "raise `ulimit -n`")
+            told = say(
+                "{host} was not asked: too many files are open at once", host=host
+            )
+            return Unreached(Cause.LOCAL, told, say("raise `ulimit -n`"))
         # A connection's own errors name no file.
         if isinstance(one, OSError) and isinstance(one.filename, (str, bytes)):
-            told = f"{host} was not asked: {one.filename!s}: {one.strerror}"
-            return Unreached(Cause.LOCAL, told, "see SSLKEYLOGFILE and the CA bundle")
+            told = say(
+                "{host} was not asked: {why}",
+                host=host,
+                why=f"{one.filename!s}: {one.strerror}",
+            )
+            return Unreached(
+                Cause.LOCAL, told, say("see SSLKEYLOGFILE and the CA bundle")
+            )
     if _said(nested, r"Missing dependencies for SOCKS"):
         return Unreached(
             Cause.PROXY_SETTING,
-            "the proxy is a SOCKS proxy, which needs a package that is not installed",
-            "pip install pysocks, or set HTTPS_PROXY and ALL_PROXY to an HTTP proxy",
+            say(
+                "the proxy is a SOCKS proxy, which needs a package that is not "
+                "installed"
+            ),
+            say(
+                "pip install pysocks, or set HTTPS_PROXY and ALL_PROXY to an HTTP proxy"
+            ),
         )
     return None
 
@@ -175,26 +203,34 @@ def _proxy(nested: list[BaseException], host: str) -> Unreached | None:
     from urllib3 import exceptions as pool
 
     if _is_a(nested, http.InvalidProxyURL, pool.ProxySchemeUnknown):
-        told = "the proxy's address cannot be used"
-        return Unreached(Cause.PROXY_SETTING, told, "check HTTPS_PROXY and ALL_PROXY")
+        told = say("the proxy's address cannot be used")
+        return Unreached(
+            Cause.PROXY_SETTING, told, say("check HTTPS_PROXY and ALL_PROXY")
+        )
     if not _is_a(nested, http.ProxyError, pool.ProxyError):
         return None
     if _said(nested, "appears to only use HTTP"):
-        told = "the proxy speaks plain http, but its address says https"
-        hint = "write http:// in HTTPS_PROXY: what is sent through it stays encrypted"
+        told = say("the proxy speaks plain http, but its address says https")
+        hint = say(
+            "write http:// in HTTPS_PROXY: what is sent through it stays encrypted"
+        )
         return Unreached(Cause.PROXY_SETTING, told, hint)
     # http.client's words when a proxy opens no tunnel
     if found := _said(nested, r"Tunnel connection failed: (\d+)"):
         status = int(found[1])
         if status == 407:
-            told = "the proxy asks for a login (HTTP 407)"
-            hint = "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, %-encoded"
+            told = say("the proxy asks for a login (HTTP 407)")
+            hint = say("set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT, %-encoded")
             return Unreached(Cause.PROXY_REFUSES, told, hint)
-        told = f"the proxy does not let us through to {host} (HTTP {status})"
+        told = say(
+            "the proxy does not let us through to {host} (HTTP {status})",
+            host=host,
+            status=status,
+        )
         kind = Cause.PROXY_REFUSES if 400 <= status < 500 else Cause.PROXY
         return Unreached(kind, told, PORTAL)
-    inner = _network(nested, "the proxy")
-    told = inner.words if inner else "the proxy does not let us through"
+    inner = _network(nested, say("the proxy"))
+    told = inner.words if inner else say("the proxy does not let us through")
     return Unreached(Cause.PROXY, told, PORTAL)
 
 
@@ -203,39 +239,45 @@ def _address(nested: list[BaseException], host: str) -> Unreached | None:
     from urllib3 import exceptions as pool
 
     if _is_a(nested, http.TooManyRedirects):
-        return Unreached(Cause.REDIRECT, f"{host} sends elsewhere", PORTAL)
+        return Unreached(
+            Cause.REDIRECT, say("{host} sends elsewhere", host=host), PORTAL
+        )
     kinds = (http.InvalidURL, http.InvalidSchema, http.MissingSchema)
     if _is_a(nested, *kinds, pool.LocationValueError):
-        return Unreached(Cause.ADDRESS, f"{host} is not a usable address")
+        return Unreached(
+            Cause.ADDRESS, say("{host} is not a usable address", host=host)
+        )
     return None
 
 
 def _tls(nested: list[BaseException], host: str) -> Unreached | None:
     if found := _said(nested, r"CERTIFICATE_VERIFY_FAILED\] [^:]*: ([^(]*)"):
         why = found[1].strip(" .")
-        told = f"{host} shows a certificate that is not trusted ({why})"
+        told = say(
+            "{host} shows a certificate that is not trusted ({why})", host=host, why=why
+        )
         return Unreached(Cause.CERTIFICATE, told, _certificate_hint(why))
     if _said(nested, r"(?i)wrong.version.number|record.layer.failure|unknown.protocol"):
-        told = f"{host} does not speak TLS on this port"
-        return Unreached(Cause.NO_TLS, told, "check the address and its port")
+        told = say("{host} does not speak TLS on this port", host=host)
+        return Unreached(Cause.NO_TLS, told, say("check the address and its port"))
     if not _is_a(nested, ssl.SSLError) or _is_a(nested, TimeoutError):
         return None
-    told = f"{host}: TLS failed ({_reason(nested)})"
+    told = say("{host}: TLS failed ({reason})", host=host, reason=_reason(nested))
     return Unreached(Cause.TLS, told, PORTAL)
 
 
 def _certificate_hint(why: str) -> str:
     if "expired" in why or "not yet valid" in why:
-        return "check this machine's clock; else its server must be mended"
+        return say("check this machine's clock; else its server must be mended")
     if "mismatch" in why:
-        return "check the address; something else may answer in its place"
-    return "behind an inspecting proxy, set REQUESTS_CA_BUNDLE to its root's file"
+        return say("check the address; something else may answer in its place")
+    return say("behind an inspecting proxy, set REQUESTS_CA_BUNDLE to its root's file")
 
 
 def _reason(nested: list[BaseException]) -> str:
     reasons = (getattr(one, "reason", "") for one in nested)
     texts = (each for each in reasons if isinstance(each, str) and each)
-    return next(texts, "no reason given")
+    return next(texts, say("no reason given"))
 
 
 def _network(nested: list[BaseException], host: str) -> Unreached | None:
@@ -243,26 +285,31 @@ def _network(nested: list[BaseException], host: str) -> Unreached | None:
     from urllib3 import exceptions as pool
 
     if _is_a(nested, socket.gaierror, pool.NameResolutionError):
-        hint = "check the name, and this machine's DNS"
-        return Unreached(Cause.DNS, f"{host} has no address", hint)
+        hint = say("check the name, and this machine's DNS")
+        return Unreached(Cause.DNS, say("{host} has no address", host=host), hint)
     if _is_a(nested, ConnectionRefusedError):
-        hint = "check the address and its port"
-        return Unreached(Cause.REFUSED, f"{host} refuses connections", hint)
+        hint = say("check the address and its port")
+        return Unreached(
+            Cause.REFUSED, say("{host} refuses connections", host=host), hint
+        )
     lost = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
     if any(isinstance(one, OSError) and one.errno in lost for one in nested):
-        told = f"this machine has no way to {host}"
-        return Unreached(Cause.NO_ROUTE, told, "check the network")
+        told = say("this machine has no way to {host}", host=host)
+        return Unreached(Cause.NO_ROUTE, told, say("check the network"))
     # urllib3 counts every connection that could not be made as a timeout, too.
     made = (one for one in nested if isinstance(one, pool.NewConnectionError))
     if unmade := next(made, None):
         told = str(unmade).rpartition(": ")[2]
-        return Unreached(Cause.NO_ROUTE, f"{host} cannot be reached ({told})")
+        return Unreached(
+            Cause.NO_ROUTE,
+            say("{host} cannot be reached ({told})", host=host, told=told),
+        )
     if _is_a(nested, http.ConnectTimeout, pool.ConnectTimeoutError):
-        hint = "check the network; a firewall may drop what is sent there"
-        told = f"{host} cannot be reached: no connection in time"
+        hint = say("check the network; a firewall may drop what is sent there")
+        told = say("{host} cannot be reached: no connection in time", host=host)
         return Unreached(Cause.UNANSWERED, told, hint)
     if _is_a(nested, http.Timeout, pool.ReadTimeoutError, TimeoutError):
-        return Unreached(Cause.TIMEOUT, f"{host} did not answer in time")
+        return Unreached(Cause.TIMEOUT, say("{host} did not answer in time", host=host))
     return None
 
 
@@ -271,9 +318,13 @@ def what_came(status: int, headers: Mapping[str, str], body: bytes) -> str:
 
     `headers` are in lower case; of `body` the beginning is enough.
     """
-    kind = headers.get("content-type", "no content type").split(";")[0]
+    kind = headers.get("content-type", say("no content type")).split(";")[0]
     if not body.strip():
-        return f"an empty body (HTTP {status})"
+        return say("an empty body (HTTP {status})", status=status)
     page = body.lstrip()[:15].lower().startswith((b"<!doctype", b"<html"))
-    named = "an HTML page" if page else f"{len(body)} bytes of {kind}"
-    return f"{named} (HTTP {status})"
+    named = (
+        say("an HTML page")
+        if page
+        else say("{count} bytes of {kind}", count=len(body), kind=kind)
+    )
+    return say("{named} (HTTP {status})", named=named, status=status)

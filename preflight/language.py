@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import gettext
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -97,22 +97,31 @@ class _Shortened:
         return middle_out(str(_told(self.text, catalogue)), self.limit)
 
 
+@dataclass(frozen=True, slots=True)
+class _Altered:
+    text: Message
+    change: Callable[[str], str]
+
+    def told(self, catalogue: Catalogue) -> str:
+        return self.change(str(_told(self.text, catalogue)))
+
+
 class Message(str):
     """An English text that can be told in another language as well."""
 
-    __slots__ = ("_source",)
-    _source: _Source
+    __slots__ = ("source",)
+    source: _Source
 
     @classmethod
     def of(cls, source: _Source) -> Message:
         """The message of a source, in English."""
         made = cls(source.told(_UNTRANSLATED))
-        made._source = source
+        made.source = source
         return made
 
     def told(self, catalogue: Catalogue) -> str:
         """It in the language of a catalogue."""
-        return self._source.told(catalogue)
+        return self.source.told(catalogue)
 
     def __mod__(self, values: object) -> Message:
         """With values in their places, as argparse does it."""
@@ -123,7 +132,7 @@ class Message(str):
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Message.of, (self._source,)
+        return Message.of, (self.source,)
 
 
 _UNTRANSLATED: Catalogue = gettext.NullTranslations()
@@ -160,6 +169,23 @@ def joined(separator: str, pieces: Iterable[str]) -> str:
     """As `separator.join(pieces)`; both may be or hold messages."""
     woven = [each for piece in pieces for each in (separator, piece)]
     return glued(*woven[1:])
+
+
+def without_ending(text: str, ending: str) -> str:
+    """A message without what a clause added to its English text, if it did."""
+    source = text.source if isinstance(text, Message) else None
+    if not text.endswith(ending) or not isinstance(source, _Sentence):
+        return text.removesuffix(ending)
+    return known(source.template.removesuffix(ending), **source.values)
+
+
+def altered(text: str, change: Callable[[str], str]) -> str:
+    """`change(text)`; of a message the same is done to its translation."""
+    plain = str.__str__(text)
+    changed = change(plain)
+    if not isinstance(text, Message):
+        return changed
+    return text if changed == plain else Message.of(_Altered(text, change))
 
 
 def middle_out(text: str, limit: int) -> str:

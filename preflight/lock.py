@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.regular import read_regular
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
     from filelock import Timeout
 
     if isinstance(state, Unavailable):
-        _log.warning("runs cannot be kept apart: %s", state.reason)
+        _log.warning(say("runs cannot be kept apart: %s"), state.reason)
         return None
     name = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     path = state / "locks" / f"{name}.lock"
@@ -53,13 +54,17 @@ def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
         lock.acquire(timeout=0)
     except Timeout:
         busy = UsageError(
-            f"process {_holder(holder)} is already uploading to {what}",
-            hint="wait until it ends; the same command then finds what is done",
+            say(
+                "process {holder} is already uploading to {what}",
+                holder=_holder(holder),
+                what=what,
+            ),
+            hint=say("wait until it ends; the same command then finds what is done"),
         )
         raise busy from None
     except (OSError, NotImplementedError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else str(exc)
-        _log.warning("runs cannot be kept apart: %s: %s", path.parent, reason)
+        _log.warning(say("runs cannot be kept apart: %s: %s"), path.parent, reason)
         return None
     with suppress(OSError):  # a full disk: the lock holds without its holder's name
         holder.write_text(f"{os.getpid()}\n", "ascii")

@@ -11,46 +11,58 @@ from typing import Any, NoReturn, cast
 from preflight import __version__
 from preflight.commands import COMMANDS, EXAMPLES, load_command
 from preflight.help import HelpFormatter
-from preflight.language import LANGUAGES, known_language, say
+from preflight.language import LANGUAGES, altered, glued, joined, known_language, say
 from preflight.text import shortened
 
 EXIT_CODES = (
-    (0, "done"),
-    (1, "a rule failed; nothing was uploaded"),
-    (2, "usage or configuration"),
-    (3, "preflight itself failed; a log tells why"),
-    (4, "authentication or permission"),
-    (5, "the transfer or its verification failed"),
-    (6, "the import was refused or failed"),
-    (8, "the job was still running at --timeout"),
-    (130, "interrupted (Ctrl-C)"),
-    (143, "terminated (SIGTERM, SIGHUP)"),
+    (0, say("done")),
+    (1, say("a rule failed; nothing was uploaded")),
+    (2, say("usage or configuration")),
+    (3, say("preflight itself failed; a log tells why")),
+    (4, say("authentication or permission")),
+    (5, say("the transfer or its verification failed")),
+    (6, say("the import was refused or failed")),
+    (8, say("the job was still running at --timeout")),
+    (130, say("interrupted (Ctrl-C)")),
+    (143, say("terminated (SIGTERM, SIGHUP)")),
 )
 
 ENVIRONMENT = (
-    ("OSS_ACCESS_KEY_ID", "access key of the account or RAM user"),
-    ("OSS_ACCESS_KEY_SECRET", "its secret"),
-    ("OSS_SESSION_TOKEN", "session token, with temporary (STS) keys"),
-    ("OSS_REGION", "region of the bucket, such as ap-southeast-1"),
-    ("OSS_ENDPOINT", "endpoint, when it does not follow from the region"),
-    ("DASHSCOPE_API_KEY", "API key of Model Studio"),
-    ("DASHSCOPE_API_KEY_FILE_PATH", "a file that holds the API key"),
-    ("ALIBABA_CLOUD_ECS_METADATA", "name of the ECS role to take OSS keys from"),
-    ("PREFLIGHT_CREDENTIALS", "chain: OSS keys from the vendor's credentials package"),
-    ("PREFLIGHT_LANG", "language of what people read: en or zh_CN"),
-    ("DASHSCOPE_HTTP_BASE_URL", "API address, when it does not follow from the region"),
+    ("OSS_ACCESS_KEY_ID", say("access key of the account or RAM user")),
+    ("OSS_ACCESS_KEY_SECRET", say("its secret")),
+    ("OSS_SESSION_TOKEN", say("session token, with temporary (STS) keys")),
+    ("OSS_REGION", say("region of the bucket, such as ap-southeast-1")),
+    ("OSS_ENDPOINT", say("endpoint, when it does not follow from the region")),
+    ("DASHSCOPE_API_KEY", say("API key of Model Studio")),
+    ("DASHSCOPE_API_KEY_FILE_PATH", say("a file that holds the API key")),
+    ("ALIBABA_CLOUD_ECS_METADATA", say("name of the ECS role to take OSS keys from")),
+    (
+        "PREFLIGHT_CREDENTIALS",
+        say("chain: OSS keys from the vendor's credentials package"),
+    ),
+    ("PREFLIGHT_LANG", say("language of what people read: en or zh_CN")),
+    (
+        "DASHSCOPE_HTTP_BASE_URL",
+        say("API address, when it does not follow from the region"),
+    ),
 )
 
-_EPILOG = "exit codes:\n" + "\n".join(
-    f"  {code:<4} {text}" for code, text in EXIT_CODES
+_EPILOG = joined(
+    "\n",
+    [
+        say("exit codes:"),
+        *(glued(f"  {code:<4} ", text) for code, text in EXIT_CODES),
+    ],
 )
 
 
 def _examples(name: str) -> str:
     """What `--help` of a command ends with."""
-    shown = "\n".join(f"  preflight {words}" for words in EXAMPLES.get(name, ()))
-    more = "exit codes and all commands: preflight help"
-    return f"examples:\n{shown}\n\n{more}" if shown else more
+    shown = [glued("  preflight ", words) for words in EXAMPLES.get(name, ())]
+    more = say("exit codes and all commands: preflight help")
+    if not shown:
+        return more
+    return joined("\n", [say("examples:"), *shown, "", more])
 
 
 class BadArguments(Exception):
@@ -90,11 +102,11 @@ class Parser(argparse.ArgumentParser):
         """Raise `BadArguments`."""
         raise BadArguments(shortened(message, 1000), self.prog)
 
-    def stranger(self, word: str) -> str:
-        """What to say of a word that is no flag here, with the one likely meant."""
+    def meant(self, word: str) -> str:
+        """The flag that was likely meant by a word that is none here, or nothing."""
         flags = [flag for flag in self._option_string_actions if flag[:2] == "--"]
         near = get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.75)
-        return f"; did you mean {near[0]}?" if near else ""
+        return near[0] if near else ""
 
 
 def _common() -> Parser:
@@ -105,10 +117,10 @@ def _common() -> Parser:
         "--verbose",
         action="count",
         default=0,
-        help="all that was looked at; -vv for traces",
+        help=say("all that was looked at; -vv for traces"),
     )
     output.add_argument(
-        "-q", "--quiet", action="store_true", help="the verdict and errors alone"
+        "-q", "--quiet", action="store_true", help=say("the verdict and errors alone")
     )
     output.add_argument(
         "--color",
@@ -184,8 +196,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         found.destination = rest.pop(0)
     if rest:
         command = parser.commands[found.command]
-        meant = command.stranger(rest[0])
-        command.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
+        told = say("unrecognized arguments: {words}", words=" ".join(rest))
+        command.error(_with_guess(told, command.meant(rest[0])))
     return cast("argparse.Namespace", found)
 
 
@@ -198,8 +210,16 @@ def _without_help(words: list[str]) -> list[str]:
 
 def _no_command(word: str) -> str:
     near = get_close_matches(word, COMMANDS, n=1, cutoff=0.6)
-    meant = f"; did you mean {near[0]}?" if near else f": {', '.join(COMMANDS)}"
-    return f"there is no command {word!r}{meant}"
+    told = say("there is no command {word!r}", word=word)
+    if near:
+        return _with_guess(told, near[0])
+    return glued(told, ": ", ", ".join(COMMANDS))
+
+
+def _with_guess(told: str, meant: str) -> str:
+    return (
+        say("{told}; did you mean {meant}?", told=told, meant=meant) if meant else told
+    )
 
 
 def whole_parser() -> Parser:
@@ -210,11 +230,17 @@ def whole_parser() -> Parser:
     return parser
 
 
+def _as_sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}" + ("." if text.isascii() else "。")
+
+
 def build_parser() -> Parser:
     """The parser of the whole command line; each command's own is filled when used."""
     parser = Parser(
         prog="preflight",
-        description="Check, upload and import fine-tuned models into Model Studio.",
+        description=say(
+            "Check, upload and import fine-tuned models into Model Studio."
+        ),
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
         allow_abbrev=False,
@@ -232,7 +258,7 @@ def build_parser() -> Parser:
             name,
             command=name,
             help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
+            description=altered(text, _as_sentence),
             parents=[common],
             epilog=_examples(name),
             formatter_class=HelpFormatter,

@@ -11,6 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from preflight.language import say
+
 LIMIT = 64 << 20  # bytes; what is larger is none of these files
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -29,7 +31,7 @@ def read_regular(path: Path, limit: int = LIMIT) -> bytes:
             return b""
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        what = "it is a FIFO, socket or device, not a file"
+        what = say("it is a FIFO, socket or device, not a file")
         raise OSError(errno.EINVAL, what, str(path))
 
 

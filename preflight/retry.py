@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from preflight.clock import Clock, SystemClock
 from preflight.errors import PreflightError
+from preflight.language import say
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class RetryEvent:
 
 def log_retry(event: RetryEvent) -> None:
     """Tell of a retry in the log alone."""
-    _log.info("%s; trying again in %.1f s", event.cause.message, event.pause)
+    _log.info(say("%s; trying again in %.1f s"), event.cause.message, event.pause)
 
 
 class Patience:

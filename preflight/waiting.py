@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from preflight.language import say
+
 SOON = 10.0  # seconds without anything; then again after twice as many
 _LOOKS = 0.5  # seconds between two looks
 
@@ -103,4 +105,9 @@ class Watch:
                 return ""
             self._due *= 2
             oldest = next(iter(self._calls.values()))
-            return f"waiting for {self._service} since {idle:.0f} s: {oldest.action}"
+            return say(
+                "waiting for {service} since {idle:.0f} s: {action}",
+                service=self._service,
+                idle=idle,
+                action=oldest.action,
+            )

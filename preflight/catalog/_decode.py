@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from preflight.errors import ConfigurationError
+from preflight.language import say
 from preflight.regular import read_regular
 
 T = TypeVar("T")
@@ -19,7 +20,9 @@ _FIELD = re.compile(
     r"^Object (?P<what>missing required|contains unknown) field `(?P<name>[^`]*)`$"
 )
 _NAMED = re.compile(r"^`(?P<name>\w+)` (?P<told>.+)$", re.S)
-_HINT = "compare with the files that preflight brings in preflight/catalog/data/bases"
+_HINT = say(
+    "compare with the files that preflight brings in preflight/catalog/data/bases"
+)
 
 
 def read_json(file: Path) -> object:
@@ -29,8 +32,8 @@ def read_json(file: Path) -> object:
         return json.loads(read_regular(file).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"{file} cannot be read as JSON: {error}",
-            hint="repair or remove this file",
+            say("{file} cannot be read as JSON: {error}", file=file, error=error),
+            hint=say("repair or remove this file"),
         ) from error
 
 
@@ -55,12 +58,18 @@ def _explained(message: str, kind: type, where: str) -> ConfigurationError:
     field = _FIELD.match(told)
     if field is None:
         told = told[:1].lower() + told[1:]
-        return ConfigurationError(f"{where} is not as it must be: {told}", hint=_HINT)
+        return ConfigurationError(
+            say("{where} is not as it must be: {told}", where=where, told=told),
+            hint=_HINT,
+        )
     name = field["name"]
     if field["what"] == "missing required":
-        return ConfigurationError(f"{where}.{name} is missing", hint=_HINT)
+        return ConfigurationError(
+            say("{where}.{name} is missing", where=where, name=name), hint=_HINT
+        )
     return ConfigurationError(
-        f"{where}.{name} is no known field", hint=_meant(name, kind)
+        say("{where}.{name} is no known field", where=where, name=name),
+        hint=_meant(name, kind),
     )
 
 
@@ -69,4 +78,4 @@ def _meant(name: str, kind: type) -> str:
 
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}" if close else _HINT
+    return say("did you mean {close}", close=close[0]) if close else _HINT

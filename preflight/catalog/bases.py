@@ -36,6 +36,7 @@ from preflight.catalog.base import (
 )
 from preflight.directories import config_directory
 from preflight.errors import ConfigurationError
+from preflight.language import say
 
 __all__ = [
     "BaseModel",
@@ -104,8 +105,11 @@ def _named_files(path: Path) -> list[Path]:
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise ConfigurationError(
-            f"PREFLIGHT_BASES: {path} is no file, and no directory with .json files",
-            hint="name a file of base models or a directory of such, or unset it",
+            say(
+                "PREFLIGHT_BASES: {path} is no file, and no directory with .json files",
+                path=path,
+            ),
+            hint=say("name a file of base models or a directory of such, or unset it"),
         )
     return files
 
@@ -132,7 +136,7 @@ def _entries(
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """The entries of one file: where, code, and all fields with the inherited ones."""
     for index, raw in enumerate(document.models):
-        where = f"{file}: models[{index}]"
+        where = say("{file}: models[{index}]", file=file, index=index)
         named = decode(_Named, raw, where)
         sources = [f"{what}: {source}" for what, source in document.sources.items()]
         added = {

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from preflight.language import say
+
 
 class EndpointKind(str, Enum):
     """How an endpoint is reached, and by what name."""
@@ -26,6 +28,21 @@ class EndpointKind(str, Enum):
     LOOPBACK = "this machine"
     UNKNOWN = "unknown"
 
+    @property
+    def word(self) -> str:
+        """What people are told of it."""
+        return _WORDS.get(self, self.value)
+
+
+_WORDS = {
+    EndpointKind.PUBLIC: say("public"),
+    EndpointKind.INTERNAL: say("internal"),
+    EndpointKind.DUAL_STACK: say("dual-stack"),
+    EndpointKind.ACCELERATE: say("transfer acceleration"),
+    EndpointKind.CUSTOM_DOMAIN: say("custom domain"),
+    EndpointKind.LOOPBACK: say("this machine"),
+    EndpointKind.UNKNOWN: say("unknown"),
+}
 
 # From outside the region's own network nothing answers there, not even a refusal.
 PRIVATE = {EndpointKind.INTERNAL, EndpointKind.VPC, EndpointKind.PRIVATE_LINK}

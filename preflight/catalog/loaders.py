@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from preflight.language import glued, joined, say
+
 DATA = Path(__file__).parent / "data" / "loaders.json"
 
 
@@ -35,11 +37,20 @@ class Confirmation:
         """A line for people: `PEFT 0.21.2 …: refuses 2 of 9, loads 7 without use`."""
         said = []
         if self.refuses:
-            said.append(f"refuses {len(self.refuses)} of {self.of}")
-        if self.dead:
-            count = f"{len(self.dead)} of {self.of}" if not said else len(self.dead)
-            said.append(f"loads {count} without use")
-        return f"{self.loader}: {', '.join(said)}"
+            said.append(
+                say("refuses {count} of {of}", count=len(self.refuses), of=self.of)
+            )
+        if self.dead and said:
+            said.append(say("loads {count} without use", count=len(self.dead)))
+        elif self.dead:
+            said.append(
+                say(
+                    "loads {count} of {of} without use",
+                    count=len(self.dead),
+                    of=self.of,
+                )
+            )
+        return glued(self.loader, ": ", joined(", ", said))
 
 
 @lru_cache(maxsize=1)
@@ -61,6 +72,10 @@ def _confirmation(
     versions = environments[one["environment"]]
     loader = f"transformers {versions['transformers']}, {one['loader']}"
     if one["loader"] == "peft":
-        loader = f"PEFT {versions['peft']} on transformers {versions['transformers']}"
+        loader = say(
+            "PEFT {peft} on transformers {transformers}",
+            peft=versions["peft"],
+            transformers=versions["transformers"],
+        )
     refuses, dead = tuple(one.get("refuses", ())), tuple(one.get("dead", ()))
     return Confirmation(loader, refuses, dead, one["of"])

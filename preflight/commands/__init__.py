@@ -13,27 +13,28 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, cast
 
+from preflight.language import say
 from preflight.terminal import Terminal
 
 COMMANDS = MappingProxyType(
     {
-        "check": "check a model directory against the import's rules; no network",
-        "push": "check, upload, submit the import job, wait and report",
-        "show": "show how much an adapter changes, layers x modules",
-        "diff": "compare two checkpoints of an adapter",
-        "wait": "wait for an import job that was submitted before",
-        "import": "import what already lies in a bucket",
-        "jobs": "list the import jobs, or show one",
-        "delete": "delete the platform's record of a finished import job",
-        "status": "tell how the last runs on this machine ended",
-        "clean": "list uploads that were never finished, and abort them",
-        "doctor": "check settings, keys, network, clock and bucket",
-        "sandbox": "run the fake OSS and Model Studio on this machine",
-        "explain": "show a rule's manual page, or list all rules",
-        "bases": "list the base models that can be imported onto",
-        "schema": "print the JSON Schema of documents and events",
-        "mk": "print the path of an include for Makefiles",
-        "completion": "print completion for bash, zsh or fish",
+        "check": say("check a model directory against the import's rules; no network"),
+        "push": say("check, upload, submit the import job, wait and report"),
+        "show": say("show how much an adapter changes, layers x modules"),
+        "diff": say("compare two checkpoints of an adapter"),
+        "wait": say("wait for an import job that was submitted before"),
+        "import": say("import what already lies in a bucket"),
+        "jobs": say("list the import jobs, or show one"),
+        "delete": say("delete the platform's record of a finished import job"),
+        "status": say("tell how the last runs on this machine ended"),
+        "clean": say("list uploads that were never finished, and abort them"),
+        "doctor": say("check settings, keys, network, clock and bucket"),
+        "sandbox": say("run the fake OSS and Model Studio on this machine"),
+        "explain": say("show a rule's manual page, or list all rules"),
+        "bases": say("list the base models that can be imported onto"),
+        "schema": say("print the JSON Schema of documents and events"),
+        "mk": say("print the path of an include for Makefiles"),
+        "completion": say("print completion for bash, zsh or fish"),
     }
 )
 """Each command's name and what it does, in the order of the help text."""
@@ -44,12 +45,14 @@ EXAMPLES = MappingProxyType(
         "check": (
             "check out/adapter",
             "check out/adapter --base-model qwen3-8b -v",
-            "check runs/checkpoint-*        # a table, the newest first",
+            say("check runs/checkpoint-*        # a table, the newest first"),
         ),
         "push": (
             "push out/adapter oss://my-bucket/models/{name}-{digest}/",
-            "push -n out/adapter oss://my-bucket/models/mine/   # the plan alone",
-            "push --sandbox out/adapter                         # no account needed",
+            say("push -n out/adapter oss://my-bucket/models/mine/   # the plan alone"),
+            say(
+                "push --sandbox out/adapter                         # no account needed"
+            ),
         ),
         "show": ("show out/adapter",),
         "diff": ("diff run/checkpoint-100 run/checkpoint-200",),
@@ -58,7 +61,10 @@ EXAMPLES = MappingProxyType(
         "jobs": ("jobs --status failed", "jobs 4f1c2d9a"),
         "delete": ("delete 4f1c2d9a --yes",),
         "status": ("status", "status out/adapter"),
-        "clean": ("clean oss://my-bucket/models/", "clean oss://my-bucket/m/ --yes"),
+        "clean": (
+            "clean oss://my-bucket/models/",
+            "clean oss://my-bucket/m/ --yes",
+        ),
         "doctor": ("doctor", "doctor oss://my-bucket/models/ --fix"),
         "sandbox": ("sandbox --background",),
         "explain": ("explain", "explain C02"),

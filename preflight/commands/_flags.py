@@ -11,6 +11,7 @@ from preflight.api import CheckFlags
 from preflight.commands._values import seconds
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.language import say
 from preflight.progress import ProgressMode
 from preflight.report import FORMATS
 
@@ -30,7 +31,9 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         metavar="MODEL_DIR",
         type=Path,
         nargs="+" if many else None,
-        help="directory of the weights" + ("; of several a table" if many else ""),
+        help=say("directory of the weights; of several a table")
+        if many
+        else say("directory of the weights"),
     )
     model, rules = group(parser, "model"), group(parser, "rules")
     add_base_dir(parser)
@@ -38,20 +41,20 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     model.add_argument(
         "--base-from-hub",
         action="store_true",
-        help="without a local copy of the base, fetch its headers and small files",
+        help=say("without a local copy of the base, fetch its headers and small files"),
     )
     rules.add_argument(
-        "--no-scan", action="store_true", help="do not look for NaN, Inf and zeros"
+        "--no-scan", action="store_true", help=say("do not look for NaN, Inf and zeros")
     )
     rules.add_argument(
-        "--strict", action="store_true", help="let warnings count as errors"
+        "--strict", action="store_true", help=say("let warnings count as errors")
     )
     rules.add_argument(
         "--ignore",
         metavar="CODE=REASON",
         action="append",
         default=[],
-        help="let this rule's failure pass; the reason stands in the report",
+        help=say("let this rule's failure pass; the reason stands in the report"),
     )
 
 
@@ -61,14 +64,16 @@ def add_base_dir(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--base-model",
         metavar="ID",
-        help="base model trained on, as `preflight bases` lists it, or its hub id "
-        "(default: what the directory itself names)",
+        help=say(
+            "base model trained on, as `preflight bases` lists it, or its "
+            "hub id (default: what the directory itself names)"
+        ),
     )
     model.add_argument(
         "--base-dir",
         metavar="DIR",
         type=Path,
-        help="a copy of the base to compare with",
+        help=say("a copy of the base to compare with"),
     )
 
 
@@ -91,7 +96,7 @@ def add_weight_type(parser: argparse.ArgumentParser) -> None:
     group(parser, "model").add_argument(
         "--weight-type",
         choices=[kind.value for kind in WeightType],
-        help="kind of weights (default: told by the files)",
+        help=say("kind of weights (default: told by the files)"),
     )
 
 
@@ -103,7 +108,9 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         choices=tuple(FORMATS),
         action="append",
         dest="formats",
-        help="form of the report (default: text, or what the name of FILE ends in)",
+        help=say(
+            "form of the report (default: text, or what the name of FILE ends in)"
+        ),
     )
     output.add_argument(
         "--output",
@@ -111,14 +118,18 @@ def add_report(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         dest="outputs",
-        help="write the report there, not here; may be given once for each --format",
+        help=say(
+            "write the report there, not here; may be given once for each --format"
+        ),
     )
     output.add_argument(
         "--progress",
         choices=[mode.value for mode in ProgressMode],
         default="auto",
-        help="how progress is told on standard error (default: a bar on a terminal, "
-        "a line every 30 s elsewhere; json: one event a line)",
+        help=say(
+            "how progress is told on standard error (default: a bar on a "
+            "terminal, a line every 30 s elsewhere; json: one event a line)"
+        ),
     )
 
 
@@ -154,8 +165,12 @@ def report_places(arguments: argparse.Namespace) -> tuple[ReportPlace, ...]:
         return (*places,) if text_has_place else (*places, ReportPlace("text"))
     if not len(forms) - 1 <= len(files) <= len(forms):
         raise UsageError(
-            f"{len(forms)} forms and {len(files)} files of the report do not fit",
-            hint="give --output once for each --format; the last may do without",
+            say(
+                "{count} forms and {total} files of the report do not fit",
+                count=len(forms),
+                total=len(files),
+            ),
+            hint=say("give --output once for each --format; the last may do without"),
         )
     placed = zip_longest(forms, files)
     return tuple(ReportPlace(form, file) for form, file in placed)
@@ -164,28 +179,33 @@ def report_places(arguments: argparse.Namespace) -> tuple[ReportPlace, ...]:
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Form of a result."""
     group(parser, "output").add_argument(
-        "--format", choices=("text", "json"), default="text", help="form of the result"
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help=say("form of the result"),
     )
 
 
 def add_wide(parser: argparse.ArgumentParser) -> None:
     """Whole cells in a table."""
     group(parser, "output").add_argument(
-        "-o", choices=("wide",), dest="wide", help="wide: cut no cell of the table"
+        "-o", choices=("wide",), dest="wide", help=say("wide: cut no cell of the table")
     )
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
     """What an import is called, and whether and how long it is waited for."""
     group(parser, "import").add_argument(
-        "--display-name", default="", metavar="NAME", help="name in the console"
+        "--display-name", default="", metavar="NAME", help=say("name in the console")
     )
     group(parser, "import").add_argument(
-        "--no-wait", action="store_true", help="submit the import and do not wait"
+        "--no-wait", action="store_true", help=say("submit the import and do not wait")
     )
     add_waiting(parser)
     group(parser, "import").add_argument(
-        "--again", action="store_true", help="import anew although it was done before"
+        "--again",
+        action="store_true",
+        help=say("import anew although it was done before"),
     )
 
 
@@ -196,11 +216,11 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=7200.0,
         metavar="S",
-        help="seconds to wait for the job (default: 7200)",
+        help=say("seconds to wait for the job (default: 7200)"),
     )
     group(parser, "import").add_argument(
         "--poll-interval",
         type=seconds,
         metavar="S",
-        help="seconds between two looks (default: 3, growing to 30)",
+        help=say("seconds between two looks (default: 3, growing to 30)"),
     )

@@ -12,7 +12,7 @@ from preflight.api import check
 from preflight.commands._flags import check_flags, report_places
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Result, Severity, Unavailable, Verdict
-from preflight.language import for_programs
+from preflight.language import for_programs, say
 from preflight.model.files import is_directory
 from preflight.model.inspection import decide_weight_type
 from preflight.model.source import LocalDirectory
@@ -67,8 +67,12 @@ def check_many(
     places = report_places(arguments)
     if wrong := [place.form for place in places if place.form in _ONE]:
         raise UsageError(
-            f"--format {wrong[0]} is of one directory, not of {len(directories)}",
-            hint="name one, or take --format json, markdown, github or concise",
+            say(
+                "--format {wrong} is of one directory, not of {count}",
+                wrong=wrong[0],
+                count=len(directories),
+            ),
+            hint=say("name one, or take --format json, markdown, github or concise"),
         )
     records = [_checked(arguments, directory) for directory in directories]
     codes = [record.exit_code for record in records if record.exit_code]
@@ -144,27 +148,40 @@ def _lines(
     ordered = sorted(records, key=_saved, reverse=True)
     good = [record for record in ordered if record.exit_code == 0]
     if not style.quiet:
-        rows = [("directory", "verdict", "errors", "warnings", "saved")]
+        rows = [
+            (
+                say("directory"),
+                say("verdict"),
+                say("errors"),
+                say("warnings"),
+                say("saved"),
+            )
+        ]
         yield from table([*rows, *map(_row, ordered)], style.width)
         yield ""
-    mark = ("✔" if style.marks else "OK", "✘" if style.marks else "FAIL")
-    total = f"{len(good)} of {len(ordered)} ready"
+    mark = ("✔", "✘") if style.marks else (say("OK"), say("FAIL"))
+    total = say("{count} of {total} ready", count=len(good), total=len(ordered))
     if parent is not None:
         name = label(str(parent))
-        yield f"{mark[1]} NOT READY  {name} holds no model itself; below it {total}"
+        yield say(
+            "{mark} NOT READY  {name} holds no model itself; below it {total}",
+            mark=mark[1],
+            name=name,
+            total=total,
+        )
     else:
         yield (
-            f"{mark[0]} READY  {total}"
+            say("{mark} READY  {total}", mark=mark[0], total=total)
             if len(good) == len(ordered)
-            else (f"{mark[1]} NOT READY  {total}")
+            else say("{mark} NOT READY  {total}", mark=mark[1], total=total)
         )
     if style.quiet:
         return
     if good and (found := answer(good[0])) is not None and found.following:
-        yield f"next  {found.following}"
+        yield say("next  {command}", command=found.following)
     elif not good:
         first = shlex.quote(ordered[0].directory)
-        yield f"next  preflight check {first}"
+        yield say("next  {command}", command=f"preflight check {first}")
 
 
 def _saved(record: RunRecord) -> float:

@@ -15,6 +15,7 @@ from preflight.directories import state_directory
 from preflight.errors import NotReady, RulesFailed, UsageError
 from preflight.failure import Failure, told_as_error
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.pipeline.imported import Imported
 from preflight.progress import Counting, Progress
 from preflight.record import (
@@ -50,7 +51,9 @@ class Recorder(Gatherer):
         if self.record.command not in _KEPT or self.record.dry_run:
             return
         if isinstance(state, Unavailable):
-            self.say(f"the run record could not be kept: {state.reason}")
+            self.say(
+                say("the run record could not be kept: {reason}", reason=state.reason)
+            )
             return
         self._path = record_path(self.record, state)
         self.save()
@@ -68,7 +71,12 @@ class Recorder(Gatherer):
                 save_record(as_kept(self.record), self._path, durable=durable)
             except OSError as exc:
                 self._path = None
-                self.say(f"the run record could not be kept: {exc.strerror}")
+                self.say(
+                    say(
+                        "the run record could not be kept: {strerror}",
+                        strerror=exc.strerror,
+                    )
+                )
 
     def say(self, text: str) -> None:
         """On standard error, unless --quiet."""
@@ -191,8 +199,12 @@ def _show(
         except OSError as exc:
             terminal.show(text)  # better there than lost
             first = first or UsageError(
-                f"cannot write {place.file}: {exc.strerror}",
-                hint="another place; the report went to standard output instead",
+                say(
+                    "cannot write {file}: {strerror}",
+                    file=place.file,
+                    strerror=exc.strerror,
+                ),
+                hint=say("another place; the report went to standard output instead"),
             )
     _show_to_actions(terminal, record, places)
     if first is not None:

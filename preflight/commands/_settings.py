@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from preflight.api import settings_reader
+from preflight.language import glued
 from preflight.settings import Need, Settings
 from preflight.terminal import Terminal
 
@@ -23,9 +24,10 @@ def read_settings(
     settings = settings_reader(needs, environ)()
     if arguments.verbose:
         for row in settings.describe():
-            problem = f"; {row.problem}" if row.problem else ""
             shown = f"{row.shown} " if row.shown else ""
-            terminal.complain(f"{row.name}: {shown}[{row.origin}]{problem}")
+            told = glued(f"{row.name}: {shown}[", row.origin, "]")
+            problem = glued("; ", row.problem) if row.problem else ""
+            terminal.complain(glued(told, problem))
     return settings
 
 

@@ -14,6 +14,7 @@ from preflight.commands._flags import (
 )
 from preflight.commands._many import check_many, models_below
 from preflight.commands._recorder import Recorder, reported
+from preflight.language import say
 from preflight.pipeline.planned import require_pushable
 from preflight.record import RunRecord
 from preflight.terminal import Terminal
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CODES",
         action="append",
         default=[],
-        help="run only these rules or families, such as C,K02",
+        help=say("run only these rules or families, such as C,K02"),
     )
     add_report(parser)
 

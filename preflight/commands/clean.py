@@ -11,6 +11,7 @@ from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
 from preflight.errors import PreflightError
 from preflight.failure import Failure, told_as_error
+from preflight.language import say
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import Missing
 from preflight.oss.models import PendingUpload
@@ -25,10 +26,10 @@ from preflight.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to look, and whether really."""
     parser.add_argument(
-        "destination", metavar="oss://bucket/prefix/", help="where to look"
+        "destination", metavar="oss://bucket/prefix/", help=say("where to look")
     )
     parser.add_argument(
-        "--yes", action="store_true", help="abort them; without it, only list them"
+        "--yes", action="store_true", help=say("abort them; without it, only list them")
     )
     add_format(parser)
 
@@ -93,19 +94,37 @@ def _document(found: Sequence[_Found], failure: Failure | None) -> dict[str, obj
 
 def _line(found: _Found) -> str:
     if found.gone:
-        return f"gone meanwhile  {found.key}  {found.upload_id}"
+        return say(
+            "gone meanwhile  {key}  {upload_id}",
+            key=found.key,
+            upload_id=found.upload_id,
+        )
     size = human_size(found.bytes)
-    word = "aborted" if found.aborted else "unfinished"
-    return f"{word}  {found.key}  {found.parts} parts, {size}  {found.upload_id}"
+    return say(
+        "{word}  {key}  {parts} parts, {size}  {upload_id}",
+        word=say("aborted") if found.aborted else say("unfinished"),
+        key=found.key,
+        parts=found.parts,
+        size=size,
+        upload_id=found.upload_id,
+    )
 
 
 def _sum(found: Sequence[_Found], url: str, *, is_whole: bool) -> str:
     aborted = sum(each.aborted for each in found)
     open_still = sum(not (each.aborted or each.gone) for each in found)
     if not is_whole:
-        return f"aborted {aborted} below {url} so far; there may be more"
+        return say(
+            "aborted {aborted} below {url} so far; there may be more",
+            aborted=aborted,
+            url=url,
+        )
     if aborted:
-        return f"aborted {aborted} below {url}"
+        return say("aborted {aborted} below {url}", aborted=aborted, url=url)
     if open_still:
-        return f"{open_still} unfinished below {url}; --yes aborts them"
-    return f"no unfinished uploads below {url}"
+        return say(
+            "{open_still} unfinished below {url}; --yes aborts them",
+            open_still=open_still,
+            url=url,
+        )
+    return say("no unfinished uploads below {url}", url=url)

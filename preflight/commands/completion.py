@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from preflight.language import say
 from preflight.terminal import Terminal
 
 SHELLS = ("bash", "zsh", "fish")
@@ -11,7 +12,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which shell."""
-    parser.add_argument("shell", choices=SHELLS, help="the shell that completes")
+    parser.add_argument("shell", choices=SHELLS, help=say("the shell that completes"))
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:

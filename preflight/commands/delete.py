@@ -8,6 +8,7 @@ from dataclasses import replace
 from preflight.commands._flags import add_format
 from preflight.commands._settings import require_settings
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.pipeline.services import studio_client
 from preflight.report.document import envelope, job_document
 from preflight.settings import Need
@@ -18,9 +19,11 @@ from preflight.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which job, and whether really."""
-    parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
+    parser.add_argument("job_id", metavar="JOB_ID", help=say("the import job's id"))
     parser.add_argument(
-        "--yes", action="store_true", help="delete; without it, only say what would be"
+        "--yes",
+        action="store_true",
+        help=say("delete; without it, only say what would be"),
     )
     add_format(parser)
 
@@ -31,20 +34,32 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     with studio_client(settings) as client:
         api = ImportApi(client)
         job = get_job(api, arguments.job_id)
-        what = f"job {job.job_id} ({job.word}) of model {job.model_name}"
+        what = say(
+            "job {job_id} ({state}) of model {model}",
+            job_id=job.job_id,
+            state=job.told,
+            model=job.model_name,
+        )
         if not job.finished:
             raise UsageError(
-                f"{what} cannot be deleted: only final jobs can",
+                say("{what} cannot be deleted: only final jobs can", what=what),
                 hint=f"preflight wait {job.job_id}",
                 request_id=job.request_id,
             )
-        stays = f"the objects under {job.source} stay"
+        stays = say("the objects under {source} stay", source=job.source)
         if not arguments.yes:
             raise UsageError(
-                f"would delete {what}; {stays}; nothing was deleted",
-                hint=f"preflight delete {job.job_id} --yes; after it, preflight no "
-                "longer knows that a model came from that prefix and would let an "
-                "upload change it",
+                say(
+                    "would delete {what}; {stays}; nothing was deleted",
+                    what=what,
+                    stays=stays,
+                ),
+                hint=say(
+                    "preflight delete {job_id} --yes; after it, preflight no "
+                    "longer knows that a model came from that prefix and would let "
+                    "an upload change it",
+                    job_id=job.job_id,
+                ),
                 request_id=job.request_id,
             )
         request_id = api.delete(job.job_id)
@@ -52,5 +67,14 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         told = job_document(replace(job, request_id=request_id))
         terminal.show_document(envelope("delete", job=told))
         return 0
-    terminal.show_lines([f"deleted {what}; {stays} (request id {request_id})"])
+    terminal.show_lines(
+        [
+            say(
+                "deleted {what}; {stays} (request id {request_id})",
+                what=what,
+                stays=stays,
+                request_id=request_id,
+            )
+        ]
+    )
     return 0

@@ -21,9 +21,11 @@ from preflight.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which two."""
     parser.add_argument(
-        "first", metavar="A", type=Path, help="an adapter, or full weights"
+        "first", metavar="A", type=Path, help=say("an adapter, or full weights")
     )
-    parser.add_argument("second", metavar="B", type=Path, help="another of its kind")
+    parser.add_argument(
+        "second", metavar="B", type=Path, help=say("another of its kind")
+    )
     add_base_dir(parser)
     add_format(parser)
     add_wide(parser)

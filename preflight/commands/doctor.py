@@ -16,9 +16,11 @@ from preflight.destination import Destination, parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
 from preflight.doctor.diagnostics import FIX_FIRST
 from preflight.errors import ConfigurationError, UsageError
+from preflight.language import glued, say, say_n
 from preflight.report.document import envelope
 from preflight.settings import Need, Settings, masked
 from preflight.terminal import Terminal
+from preflight.text import padded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "destination",
         metavar="oss://bucket/prefix/",
         nargs="?",
-        help="also check this bucket, and that the prefix may be written to",
+        help=say("also check this bucket, and that the prefix may be written to"),
     )
     parser.add_argument(
         "--policy",
         action="store_true",
-        help="only print the RAM policy that a push to this prefix needs",
+        help=say("only print the RAM policy that a push to this prefix needs"),
     )
     parser.add_argument(
-        "--fix", action="store_true", help="set the bucket's tag if it lacks it"
+        "--fix", action="store_true", help=say("set the bucket's tag if it lacks it")
     )
     add_format(parser)
 
@@ -44,7 +46,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Examine; a problem's exit code is the one that a push would end with."""
     if arguments.fix and not arguments.destination:
         raise UsageError(
-            "--fix needs a bucket", hint="preflight doctor --fix oss://bucket/prefix/"
+            say("--fix needs a bucket"),
+            hint=say("preflight doctor --fix oss://bucket/prefix/"),
         )
     destination = (
         parse_destination(arguments.destination) if arguments.destination else None
@@ -68,8 +71,8 @@ def _show_policy(
 ) -> int:
     if destination is None:
         raise UsageError(
-            "--policy needs a bucket",
-            hint="preflight doctor --policy oss://bucket/prefix/",
+            say("--policy needs a bucket"),
+            hint=say("preflight doctor --policy oss://bucket/prefix/"),
         )
     terminal.show_document(policy(destination.bucket, destination.prefix, tag=tag))
     return 0
@@ -92,23 +95,21 @@ def _masked(finding: Finding) -> Finding:
 
 def _lines(found: Sequence[Finding]) -> Iterator[str]:
     for each in found:
-        yield f"{each.level.value:5} {each.message}"
+        yield glued(padded(each.level.word, 5), " ", each.message)
         if each.hint:
-            yield f"  try  {each.hint}"
+            yield say("  try  {hint}", hint=each.hint)
         if each.request_id:
-            yield f"  request id  {each.request_id}"
+            yield say("  request id  {id}", id=each.request_id)
     count = Counter(each.level for each in found)
-    sum_up = (
-        f"{_number(count[Level.FAIL], 'problem')}, "
-        f"{_number(count[Level.WARN], 'warning')}, "
-        f"{count[Level.OK]} ok, {count[Level.SKIPPED]} skipped"
+    sum_up = say(
+        "{problems}, {warnings}, {ok} ok, {skipped} skipped",
+        problems=say_n("{count} problem", "{count} problems", count=count[Level.FAIL]),
+        warnings=say_n("{count} warning", "{count} warnings", count=count[Level.WARN]),
+        ok=count[Level.OK],
+        skipped=count[Level.SKIPPED],
     )
     blocked = any(each.message.endswith(FIX_FIRST) for each in found)
-    yield f"{sum_up}: {FIX_FIRST}" if blocked else sum_up
-
-
-def _number(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+    yield glued(sum_up, ": ", FIX_FIRST) if blocked else sum_up
 
 
 def _document(found: Sequence[Finding], exit_code: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from preflight.commands._flags import add_format
+from preflight.language import say
 from preflight.report.document import envelope
 from preflight.report.manual import manual_page, rules_document, rules_table
 from preflight.terminal import Terminal
@@ -12,7 +13,9 @@ from preflight.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which rule."""
-    parser.add_argument("code", metavar="CODE", nargs="?", help="a rule, such as C02")
+    parser.add_argument(
+        "code", metavar="CODE", nargs="?", help=say("a rule, such as C02")
+    )
     add_format(parser)
 
 

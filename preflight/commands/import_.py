@@ -9,6 +9,7 @@ from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
 from preflight.findings import WeightType
+from preflight.language import say
 from preflight.pipeline.import_prefix import import_prefix
 from preflight.pipeline.options import ImportOptions, Waiting
 from preflight.record import RunRecord
@@ -19,13 +20,13 @@ from preflight.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The prefix, what it is, and the import."""
     parser.add_argument(
-        "destination", metavar="oss://bucket/prefix/", help="where the files lie"
+        "destination", metavar="oss://bucket/prefix/", help=say("where the files lie")
     )
     parser.add_argument(
         "--base-model",
         metavar="ID",
         required=True,
-        help="base model trained on, as `preflight bases` lists it",
+        help=say("base model trained on, as `preflight bases` lists it"),
     )
     add_weight_type(parser)
     add_import(parser)

@@ -12,6 +12,7 @@ from preflight.commands._flags import add_format, add_wide
 from preflight.commands._jobs import SHORT, local_time
 from preflight.commands._settings import require_settings
 from preflight.commands._values import count
+from preflight.language import say
 from preflight.pipeline.services import studio_client
 from preflight.report.document import envelope, job_document
 from preflight.report.tables import table
@@ -28,21 +29,21 @@ _STATUSES = {"SUCCEEDED": "SUCCESSED"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which jobs."""
     parser.add_argument(
-        "job_id", metavar="JOB_ID", nargs="?", help="show this job (default: all)"
+        "job_id", metavar="JOB_ID", nargs="?", help=say("show this job (default: all)")
     )
     parser.add_argument(
         "--status",
         type=str.lower,
         choices=("pending", "running", "succeeded", "successed", "failed"),
-        help="only jobs in this state",
+        help=say("only jobs in this state"),
     )
     parser.add_argument(
         "--model-name",
         metavar="NAME",
-        help="only the job of this model, by the name that the platform gave it",
+        help=say("only the job of this model, by the name that the platform gave it"),
     )
     parser.add_argument(
-        "--limit", type=count, metavar="N", help="the newest N jobs (default: all)"
+        "--limit", type=count, metavar="N", help=say("the newest N jobs (default: all)")
     )
     add_format(parser)
     add_wide(parser)
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     else:
         wide = arguments.wide is not None
         told = _table(jobs, wide=wide, width=0 if wide else terminal.width)
-        terminal.show_lines(told if jobs else ["no jobs"])
+        terminal.show_lines(told if jobs else [say("no jobs")])
     return 0
 
 
@@ -78,30 +79,37 @@ def _listed(api: ImportApi, arguments: argparse.Namespace) -> Iterator[ImportJob
 def _table(jobs: list[ImportJob], *, wide: bool, width: int) -> Iterator[str]:
     """Newest first; on a terminal the beginnings of the ids, which is all one types."""
     short = SHORT if width and not wide else None
-    heading = ("job", "status", "model", "console name", "created", "from")
+    heading = (
+        say("job"),
+        say("status"),
+        say("model"),
+        say("console name"),
+        say("created"),
+        say("from"),
+    )
     rows = [heading]
     for job in jobs:
-        shown = (job.job_id[:short], job.word, job.model_name, job.display_name)
+        shown = (job.job_id[:short], job.told, job.model_name, job.display_name)
         rows.append((*shown, local_time(job.created), job.source))
     if not width or width >= _ROOMY:
         return table(rows if jobs else [], width)
     # One deploys by the model's name: it is not cut to make room for the rest.
     offset = datetime.now().astimezone().strftime("%z")
-    lines = [(*heading[:3], "name", f"created ({offset})")]
+    lines = [(*heading[:3], say("name"), say("created ({offset})", offset=offset))]
     lines += [(*row[:4], row[4][5:16]) for row in rows[1:]]
     return table(lines if jobs else [], width, whole=(0, 2))
 
 
 def _page(job: ImportJob) -> Iterator[str]:
-    yield f"job         {job.job_id}"
-    yield f"status      {job.word}"
-    yield f"model       {job.model_name}"
-    yield f"console     {job.display_name}"
-    yield f"from        {job.source}"
-    yield f"created     {local_time(job.created)}"
+    yield say("job         {job_id}", job_id=job.job_id)
+    yield say("status      {state}", state=job.told)
+    yield say("model       {model_name}", model_name=job.model_name)
+    yield say("console     {display_name}", display_name=job.display_name)
+    yield say("from        {source}", source=job.source)
+    yield say("created     {local_time}", local_time=local_time(job.created))
     if job.error_code:
-        yield f"error       {job.error_code}"
+        yield say("error       {error_code}", error_code=job.error_code)
         if found := explain_code(Service.JOB, job.error_code):
-            yield f"  why       {found.cause}"
-            yield f"  fix       {found.remedy}"
-    yield f"request id  {job.request_id}"
+            yield say("  why       {cause}", cause=found.cause)
+            yield say("  fix       {remedy}", remedy=found.remedy)
+    yield say("request id  {request_id}", request_id=job.request_id)

@@ -19,6 +19,7 @@ from preflight.commands._settings import read_settings
 from preflight.commands._values import count, seconds, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
 from preflight.errors import UsageError
+from preflight.language import glued, joined, say
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -31,38 +32,46 @@ _SANDBOX_LOOKS = 0.2  # seconds; its jobs take no time
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory, the destination, the transfer, the import and the report."""
     add_model(parser)
-    known = "; ".join(f"{{{name}}}: {text}" for name, text in PLACEHOLDERS.items())
+    pairs = (glued(f"{{{name}}}: ", text) for name, text in PLACEHOLDERS.items())
     parser.add_argument(
         "destination",
         metavar="oss://bucket/prefix/",
         nargs="?",
-        help=f"where to upload to; may be left out with --sandbox. It may hold {known}",
+        help=say(
+            "where to upload to; may be left out with --sandbox. It may hold {known}",
+            known=joined("; ", pairs),
+        ),
     )
     _add_transfer(parser)
     group(parser, "model").add_argument(
         "--no-base-config",
         action="store_true",
-        help="do not add the base's config.json beside an adapter",
+        help=say("do not add the base's config.json beside an adapter"),
     )
     add_import(parser)
     group(parser, "import").add_argument(
         "--replace",
         action="store_true",
-        help="change files under a prefix that a model was imported from; that model "
-        "becomes invalid",
+        help=say(
+            "change files under a prefix that a model was imported from; "
+            "that model becomes invalid"
+        ),
     )
     group(parser, "import").add_argument(
         "--tag-bucket",
         action="store_true",
-        help="set the bucket's tag that an import needs; its other tags stay",
+        help=say("set the bucket's tag that an import needs; its other tags stay"),
     )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="check and plan, touch no network"
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help=say("check and plan, touch no network"),
     )
     parser.add_argument(
         "--sandbox",
         action="store_true",
-        help="use a fake OSS and Model Studio on this machine; needs no account",
+        help=say("use a fake OSS and Model Studio on this machine; needs no account"),
     )
     add_report(parser)
 
@@ -71,7 +80,11 @@ def _workers(text: str) -> int:
     """For argparse."""
     if count(text) > MAX_WORKERS:
         raise argparse.ArgumentTypeError(
-            f"not a number from 1 to {MAX_WORKERS}: {text}"
+            say(
+                "not a number from 1 to {max_workers}: {text}",
+                max_workers=MAX_WORKERS,
+                text=text,
+            )
         )
     return int(text)
 
@@ -83,39 +96,45 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         type=_workers,
         default=0,
         metavar="N",
-        help="connections that send at the same time (default: 4, with many cores 8)",
+        help=say(
+            "connections that send at the same time (default: 4, with many cores 8)"
+        ),
     )
     transfer.add_argument(
         "--part-size",
         type=size,
         default=0,
         metavar="SIZE",
-        help="bytes a part, such as 16M (default: by the files' sizes)",
+        help=say("bytes a part, such as 16M (default: by the files' sizes)"),
     )
     transfer.add_argument(
         "--bandwidth-limit",
         type=size,
         default=0,
         metavar="SIZE",
-        help="bytes a second over all connections, such as 20M (default: no limit)",
+        help=say(
+            "bytes a second over all connections, such as 20M (default: no limit)"
+        ),
     )
     transfer.add_argument(
         "--patience",
         type=seconds,
         default=600.0,
         metavar="S",
-        help="seconds without any success after which an outage ends the push "
-        "(default: 600)",
+        help=say(
+            "seconds without any success after which an outage ends the "
+            "push (default: 600)"
+        ),
     )
     transfer.add_argument(
         "--restart",
         action="store_true",
-        help="abort what earlier runs left unfinished instead of going on with it",
+        help=say("abort what earlier runs left unfinished instead of going on with it"),
     )
     transfer.add_argument(
         "--allow-extra",
         action="store_true",
-        help="accept other objects below the prefix",
+        help=say("accept other objects below the prefix"),
     )
 
 
@@ -133,8 +152,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             _push_to_sandbox(arguments, terminal, recorder)
         elif arguments.destination is None:
             raise UsageError(
-                "no destination was given",
-                hint="preflight push MODEL_DIR oss://bucket/prefix/, or add --sandbox",
+                say("no destination was given"),
+                hint=say(
+                    "preflight push MODEL_DIR oss://bucket/prefix/, or add --sandbox"
+                ),
             )
         else:
             template = DestinationTemplate.parse(arguments.destination)
@@ -151,7 +172,13 @@ def _push_to_sandbox(
 
     template = DestinationTemplate.parse(arguments.destination or _SANDBOX_URL)
     with Sandbox(seed_bucket=template.bucket) as box:
-        recorder.say(f"sandbox: OSS at {box.oss_url}, Model Studio at {box.studio_url}")
+        recorder.say(
+            say(
+                "sandbox: OSS at {oss_url}, Model Studio at {studio_url}",
+                oss_url=box.oss_url,
+                studio_url=box.studio_url,
+            )
+        )
         if arguments.poll_interval is None:
             arguments.poll_interval = _SANDBOX_LOOKS
         _push(arguments, terminal, recorder, template, box.environment())
@@ -165,7 +192,7 @@ def _push(
     environ: Mapping[str, str],
 ) -> None:
     if template.slash_added:
-        recorder.say(f"added the closing slash: {template.url}/")
+        recorder.say(say("added the closing slash: {url}/", url=template.url))
     needs = () if arguments.dry_run else tuple(Need)
 
     settings = read_settings(arguments, terminal, *needs, environ=environ)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from preflight.commands._values import seconds
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise UsageError(f"cannot read {path}: {exc.strerror}") from exc
+        raise UsageError(
+            say("cannot read {path}: {strerror}", path=path, strerror=exc.strerror)
+        ) from exc
     except (ValueError, TypeError) as exc:
-        raise UsageError(f"not a {what}: {path}: {exc}") from exc
+        raise UsageError(
+            say("not a {what}: {path}: {exc}", what=what, path=path, exc=exc)
+        ) from exc
 
 
 def _fault_plan(path: Path | None) -> FaultPlan | None:
@@ -39,7 +44,7 @@ def _fault_plan(path: Path | None) -> FaultPlan | None:
         return None
     from preflight.sandbox.faults import FaultPlan
 
-    with _reading(path, "fault plan"):
+    with _reading(path, say("fault plan")):
         return FaultPlan.from_json(json.loads(path.read_text("utf-8")))
 
 
@@ -57,8 +62,15 @@ def _tell_of_calls(box: Sandbox, terminal: Terminal) -> None:
         def tell(record: RequestRecord, service: str = endpoint.service) -> None:
             what = record.operation or "unknown"
             terminal.say(
-                f"{service}: {record.method} {what} {record.key}"
-                f" {record.status} {record.bytes_received} bytes"
+                say(
+                    "{service}: {method} {what} {key} {status} {bytes_received} bytes",
+                    service=service,
+                    method=record.method,
+                    what=what,
+                    key=record.key,
+                    status=record.status,
+                    bytes_received=record.bytes_received,
+                )
             )
 
         endpoint.log_calls.on_call = tell
@@ -72,8 +84,8 @@ def _check_bucket(name: str) -> None:
         check_bucket_name(name)
     except OssError as exc:
         raise UsageError(
-            f"not a bucket name: {name}",
-            hint="3 to 63 of a-z, 0-9 and -, with no hyphen at either end",
+            say("not a bucket name: {name}", name=name),
+            hint=say("3 to 63 of a-z, 0-9 and -, with no hyphen at either end"),
         ) from exc
 
 
@@ -112,17 +124,25 @@ def _serve(
                 bucket = arguments.seed_bucket
                 scheme, _, address = box.oss_url.partition("://")
                 by_name = f"{scheme}://{bucket}.localhost:{address.partition(':')[2]}"
-                terminal.say(f"sandbox: bucket {bucket}; Ctrl-C ends it")
-                terminal.say(f"sandbox: the bucket by name: {by_name}")
+                terminal.say(
+                    say("sandbox: bucket {bucket}; Ctrl-C ends it", bucket=bucket)
+                )
+                terminal.say(
+                    say("sandbox: the bucket by name: {by_name}", by_name=by_name)
+                )
                 terminal.show_lines(_exports(values))
             while True:
                 signal.pause()
     except OSError as exc:
         raise UsageError(
-            f"cannot listen on port {arguments.port}: {exc.strerror}"
+            say(
+                "cannot listen on port {port}: {strerror}",
+                port=arguments.port,
+                strerror=exc.strerror,
+            )
         ) from exc
     except KeyboardInterrupt:  # which SIGTERM raises, too
-        terminal.say("sandbox: stopped")
+        terminal.say(say("sandbox: stopped"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,59 +150,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--background",
         action="store_true",
-        help="leave it running, and end as soon as both services answer",
+        help=say("leave it running, and end as soon as both services answer"),
     )
     parser.add_argument(
         "--port",
         type=_port,
-        help="port of OSS; Model Studio gets the next one (default: free ones)",
+        help=say("port of OSS; Model Studio gets the next one (default: free ones)"),
     )
     parser.add_argument(
-        "--state", metavar="DIR", type=Path, help="keep buckets, keys and jobs there"
+        "--state",
+        metavar="DIR",
+        type=Path,
+        help=say("keep buckets, keys and jobs there"),
     )
     parser.add_argument(
         "--seed-bucket",
         metavar="NAME",
         default="preflight-sandbox",
-        help="name of the bucket that exists from the start",
+        help=say("name of the bucket that exists from the start"),
     )
     parser.add_argument(
-        "--faults", metavar="FILE", type=Path, help="a JSON plan of what goes wrong"
+        "--faults",
+        metavar="FILE",
+        type=Path,
+        help=say("a JSON plan of what goes wrong"),
     )
     parser.add_argument(
         "--strict-v4",
         action="store_true",
-        help="refuse signature V1, as OSS does for new accounts",
+        help=say("refuse signature V1, as OSS does for new accounts"),
     )
     parser.add_argument(
         "--tls",
         action="store_true",
-        help="speak https; REQUESTS_CA_BUNDLE tells the authority to trust",
+        help=say("speak https; REQUESTS_CA_BUNDLE tells the authority to trust"),
     )
     parser.add_argument(
         "--policy",
         metavar="FILE",
         type=Path,
-        help="a RAM policy for the key, or with Principal one of the bucket",
+        help=say("a RAM policy for the key, or with Principal one of the bucket"),
     )
     parser.add_argument(
         "--digests",
         action="store_true",
-        help="keep checksums instead of the bytes of large objects",
+        help=say("keep checksums instead of the bytes of large objects"),
     )
     parser.add_argument(
         "--job-seconds",
         type=seconds,
         default=0.0,
         metavar="S",
-        help="how long an import job takes (default: 0)",
+        help=say("how long an import job takes (default: 0)"),
     )
 
 
 def _port(text: str) -> int:
     """For argparse; Model Studio needs the one after it, too."""
     if not text.isdecimal() or not 0 < int(text) < 65535:
-        raise argparse.ArgumentTypeError(f"not a port: {text}")
+        raise argparse.ArgumentTypeError(say("not a port: {text}", text=text))
     return int(text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from preflight.language import say
 from preflight.report.schemas import SCHEMAS, load_schema
 from preflight.terminal import Terminal
 
@@ -15,8 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SCHEMAS,
         nargs="?",
         default=SCHEMAS[0],
-        help="document: what --format json prints (default); event: a line of "
-        "--progress json",
+        help=say(
+            "document: what --format json prints (default); event: a line "
+            "of --progress json"
+        ),
     )
 
 

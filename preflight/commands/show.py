@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model_dir",
         metavar="MODEL_DIR",
         type=Path,
-        help="directory of an adapter, or of full weights whose base is at hand",
+        help=say("directory of an adapter, or of full weights whose base is at hand"),
     )
     add_base_dir(parser)
     add_format(parser)

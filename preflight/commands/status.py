@@ -15,6 +15,7 @@ from preflight.commands._flags import add_format
 from preflight.directories import state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
+from preflight.language import glued, joined, say, say_n
 from preflight.pipeline.services import studio_client
 from preflight.regular import read_regular
 from preflight.report.document import envelope, job_document
@@ -36,10 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         nargs="?",
         type=Path,
-        help="a model directory (default: runs of all directories)",
+        help=say("a model directory (default: runs of all directories)"),
     )
     parser.add_argument(
-        "--offline", action="store_true", help="do not ask how an open job stands now"
+        "--offline",
+        action="store_true",
+        help=say("do not ask how an open job stands now"),
     )
     add_format(parser)
 
@@ -50,13 +53,18 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     recorded = _recorded(wanted)
     lives = [Life.of(each) for each in recorded.documents[:_SHOWN]]
     if not lives:
-        where = f" of {arguments.directory}" if arguments.directory else ""
+        none = say("no run is on record on this machine")
+        if arguments.directory:
+            none = say(
+                "no run of {directory} is on record on this machine",
+                directory=arguments.directory,
+            )
         raise UsageError(
-            "; ".join(
-                (f"no run{where} is on record on this machine", *recorded.told())
+            joined("; ", [none, *recorded.told()]),
+            hint=say(
+                "`preflight jobs` asks the service itself, and a push that is "
+                "given again goes on with what lies in OSS"
             ),
-            hint="`preflight jobs` asks the service itself, and a push that is given "
-            "again goes on with what lies in OSS",
         )
     job, trouble = (None, "") if arguments.offline else _asked(lives[0])
     if arguments.format == "json":
@@ -66,7 +74,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if lives[1:]:
             terminal.show_lines(["", *_table(lives[1:], terminal.width)])
     for sentence in recorded.told():
-        terminal.say(f"note: {sentence}")
+        terminal.say(say("note: {sentence}", sentence=sentence))
     return 0
 
 
@@ -83,9 +91,13 @@ class _Recorded:
     def told(self) -> Iterator[str]:
         """That some cannot be read, or nothing."""
         if count := len(self.unreadable):
-            records = "1 record" if count == 1 else f"{count} records"
-            newest = self.unreadable[0]
-            yield f"{records} cannot be read, perhaps cut short by a crash: {newest}"
+            yield say_n(
+                "{count} record cannot be read, perhaps cut short by a crash: {newest}",
+                "{count} records cannot be read, perhaps cut short by a crash: "
+                "{newest}",
+                count=count,
+                newest=self.unreadable[0],
+            )
 
 
 def _recorded(wanted: Path | None) -> _Recorded:
@@ -122,7 +134,9 @@ def _asked(life: Life) -> tuple[ImportJob | None, str]:
         with studio_client(settings) as client:
             return ImportApi(client).get(seen.job_id, attempts=1), ""
     except PreflightError as error:
-        return None, f"the job could not be asked for: {error.message}"
+        return None, say(
+            "the job could not be asked for: {message}", message=error.message
+        )
 
 
 def _newest(life: Life, job: ImportJob | None, trouble: str) -> Iterator[str]:
@@ -130,24 +144,35 @@ def _newest(life: Life, job: ImportJob | None, trouble: str) -> Iterator[str]:
     error = life.document.get("error")
     told = error if isinstance(error, Mapping) else {}
     if told.get("message"):
-        yield f"  it ended with: {told['message']}"
+        yield say("  it ended with: {message}", message=told["message"])
     if told.get("hint"):
-        yield f"  try  {told['hint']}"
+        yield say("  try  {hint}", hint=told["hint"])
     yield from _job_lines(life, job)
     if trouble:
-        yield f"  {trouble}"
+        yield glued("  ", trouble)
     next_step = _next_step(life, job)
     if next_step and next_step not in str(told.get("hint")):
-        yield f"next  {next_step}"
+        yield say("next  {command}", command=next_step)
 
 
 def _job_lines(life: Life, job: ImportJob | None) -> Iterator[str]:
     if job is not None:
-        name = f": model {job.model_name}" if job.succeeded else ""
-        code = f" ({job.error_code})" if job.error_code else ""
-        yield f"  job {job.job_id} is {job.word} now{code}{name}"
+        told = say(
+            "  job {job_id} is {state} now{code}",
+            job_id=job.job_id,
+            state=job.told,
+            code=f" ({job.error_code})" if job.error_code else "",
+        )
+        if job.succeeded:
+            told = say("{told}: model {model}", told=told, model=job.model_name)
+        yield told
     elif seen := read_job(life.job, ""):
-        yield f"  job {seen.job_id} was {seen.word}: model {seen.model_name}"
+        yield say(
+            "  job {job_id} was {state}: model {model}",
+            job_id=seen.job_id,
+            state=seen.told,
+            model=seen.model_name,
+        )
 
 
 def _next_step(life: Life, job: ImportJob | None) -> str:
@@ -178,10 +203,17 @@ def _document(
 
 def _table(lives: list[Life], width: int) -> Iterator[str]:
     offset = datetime.now().astimezone().strftime("%z")
-    form, first = "%Y-%m-%d %H:%M", f"last heard of ({offset})"
+    form, first = "%Y-%m-%d %H:%M", say("last heard of ({offset})", offset=offset)
     if 0 < width < _ROOMY:
-        form, first = "%m-%d %H:%M", f"last ({offset})"
-    heading = (first, "command", "state", "exit", "model", "directory")
+        form, first = "%m-%d %H:%M", say("last ({offset})", offset=offset)
+    heading = (
+        first,
+        say("command"),
+        say("state"),
+        say("exit"),
+        say("model"),
+        say("directory"),
+    )
     rows = [heading]
     for life in lives:
         when = life.moment
@@ -190,7 +222,7 @@ def _table(lives: list[Life], width: int) -> Iterator[str]:
             (
                 when.strftime(form) if when else "?",
                 str(life.document.get("command", "")),
-                life.state.value,
+                life.state.word,
                 str(life.document.get("exit_code", "")) if ended else "-",
                 str(life.job.get("model_name") or "-"),
                 str(life.document.get("directory", "")),

@@ -7,6 +7,7 @@ import argparse
 from preflight.commands._flags import add_report, add_waiting
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
+from preflight.language import say
 from preflight.pipeline.import_prefix import wait_for
 from preflight.pipeline.options import Waiting
 from preflight.pipeline.services import studio_client
@@ -19,7 +20,7 @@ from preflight.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The job, and how long to wait."""
-    parser.add_argument("job_id", metavar="JOB_ID", help="the import job's id")
+    parser.add_argument("job_id", metavar="JOB_ID", help=say("the import job's id"))
     add_waiting(parser)
     add_report(parser)
 

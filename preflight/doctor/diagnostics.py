@@ -16,6 +16,7 @@ from preflight.doctor import local
 from preflight.doctor.results import Finding, Level, note, of_error, ok, skipped, warn
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
+from preflight.language import glued, say
 from preflight.oss.client import PROBE_PREFIX
 from preflight.oss.errors import PermissionMissing
 from preflight.oss.inspector import BucketInspector
@@ -34,12 +35,14 @@ from preflight.settings import Need, Settings
 from preflight.studio.client import StudioClient
 from preflight.studio.imports import ImportApi
 
-FIX_FIRST = "fix the settings above first"
+FIX_FIRST = say("fix the settings above first")
 # Somebody waits for the answer: what does not come soon is a finding itself.
 _TIMEOUT = (4.0, 15.0)  # seconds to connect, seconds between two pieces of an answer
-_ROLE = (
-    "the service-linked role AliyunServiceRoleForSFMDataHubOSSImport cannot be seen "
-    "from here: the main account makes it once in the console's import page"
+_ROLE = say(
+    "the service-linked role "
+    "AliyunServiceRoleForSFMDataHubOSSImport cannot be seen from "
+    "here: the main account makes it once in the console's import "
+    "page"
 )
 
 
@@ -74,12 +77,18 @@ def _is_usable(settings: Settings, need: Need) -> bool:
     return True
 
 
-_NAMES = {Need.OSS: "OSS", Need.STUDIO: "Model Studio"}
+_NAMES = {Need.OSS: "OSS", Need.STUDIO: say("Model Studio")}
 
 
 def _ways(settings: Settings) -> Iterator[Finding]:
     for need, way in settings.ways.items():
-        yield ok(f"{_NAMES[need]} is reached through a proxy: {way}")
+        yield ok(
+            say(
+                "{service} is reached through a proxy: {way}",
+                service=_NAMES[need],
+                way=way,
+            )
+        )
 
 
 def _failed(wanted: Examination, error: PreflightError, need: Need) -> Finding:
@@ -87,7 +96,7 @@ def _failed(wanted: Examination, error: PreflightError, need: Need) -> Finding:
     finding = of_error(error, service)
     way = wanted.settings.ways.get(need)
     if way and "proxy" in error.message:
-        return replace(finding, message=f"{finding.message} ({way})")
+        return replace(finding, message=glued(finding.message, " (", way, ")"))
     return finding
 
 
@@ -98,7 +107,9 @@ def _quickly() -> Retry:
 def _studio(wanted: Examination) -> Iterator[Finding]:
     settings = wanted.settings
     if not _is_usable(settings, Need.STUDIO):
-        yield skipped(f"Model Studio was not asked: {FIX_FIRST}")
+        yield skipped(
+            say("Model Studio was not asked: {fix_first}", fix_first=FIX_FIRST)
+        )
         return
     client = StudioClient(
         settings.base_url.value,
@@ -110,7 +121,12 @@ def _studio(wanted: Examination) -> Iterator[Finding]:
         with client:
             api = ImportApi(client)
             page = api.list_page(1, 1)
-            yield ok(f"Model Studio accepts the key; it lists {page.total} import jobs")
+            yield ok(
+                say(
+                    "Model Studio accepts the key; it lists {total} import jobs",
+                    total=page.total,
+                )
+            )
             yield from _clock(client.clock_ahead)
             yield from _live(wanted, api)
     except PreflightError as error:
@@ -119,15 +135,21 @@ def _studio(wanted: Examination) -> Iterator[Finding]:
 
 def _clock(ahead: float | None) -> Iterator[Finding]:
     if ahead is None:
-        yield skipped("the clock was not compared: the answer has no Date header")
+        yield skipped(say("the clock was not compared: the answer has no Date header"))
     elif abs(ahead) <= CLOCK_TOLERANCE:
-        yield ok(f"the clock is right, within {abs(ahead) + 1:.0f} s")
+        yield ok(say("the clock is right, within {ahead:.0f} s", ahead=abs(ahead) + 1))
     else:
-        where = "behind" if ahead > 0 else "ahead"
-        yield warn(
-            f"this machine's clock is {abs(ahead):.0f} s {where} that of Model Studio",
-            "set the clock (NTP)",
+        seconds = abs(ahead)
+        told = say(
+            "this machine's clock is {seconds:.0f} s ahead that of Model Studio",
+            seconds=seconds,
         )
+        if ahead > 0:
+            told = say(
+                "this machine's clock is {seconds:.0f} s behind that of Model Studio",
+                seconds=seconds,
+            )
+        yield warn(told, say("set the clock (NTP)"))
 
 
 def _live(wanted: Examination, api: ImportApi) -> Iterator[Finding]:
@@ -135,19 +157,27 @@ def _live(wanted: Examination, api: ImportApi) -> Iterator[Finding]:
         return
     for job in jobs_reading(api, wanted.destination):
         yield note(
-            f"{wanted.destination.url} is in use: {job.model_name} came from "
-            f"it (job {job.job_id}, {job.status}); an upload may change "
-            "nothing there"
+            say(
+                "{url} is in use: {model_name} came from it (job {job_id}, "
+                "{status}); an upload may change nothing there",
+                url=wanted.destination.url,
+                model_name=job.model_name,
+                job_id=job.job_id,
+                status=job.status,
+            )
         )
 
 
 def _oss(wanted: Examination) -> Iterator[Finding]:
     destination = wanted.destination
     if not _is_usable(wanted.settings, Need.OSS):
-        yield skipped(f"OSS was not asked: {FIX_FIRST}")
+        yield skipped(say("OSS was not asked: {fix_first}", fix_first=FIX_FIRST))
     elif destination is None:
         yield skipped(
-            "no bucket was looked at: name one with preflight doctor oss://bucket/prefix/"
+            say(
+                "no bucket was looked at: name one with preflight doctor "
+                "oss://bucket/prefix/"
+            )
         )
     else:
         try:
@@ -164,12 +194,24 @@ def _bucket(
     wanted: Examination, destination: Destination, inspector: BucketInspector
 ) -> Iterator[Finding]:
     if wanted.fix and tag_bucket(inspector):
-        yield ok(f"tagged {inspector.bucket}: {TAG_KEY} = {TAG_VALUE}")
+        yield ok(
+            say(
+                "tagged {bucket}: {tag_key} = {tag_value}",
+                bucket=inspector.bucket,
+                tag_key=TAG_KEY,
+                tag_value=TAG_VALUE,
+            )
+        )
     region = wanted.settings.studio_region
     issues = check_bucket(inspector, service_region=region)
     yield from map(_of_issue, issues)
     if not issues:
-        yield ok(f"{inspector.bucket} is tagged, of an importable class and region")
+        yield ok(
+            say(
+                "{bucket} is tagged, of an importable class and region",
+                bucket=inspector.bucket,
+            )
+        )
     for told, look in _looks(inspector, destination):
         try:
             look()
@@ -177,7 +219,7 @@ def _bucket(
         except PermissionMissing as error:  # noqa: PERF203
             yield _failed(wanted, error, Need.OSS)
         else:
-            yield ok(f"{destination.url} {told}")
+            yield ok(glued(destination.url, " ", told))
     yield skipped(_ROLE)
 
 
@@ -186,18 +228,21 @@ def _looks(
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each kind of call that a push makes below the prefix, once; all are undone."""
     prefix = destination.prefix
-    yield "may be listed", lambda: next(inspector.list_objects(prefix), None)
-    yield "may be asked for uploads", lambda: next(inspector.list_uploads(prefix), None)
+    yield say("may be listed"), lambda: next(inspector.list_objects(prefix), None)
+    yield (
+        say("may be asked for uploads"),
+        lambda: next(inspector.list_uploads(prefix), None),
+    )
     probe: list[tuple[str, str]] = []
-    yield "may be written to", lambda: probe.append(inspector.begin_probe(prefix))
+    yield say("may be written to"), lambda: probe.append(inspector.begin_probe(prefix))
     key, upload_id = probe[0] if probe else (f"{prefix}{PROBE_PREFIX}none", "")
-    yield "may be read from", lambda: inspector.head(key)
+    yield say("may be read from"), lambda: inspector.head(key)
     if probe:
         yield (
-            "may be asked for parts",
+            say("may be asked for parts"),
             lambda: next(inspector.list_parts(key, upload_id), None),
         )
-        yield "may be cleaned up", lambda: _clean_up(inspector, key, upload_id)
+        yield say("may be cleaned up"), lambda: _clean_up(inspector, key, upload_id)
 
 
 def _clean_up(inspector: BucketInspector, key: str, upload_id: str) -> None:
@@ -205,7 +250,10 @@ def _clean_up(inspector: BucketInspector, key: str, upload_id: str) -> None:
         inspector.abort(key, upload_id)
     except PermissionMissing as error:
         raise PermissionMissing(
-            f"{error.message}; so this unfinished upload stays there",
+            say(
+                "{message}; so this unfinished upload stays there",
+                message=error.message,
+            ),
             hint=error.hint,
             request_id=error.request_id,
         ) from error

@@ -8,6 +8,7 @@ from enum import Enum
 
 from preflight.catalog.explanations import Explanation, Service, explain
 from preflight.errors import PreflightError, UsageError
+from preflight.language import glued, say
 
 
 class Level(str, Enum):
@@ -18,6 +19,20 @@ class Level(str, Enum):
     NOTE = "note"
     SKIPPED = "skip"
     OK = "ok"
+
+    @property
+    def word(self) -> str:
+        """It for people."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Level.FAIL: say("fail"),
+    Level.WARN: say("warn"),
+    Level.NOTE: say("note"),
+    Level.SKIPPED: say("skip"),
+    Level.OK: say("ok"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ def of_error(error: PreflightError, service: Service) -> Finding:
     """A call that failed: the explanation of it first, then what was said."""
     found, message = _explained(error.message, service), error.message
     if found is not None and found.cause not in message:
-        message = f"{found.cause}: {message}"
+        message = glued(found.cause, ": ", message)
     hint = error.hint or (found.remedy if found else "")
     return Finding(Level.FAIL, message, hint, error.request_id, error.exit_code)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.identity import Identity, Match, identify
 
@@ -27,7 +28,7 @@ _LIBRARY = re.compile(r"transformers\.models\.(?P<type>\w+)\.")
 _STEM = re.compile(r"(?P<stem>\w+?)For(?:CausalLM|ConditionalGeneration)")
 
 
-_NOT_HERE = Unavailable("no directory of a base model is named")
+_NOT_HERE = Unavailable(say("no directory of a base model is named"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,20 @@ def choose_base(
         asked = identify(requested)
         if asked.match is Match.IMPORTABLE and asked.base is not None:
             return asked, asked.base
-        return asked, Unavailable(f"{asked.canonical} cannot be imported onto")
-    none = Unavailable("no base model was given with --base-model")
+        return asked, Unavailable(
+            say("{canonical} cannot be imported onto", canonical=asked.canonical)
+        )
+    none = Unavailable(say("no base model was given with --base-model"))
     found = claim.identity
     if found is None:
-        return none, Unavailable("the base model is not known; give --base-model")
+        return none, Unavailable(say("the base model is not known; give --base-model"))
     if found.match is Match.IMPORTABLE and found.base is not None:
         return none, found.base
     return none, Unavailable(
-        f"the base model is not known for sure ({claim.where} says {found.canonical}); "
-        "give --base-model"
+        say(
+            "the base model is not known for sure ({where} says "
+            "{name}); give --base-model",
+            where=claim.where,
+            name=found.canonical,
+        )
     )

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.config_figures import resembles
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
@@ -46,9 +47,9 @@ def base_config(found: Inspected) -> GeneratedFile | Unavailable:
     catalog's figures of that model.
     """
     if found.weight_type is not WeightType.LORA:
-        return Unavailable("only an adapter is given its base's config.json")
+        return Unavailable(say("only an adapter is given its base's config.json"))
     if CONFIG in found.files:
-        return Unavailable("the directory has a config.json of its own")
+        return Unavailable(say("the directory has a config.json of its own"))
     if isinstance(found.base, Unavailable):
         return found.base
     copied = _copied(found.reference, found.base)
@@ -73,5 +74,7 @@ def _is_the_base(config: JsonObject | Unavailable, base: BaseModel) -> bool:
 
 def _generated(base: BaseModel) -> GeneratedFile:
     text = json.dumps(base.config(), indent=2) + "\n"
-    origin = f"the catalog's figures of {base.hub_id} ({base.date})"
+    origin = say(
+        "the catalog's figures of {hub_id} ({date})", hub_id=base.hub_id, date=base.date
+    )
     return GeneratedFile(CONFIG, text.encode(), origin, from_catalog=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from preflight.catalog.bases import BaseModel
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
+from preflight.language import glued, say
 from preflight.model.caches import cached_copies, is_there
 from preflight.model.config_figures import resembles, unlike
 from preflight.model.configs import JsonObject, read_json_object
@@ -45,7 +46,9 @@ def find_reference(
             return found
     if from_hub:
         return fetch_reference(base)
-    return Unavailable(f"there is no local copy of {base.hub_id} to compare with")
+    return Unavailable(
+        say("there is no local copy of {hub_id} to compare with", hub_id=base.hub_id)
+    )
 
 
 def _at_hand(base: BaseModel, named: Path | None) -> Iterator[tuple[Path, str]]:
@@ -59,32 +62,40 @@ def _given(base_dir: Path, base: BaseModel | Unavailable) -> Reference | Unavail
     shown = str(base_dir)
     if not is_there(base_dir / CONFIG):
         raise UsageError(
-            f"no base model in {shown}: it has no {CONFIG}",
-            hint="give --base-dir the directory of the base model itself",
+            say(
+                "no base model in {shown}: it has no {config}",
+                shown=shown,
+                config=CONFIG,
+            ),
+            hint=say("give --base-dir the directory of the base model itself"),
         )
     found = read_reference(base_dir, shown)
     if isinstance(base, Unavailable):
         return found
     wrong = _another(found, base)
-    return WrongReference(f"{shown} {wrong}") if wrong else found
+    return WrongReference(glued(shown, " ", wrong)) if wrong else found
 
 
 def config_at(named: Path | None) -> JsonObject | Unavailable:
     """The config.json of the base that a model's own files name by its path."""
     if named is None or not is_there(named / CONFIG):
-        return Unavailable("no directory of a base model is named")
+        return Unavailable(say("no directory of a base model is named"))
     return read_json_object(open_regular(named / CONFIG), CONFIG)
 
 
 def _another(found: Reference, base: BaseModel) -> str:
     """Why what was read is not `base`; empty when it may be."""
     if isinstance(found.config, Unavailable):
-        return f"cannot be used: {found.config.reason}"
+        return say("cannot be used: {reason}", reason=found.config.reason)
     if found.config.get("quantization_config"):
-        return f"is a quantised model, not {base.hub_id}"
+        return say("is a quantised model, not {hub_id}", hub_id=base.hub_id)
     if told := unlike(found.config, base):
         return told
     named = identify(str(found.directory.absolute()))
     if named.match is Match.RELATIVE and not named.quantised:
-        return f"is by its name {named.canonical}, not {base.hub_id}"
+        return say(
+            "is by its name {canonical}, not {hub_id}",
+            canonical=named.canonical,
+            hub_id=base.hub_id,
+        )
     return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from preflight.directories import cache_home, expanded
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.regular import read_regular
 
 
@@ -26,10 +27,10 @@ def cached_copies(hub_id: str) -> Iterator[CachedCopy]:
     found = () if isinstance(cache, Unavailable) else _snapshots(cache, hub_id)
     for directory in found:
         if is_there(directory / "config.json"):
-            yield CachedCopy(directory, "the Hugging Face cache")
+            yield CachedCopy(directory, say("the Hugging Face cache"))
     for directory in _modelscope(hub_id):
         if is_there(directory / "config.json"):
-            yield CachedCopy(directory, "the ModelScope cache")
+            yield CachedCopy(directory, say("the ModelScope cache"))
 
 
 def is_there(path: Path) -> bool:

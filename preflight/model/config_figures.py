@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from preflight.catalog.bases import BaseModel
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.text import shortened
 
@@ -78,10 +79,21 @@ def unlike(config: JsonObject, base: BaseModel) -> str:
     kind = config.get("model_type")
     if kind is not None and kind != base.model_type:
         told = shortened(str(kind), 60)
-        return f"is of the type {told}, {base.code} is {base.model_type}"
+        return say(
+            "is of the type {told}, {code} is {model_type}",
+            told=told,
+            code=base.code,
+            model_type=base.model_type,
+        )
     for field, (mine, wanted) in structure_differences(config, base).items():
         told = shortened(repr(mine), 60)
-        return f"is not {base.hub_id}: its {field} is {told}, not {wanted}"
+        return say(
+            "is not {hub_id}: its {field} is {told}, not {wanted}",
+            hub_id=base.hub_id,
+            field=field,
+            told=told,
+            wanted=wanted,
+        )
     return ""
 
 

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from preflight.findings import Unavailable
+from preflight.language import glued, known, say
 from preflight.model.recognise import HEAD_BYTES, Kind, instead_of, recognise
 from preflight.model.source import OpenFile
 from preflight.model.steady import Changed, Unreadable
@@ -94,10 +95,12 @@ def parse_json(text: str, pairs: Callable[[Pairs], object] = dict) -> object:
     except json.JSONDecodeError as error:
         raise _refusal(text, error) from None
     except _Constant as constant:
-        what = f"holds {constant}, which is not JSON"
+        what = say("holds {constant}, which is not JSON", constant=constant)
         raise NotJson(what, _first_constant(text)) from None
     if too_deep:
-        raise NotJson(f"is nested more than {MAX_DEPTH} levels deep")
+        raise NotJson(
+            say("is nested more than {max_depth} levels deep", max_depth=MAX_DEPTH)
+        )
     _refuse_lone_surrogates(text, value)
     return value
 
@@ -129,7 +132,9 @@ def _decimal(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         shown = shortened(digits, 24)
-        raise NotJson(f"holds a number too large for any reader, {shown}")
+        raise NotJson(
+            say("holds a number too large for any reader, {shown}", shown=shown)
+        )
     return number
 
 
@@ -154,7 +159,7 @@ def _refuse_lone_surrogates(text: str, value: object) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
-        raise NotJson(f"holds half a character, {half}") from None
+        raise NotJson(say("holds half a character, {half}", half=half)) from None
 
 
 def _refusal(text: str, error: json.JSONDecodeError) -> NotJson:
@@ -163,21 +168,25 @@ def _refusal(text: str, error: json.JSONDecodeError) -> NotJson:
     # Before Python 3.13 the parser stops at the bracket, from then on at the comma.
     comma = len(text[:position].rstrip()) - 1 if rest[:1] in ("}", "]") else position
     if comma >= 0 and _TRAILING_COMMA.match(text, comma):
-        return NotJson("has a trailing comma", comma)
+        return NotJson(say("has a trailing comma"), comma)
     if rest.startswith("'"):
-        return NotJson("uses single quotes, where JSON wants double ones", position)
+        return NotJson(
+            say("uses single quotes, where JSON wants double ones"), position
+        )
     if word := next((w for w in _PYTHON_WORDS if rest.startswith(w)), None):
-        return NotJson(f"holds Python's {word}, which is not JSON", position)
+        return NotJson(
+            say("holds Python's {word}, which is not JSON", word=word), position
+        )
     if rest.startswith(_COMMENTS):
-        return NotJson("holds a comment, which JSON does not have", position)
+        return NotJson(say("holds a comment, which JSON does not have"), position)
     if text.startswith("\ufeff"):
-        return NotJson("begins with a byte order mark (UTF-8 BOM)", 0)
+        return NotJson(say("begins with a byte order mark (UTF-8 BOM)"), 0)
     if error.msg == "Extra data":
-        return NotJson("goes on after its end", position)
+        return NotJson(say("goes on after its end"), position)
     if _ends_early(text, error):
-        return NotJson("ends early, in the middle of its text", len(text))
+        return NotJson(say("ends early, in the middle of its text"), len(text))
     what = (error.msg[:1].lower() + error.msg[1:]).removesuffix(" at")
-    return NotJson(f"is not JSON: {what}", position)
+    return NotJson(say("is not JSON: {what}", what=known(what)), position)
 
 
 def _ends_early(text: str, error: json.JSONDecodeError) -> bool:
@@ -225,35 +234,50 @@ def json_object(data: bytes, name: str) -> JsonObject | Unavailable:
         return text
     objects = _Objects()
     if count_values(data) > MAX_VALUES:
-        return Unavailable(f"{name} holds more than {MAX_VALUES:,} values")
+        return Unavailable(
+            say(
+                "{name} holds more than {max_values:,} values",
+                name=name,
+                max_values=MAX_VALUES,
+            )
+        )
     try:
         value = parse_json(text, objects)
     except NotJson as refusal:
-        return Unavailable(f"{name} {refusal.what}{place(text, refusal.position)}")
+        told = glued(name, " ", refusal.what)
+        return Unavailable(with_place(told, text, refusal.position))
     if not isinstance(value, dict):
-        return Unavailable(f"{name} is {_called(value)}, not an object")
+        return Unavailable(
+            say("{name} is {called}, not an object", name=name, called=_called(value))
+        )
     if objects.contradictions:
         key = objects.contradictions[0]
-        return Unavailable(f'{name} gives "{key}" twice, with different values')
+        return Unavailable(
+            say('{name} gives "{key}" twice, with different values', name=name, key=key)
+        )
     return value
 
 
 def _called(value: object) -> str:
     """What a JSON value that is no object is called."""
     if isinstance(value, list):
-        return "a list"
+        return say("a list")
     if isinstance(value, str):
-        return "a string"
-    return "null" if value is None else f"just {json.dumps(value)[:24]}"
+        return say("a string")
+    if value is None:
+        return "null"
+    return say("just {value}", value=json.dumps(value)[:24])
 
 
-def place(text: str, position: int | None) -> str:
-    """` (line 3, column 9)` for a character offset, nothing for none."""
+def with_place(told: str, text: str, position: int | None) -> str:
+    """`told (line 3, column 9)` for a character offset, `told` alone for none."""
     if position is None:
-        return ""
+        return told
     line = text.count("\n", 0, position) + 1
     column = position - text.rfind("\n", 0, position)
-    return f" (line {line:,}, column {column:,})"
+    return say(
+        "{told} (line {line:,}, column {column:,})", told=told, line=line, column=column
+    )
 
 
 def read_text(
@@ -279,16 +303,22 @@ def _read(
 ) -> bytes | Unavailable:
     data = file if isinstance(file, Unavailable) else _all_bytes(file, limit)
     if isinstance(data, Unavailable):
-        return Unavailable(f"{name} {data.reason}")
+        return Unavailable(glued(name, " ", data.reason))
     if problem := _not_text(data, json_expected):
-        return Unavailable(f"{name}{problem}")
+        return Unavailable(glued(name, problem))
     return data
 
 
 def _all_bytes(file: OpenFile, limit: int) -> bytes | Unavailable:
     with closing(file):
         if file.size > limit:
-            return Unavailable(f"has {file.size:,} bytes; at most {limit:,} are read")
+            return Unavailable(
+                say(
+                    "has {size:,} bytes; at most {limit:,} are read",
+                    size=file.size,
+                    limit=limit,
+                )
+            )
         try:
             data = file.read(0, file.size)
             file.check_unchanged()
@@ -300,20 +330,22 @@ def _all_bytes(file: OpenFile, limit: int) -> bytes | Unavailable:
 def _not_text(data: bytes, json_expected: bool) -> str:
     """Why the bytes cannot be what was asked for, nothing if they may be."""
     if json_expected and not data:
-        return " is empty (0 bytes)"
+        return glued(" ", say("is empty (0 bytes)"))
     if data and not data.strip(b"\0"):
-        return f" holds nothing but zero bytes ({len(data):,})"
+        told = say("holds nothing but zero bytes ({count:,})", count=len(data))
+        return glued(" ", told)
     if data.startswith(_UTF16_MARKS):
-        return " is UTF-16 or UTF-32 text; save it as UTF-8"
+        return glued(" ", say("is UTF-16 or UTF-32 text; save it as UTF-8"))
     if not json_expected:
         kind = recognise(data[:HEAD_BYTES])
-        return (
-            f": {instead_of(kind, '', len(data))}" if kind is Kind.LFS_POINTER else ""
-        )
+        if kind is not Kind.LFS_POINTER:
+            return ""
+        return glued(": ", instead_of(kind, "", len(data)))
     if kind := recognise(data[:HEAD_BYTES]):
-        return f": {instead_of(kind, 'JSON', len(data))}"
+        return glued(": ", instead_of(kind, "JSON", len(data)))
     if data.startswith(codecs.BOM_UTF8):
-        return " begins with a byte order mark (UTF-8 BOM); save it without"
+        told = say("begins with a byte order mark (UTF-8 BOM); save it without")
+        return glued(" ", told)
     return ""
 
 
@@ -322,5 +354,13 @@ def _decoded(data: bytes, shown: str) -> str | Unavailable:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        byte = f"byte 0x{data[error.start]:02x} at offset {error.start:,}"
-        return Unavailable(f"{shown} is not UTF-8: {byte} (line {line:,})")
+        return Unavailable(
+            say(
+                "{name} is not UTF-8: byte 0x{byte:02x} at offset {offset:,} (line "
+                "{line:,})",
+                name=shown,
+                byte=data[error.start],
+                offset=error.start,
+                line=line,
+            )
+        )

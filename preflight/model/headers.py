@@ -7,31 +7,55 @@ answer is one sentence that changes between releases, so the cause is found here
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from enum import Enum
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeGuard
 
 from preflight.findings import Unavailable
+from preflight.language import say, say_n
 from preflight.model.configs import (
     NotJson,
     Pairs,
     collector_paused,
     count_values,
     parse_json,
-    place,
+    with_place,
+)
+from preflight.model.containers import (
+    DIFFERENCES,
+    Broken,
+    Cause,
+    Container,
+    Difference,
+    Reading,
+    Tensor,
+    Unread,
 )
 from preflight.model.dtypes import BITS
 from preflight.model.recognise import HEAD_BYTES, instead_of, recognise
 from preflight.model.source import OpenFile
 from preflight.model.steady import Changed, Unreadable, open_regular
 from preflight.text import shortened
+
+__all__ = [
+    "DIFFERENCES",
+    "MAX_HEADER_BYTES",
+    "SECONDS",
+    "VALUES_PER_SECOND",
+    "Broken",
+    "Cause",
+    "Container",
+    "Difference",
+    "Reading",
+    "Tensor",
+    "Unread",
+    "oracle_accepts",
+    "read_container",
+]
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
 SECONDS = 10.0  # of CPU time, in which the header of one file must be read
@@ -40,112 +64,6 @@ VALUES_PER_SECOND = 400_000  # on a slow machine; a LoRA half holds nine
 _MAX_WORD = 2**64 - 1  # the library counts in unsigned 64-bit integers
 _METADATA = "__metadata__"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-
-
-class Cause(str, Enum):
-    """Why a file is no safetensors container."""
-
-    UNREADABLE = "unreadable"
-    TOO_SMALL = "too-small"
-    LFS_POINTER = "lfs-pointer"
-    HTML = "html"
-    GGUF = "gguf"
-    ARCHIVE = "archive"
-    PICKLE = "pickle"
-    ALL_ZERO = "all-zero"
-    OVER_LIMIT = "over-limit"
-    BEYOND_FILE = "beyond-file"
-    NOT_UTF8 = "not-utf8"
-    BAD_JSON = "bad-json"
-    BAD_ENTRY = "bad-entry"
-    DUPLICATE_NAME = "duplicate-name"
-    BAD_METADATA = "bad-metadata"
-    UNKNOWN_DTYPE = "unknown-dtype"
-    BAD_SHAPE = "bad-shape"
-    BAD_OFFSETS = "bad-offsets"
-    SPAN_MISMATCH = "span-mismatch"
-    OVERFLOW = "overflow"
-    MISALIGNED = "misaligned"
-    TRUNCATED = "truncated"
-    TRAILING = "trailing"
-    CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A cause for which this reader refuses what the library may accept, and why."""
-
-    cause: Cause
-    reason: str
-
-
-# In all else this reader and safetensors.safe_open agree; a test compares them.
-DIFFERENCES = (
-    Difference(
-        Cause.DUPLICATE_NAME,
-        "the library keeps one of two entries of a name; which one, readers differ",
-    ),
-    Difference(
-        Cause.BAD_ENTRY,
-        "the library also takes a tensor as a list and a dtype as an object, which "
-        "the format does not describe and other readers refuse",
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor; `start` and `end` are byte offsets from the start of the file."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of data."""
-        return self.end - self.start
-
-    @property
-    def count(self) -> int:
-        """Elements."""
-        return math.prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A sound file of `size` bytes whose data begin at byte `data_start`.
-
-    `tensors` are in the order of their data; `metadata` is None where there is none.
-    """
-
-    file: str
-    size: int
-    data_start: int
-    tensors: tuple[Tensor, ...]
-    metadata: Mapping[str, str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A file that cannot be loaded: what it is, and in bytes what it should be."""
-
-    file: str
-    cause: Cause
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A file that may be sound, and was not read to its end within `SECONDS`."""
-
-    file: str
-    reason: str
-
-
-Reading = Container | Broken | Unread
 
 
 class _OutOfTime(Exception):
@@ -217,8 +135,8 @@ def _container(file: OpenFile, name: str) -> Container:
 def _header_length(file: OpenFile) -> int:
     """What the first eight bytes say, if it is possible in this file."""
     if file.size < 8:
-        what = "an empty file" if file.size == 0 else _bytes(file.size)
-        message = f"{what}; even a header without tensors takes 10 bytes"
+        what = say("an empty file") if file.size == 0 else _bytes(file.size)
+        message = say("{what}; even a header without tensors takes 10 bytes", what=what)
         raise _Problem(Cause.TOO_SMALL, message)
     length = int.from_bytes(file.read(0, 8), "little")
     if length == 0 or length > min(MAX_HEADER_BYTES, file.size - 8):
@@ -230,35 +148,64 @@ def _header_length(file: OpenFile) -> int:
 def _header(file: OpenFile, length: int) -> str:
     data = file.read(8, length)
     if not data.strip(b"\0"):
-        message = f"all {length:,} bytes of the header are zero: it was never written"
+        message = say(
+            "all {length:,} bytes of the header are zero: it was never written",
+            length=length,
+        )
         raise _Problem(Cause.ALL_ZERO, message)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        byte = f"byte 0x{data[error.start]:02x} at file offset {error.start + 8:,}"
-        raise _Problem(Cause.NOT_UTF8, f"the header is not UTF-8: {byte}") from None
+        message = say(
+            "the header is not UTF-8: byte 0x{byte:02x} at file offset {offset:,}",
+            byte=data[error.start],
+            offset=error.start + 8,
+        )
+        raise _Problem(Cause.NOT_UTF8, message) from None
 
 
 def _not_a_container(head: bytes, length: int, size: int) -> _Problem:
     """The problem of a file whose first eight bytes give no possible length."""
     if kind := recognise(head):
-        message = instead_of(kind, "a safetensors file", size)
+        message = instead_of(kind, say("a safetensors file"), size)
         return _Problem(Cause[kind.name], message)
     if length == 0 and not head.strip(b"\0"):
-        message = f"the first {len(head):,} of {size:,} bytes are zero: never written"
+        message = say(
+            "the first {count:,} of {size:,} bytes are zero: never written",
+            count=len(head),
+            size=size,
+        )
         return _Problem(Cause.ALL_ZERO, message)
     if length == 0:
-        return _Problem(Cause.BAD_JSON, "the header should be JSON and is 0 bytes long")
-    text = ""
+        return _Problem(
+            Cause.BAD_JSON, say("the header should be JSON and is 0 bytes long")
+        )
+    text: str | None = None
     if all(32 <= byte < 127 for byte in head[:8]):
-        text = f'; the file begins with the text "{head[:8].decode("ascii")}"'
-    claim = f"the first 8 bytes give a header of {length:,} bytes"
+        text = head[:8].decode("ascii")
     if length > MAX_HEADER_BYTES:
-        message = f"{claim}, at most {MAX_HEADER_BYTES:,} are allowed{text}"
-        return _Problem(Cause.OVER_LIMIT, message)
-    missing = length + 8 - size
-    message = f"{claim}, but the file of {size:,} bytes ends {missing:,} bytes before"
-    return _Problem(Cause.BEYOND_FILE, f"{message} that{text}")
+        cause = Cause.OVER_LIMIT
+        message = say(
+            "the first 8 bytes give a header of {length:,} bytes, at most {most:,} are "
+            "allowed",
+            length=length,
+            most=MAX_HEADER_BYTES,
+        )
+    else:
+        cause = Cause.BEYOND_FILE
+        message = say(
+            "the first 8 bytes give a header of {length:,} bytes, but the file of "
+            "{size:,} bytes ends {missing:,} bytes before that",
+            length=length,
+            size=size,
+            missing=length + 8 - size,
+        )
+    if text is None:
+        return _Problem(cause, message)
+    told = say(
+        '{told}; the file begins with the text "{text}"', told=message, text=text
+    )
+    return _Problem(cause, told)
 
 
 def _entries(text: str) -> dict[str, object]:
@@ -266,16 +213,22 @@ def _entries(text: str) -> dict[str, object]:
     # Commas inside strings count for nothing; taking the strings out is slower.
     if count_values(text) > most and count_values(_STRING.sub("", text)) > most:
         raise _OutOfTime(
-            f"its header of {len(text):,} characters holds more than {most:,} values; "
-            f"reading it would take longer than {SECONDS:.0f} s"
+            say(
+                "its header of {count:,} characters holds more than {most:,} "
+                "values; reading it would take longer than {seconds:.0f} s",
+                count=len(text),
+                most=most,
+                seconds=SECONDS,
+            )
         )
     try:
         entries = parse_json(text, _unique)
     except NotJson as refusal:
-        message = f"the header {refusal.what}{place(text, refusal.position)}"
+        message = say("the header {what}", what=refusal.what)
+        message = with_place(message, text, refusal.position)
         raise _Problem(Cause.BAD_JSON, message) from None
     if not isinstance(entries, dict):
-        raise _Problem(Cause.BAD_JSON, "the header is JSON, but not an object")
+        raise _Problem(Cause.BAD_JSON, say("the header is JSON, but not an object"))
     return entries
 
 
@@ -285,7 +238,7 @@ def _unique(pairs: Pairs) -> dict[str, object]:
         return made
     keys = [key for key, _ in pairs]
     twice = next(key for key, uses in Counter(keys).items() if uses > 1)
-    message = f'the header gives "{shortened(twice)}" twice'
+    message = say('the header gives "{twice}" twice', twice=shortened(twice))
     raise _Problem(Cause.DUPLICATE_NAME, message)
 
 
@@ -294,41 +247,58 @@ def _metadata(entries: dict[str, object]) -> Mapping[str, str] | None:
     if found is None:
         return None
     if not isinstance(found, dict):
-        message = f"{_METADATA} should be an object of strings"
+        message = say("{metadata} should be an object of strings", metadata=_METADATA)
         raise _Problem(Cause.BAD_METADATA, message)
     for key, value in found.items():
         if not isinstance(value, str):
-            message = f'"{shortened(key)}" in {_METADATA} is not a string'
+            message = say(
+                '"{key}" in {metadata} is not a string',
+                key=shortened(key),
+                metadata=_METADATA,
+            )
             raise _Problem(Cause.BAD_METADATA, message)
     return found
 
 
 def _tensor(name: str, entry: object, data_start: int) -> Tensor:
     if not isinstance(entry, dict):
-        raise _of(name, Cause.BAD_ENTRY, "is not described by an object")
+        raise _of(name, Cause.BAD_ENTRY, say("is not described by an object"))
     dtype, shape = entry.get("dtype"), entry.get("shape")
     offsets = entry.get("data_offsets")
     if not isinstance(dtype, str):
-        raise _of(name, Cause.BAD_ENTRY, "has no dtype, or one that is not a string")
+        raise _of(
+            name, Cause.BAD_ENTRY, say("has no dtype, or one that is not a string")
+        )
     if dtype not in BITS:
-        what = f'has the dtype "{shortened(dtype, 40)}"; safetensors knows'
-        raise _of(name, Cause.UNKNOWN_DTYPE, f"{what} {', '.join(BITS)}")
+        what = say(
+            'has the dtype "{dtype}"; safetensors knows {known}',
+            dtype=shortened(dtype, 40),
+            known=", ".join(BITS),
+        )
+        raise _of(name, Cause.UNKNOWN_DTYPE, what)
     if not _are_words(shape):
-        what = f"should have a shape of whole numbers from 0 and has {_shown(shape)}"
+        what = say(
+            "should have a shape of whole numbers from 0 and has {shown}",
+            shown=_shown(shape),
+        )
         raise _of(name, Cause.BAD_SHAPE, what)
     if not _are_words(offsets) or len(offsets) != 2:
-        what = f"should have two data_offsets from 0 and has {_shown(offsets)}"
+        what = say(
+            "should have two data_offsets from 0 and has {shown}", shown=_shown(offsets)
+        )
         raise _of(name, Cause.BAD_OFFSETS, what)
     start, end = offsets
     return Tensor(name, dtype, tuple(shape), data_start + start, data_start + end)
 
 
 def _of(name: str, cause: Cause, what: str) -> _Problem:
-    return _Problem(cause, f'tensor "{shortened(name)}" {what}')
+    return _Problem(
+        cause, say('tensor "{name}" {what}', name=shortened(name), what=what)
+    )
 
 
 def _shown(value: object) -> str:
-    return "none" if value is None else shortened(repr(value), 80)
+    return say("none") if value is None else shortened(repr(value), 80)
 
 
 def _are_words(values: object) -> TypeGuard[list[int]]:
@@ -349,11 +319,19 @@ def _check_layout(tensors: list[Tensor], data_start: int) -> int:
             raise _of(tensor.name, Cause.BAD_OFFSETS, _gap(tensor, expected))
         bits = _bits(tensor)
         if bits % 8:
-            what = f"takes {bits:,} bits, which is no whole number of bytes"
+            what = say(
+                "takes {bits:,} bits, which is no whole number of bytes", bits=bits
+            )
             raise _of(tensor.name, Cause.MISALIGNED, what)
         if bits != 8 * tensor.size:
-            what = f"takes {bits // 8:,} bytes as {tensor.dtype} {list(tensor.shape)}"
-            what = f"{what}, its data_offsets span {tensor.size:,}"
+            what = say(
+                "takes {size:,} bytes as {dtype} {shape}, its data_offsets span "
+                "{span:,}",
+                size=bits // 8,
+                dtype=tensor.dtype,
+                shape=list(tensor.shape),
+                span=tensor.size,
+            )
             raise _of(tensor.name, Cause.SPAN_MISMATCH, what)
         expected = tensor.end
     return expected
@@ -361,12 +339,16 @@ def _check_layout(tensors: list[Tensor], data_start: int) -> int:
 
 def _gap(tensor: Tensor, expected: int) -> str:
     if tensor.end < tensor.start:
-        return f"ends at byte {tensor.end:,}, before its start at {tensor.start:,}"
+        return say(
+            "ends at byte {end:,}, before its start at {start:,}",
+            end=tensor.end,
+            start=tensor.start,
+        )
     if tensor.start < expected:
         shared = _bytes(expected - tensor.start)
-        return f"begins {shared} before the end of the one before it"
+        return say("begins {shared} before the end of the one before it", shared=shared)
     hole = _bytes(tensor.start - expected)
-    return f"begins {hole} after the end of the data before it"
+    return say("begins {hole} after the end of the data before it", hole=hole)
 
 
 def _bits(tensor: Tensor) -> int:
@@ -375,19 +357,31 @@ def _bits(tensor: Tensor) -> int:
     for factor in (*tensor.shape, BITS[tensor.dtype]):
         total *= factor
         if total > _MAX_WORD:
-            what = f"of shape {_shown(list(tensor.shape))} exceeds 64-bit sizes"
+            what = say(
+                "of shape {shown} exceeds 64-bit sizes",
+                shown=_shown(list(tensor.shape)),
+            )
             raise _of(tensor.name, Cause.OVERFLOW, what)
     return total
 
 
 def _check_length(described: int, size: int) -> None:
-    both = f"the header describes {described:,} bytes, the file has {size:,}"
+    both = say(
+        "the header describes {described:,} bytes, the file has {size:,}",
+        described=described,
+        size=size,
+    )
     if size < described:
-        message = f"{_bytes(described - size)} short: {both}"
+        message = say(
+            "{bytes} short: {both}", bytes=_bytes(described - size), both=both
+        )
         raise _Problem(Cause.TRUNCATED, message)
     if size > described:
-        raise _Problem(Cause.TRAILING, f"{_bytes(size - described)} too many: {both}")
+        raise _Problem(
+            Cause.TRAILING,
+            say("{bytes} too many: {both}", bytes=_bytes(size - described), both=both),
+        )
 
 
 def _bytes(count: int) -> str:
-    return "1 byte" if count == 1 else f"{count:,} bytes"
+    return say_n("{count} byte", "{count:,} bytes", count=count)

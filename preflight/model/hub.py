@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from preflight.catalog.bases import BaseModel
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.caches import hub_cache
 from preflight.model.reference import (
     CONFIG,
@@ -37,7 +38,10 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
 
     cache = hub_cache()
     if isinstance(cache, Unavailable):
-        told = f"{cache.reason}: set HF_HOME to a place for copies from the hub"
+        told = say(
+            "{reason}: set HF_HOME to a place for copies from the hub",
+            reason=cache.reason,
+        )
         return Unavailable(told)
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     try:
@@ -48,8 +52,16 @@ def fetch_reference(base: BaseModel) -> Reference | Unavailable:
     except Exception as error:  # noqa: BLE001
         first = str(error).strip().split("\n", 1)[0]
         told = shortened(first or type(error).__name__, 160)
-        return Unavailable(f"{base.hub_id} could not be had from the hub: {told}")
-    return read_reference(directory, f"the hub ({base.hub_id})", shapes)
+        return Unavailable(
+            say(
+                "{hub_id} could not be had from the hub: {told}",
+                hub_id=base.hub_id,
+                told=told,
+            )
+        )
+    return read_reference(
+        directory, say("the hub ({hub_id})", hub_id=base.hub_id), shapes
+    )
 
 
 def _download(api: HfApi, hub_id: str, cache: Path) -> Path:

@@ -12,6 +12,7 @@ from preflight.catalog.bases import BaseModel
 from preflight.catalog.trainers import Trace, recognise
 from preflight.catalog.uploadable import Role, is_full_weights, role_of
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.base_claim import (
     BaseClaim,
     choose_base,
@@ -21,15 +22,10 @@ from preflight.model.base_claim import (
 )
 from preflight.model.base_lookup import config_at, find_reference
 from preflight.model.configs import JsonObject, read_json_object, read_text
+from preflight.model.containers import Container, Reading, Tensor, not_usable
 from preflight.model.files import FileEntry, Walk
 from preflight.model.guess import guess_bases
-from preflight.model.headers import (
-    Broken,
-    Reading,
-    Tensor,
-    Unread,
-    read_container,
-)
+from preflight.model.headers import read_container
 from preflight.model.identity import Identity
 from preflight.model.lfs import find_lfs_pointers
 from preflight.model.lora import LoraView, lora_view
@@ -62,7 +58,7 @@ _FULL_LIKE = re.compile(
     r"^(pytorch_)?model.*\.(safetensors|bin)$|^model\.safetensors\."
 )
 _TRAINERS_RECORDS = ("args.json",)  # ms-swift's, in which the base is named
-_NOT_SCANNED = Unavailable("the values were not scanned")
+_NOT_SCANNED = Unavailable(say("the values were not scanned"))
 _MOST_SPARE = 16  # files whose headers are read though they stay behind
 
 
@@ -128,8 +124,10 @@ def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailab
     full = any(map(is_full_weights, names)) or INDEX in names
     if adapter and full:
         return Unavailable(
-            "an adapter and full weights lie side by side; "
-            "say which with --weight-type lora or --weight-type full"
+            say(
+                "an adapter and full weights lie side by side; say which with "
+                "--weight-type lora or --weight-type full"
+            )
         )
     if not adapter and not full:
         adapter = any(_ADAPTER_LIKE.match(name) for name in names)
@@ -138,7 +136,9 @@ def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailab
         return WeightType.LORA
     if full or "config.json" in names:
         return WeightType.FULL
-    return Unavailable("neither adapter nor full weights lie directly in the directory")
+    return Unavailable(
+        say("neither adapter nor full weights lie directly in the directory")
+    )
 
 
 def weight_files(
@@ -211,7 +211,7 @@ def _is_read(name: str) -> bool:
 def _document(
     documents: Mapping[str, JsonObject | Unavailable], name: str
 ) -> JsonObject | Unavailable:
-    return documents.get(name, Unavailable(f"there is no {name}"))
+    return documents.get(name, Unavailable(say("there is no {name}", name=name)))
 
 
 def _read(source: ModelSource, entries: Iterable[FileEntry]) -> tuple[Reading, ...]:
@@ -224,7 +224,9 @@ def _config(
 ) -> JsonObject | Unavailable:
     """`config.json`, which lies beside full weights; a push adds it to an adapter."""
     if "config.json" not in documents and weight_type is WeightType.LORA:
-        return Unavailable("an adapter has no config.json of its own", applicable=False)
+        return Unavailable(
+            say("an adapter has no config.json of its own"), applicable=False
+        )
     return _document(documents, "config.json")
 
 
@@ -232,7 +234,7 @@ def _index(
     documents: Mapping[str, JsonObject | Unavailable], weights: Iterable[FileEntry]
 ) -> JsonObject | Unavailable:
     if INDEX not in documents and [each.name for each in weights] == [SINGLE]:
-        return Unavailable("weights in one file need no index", applicable=False)
+        return Unavailable(say("weights in one file need no index"), applicable=False)
     return _document(documents, INDEX)
 
 
@@ -244,7 +246,7 @@ def _containers(
     if isinstance(weight_type, Unavailable):
         return weight_type
     return _read(source, entries) or Unavailable(
-        "there are no safetensors weights to read"
+        say("there are no safetensors weights to read")
     )
 
 
@@ -255,11 +257,10 @@ def _all_tensors(
         return containers
     tensors: list[Tensor] = []
     for container in containers:
-        if isinstance(container, Broken):
-            return Unavailable(f"{container.file} is broken")
-        if isinstance(container, Unread):
-            return Unavailable(f"{container.file} was not read: {container.reason}")
-        tensors.extend(container.tensors)
+        if (reason := not_usable(container)) is not None:
+            return reason
+        if isinstance(container, Container):
+            tensors.extend(container.tensors)
     return tuple(tensors)
 
 
@@ -340,7 +341,7 @@ def _text(
     reference: Reference | Unavailable,
 ) -> TextComparison | Unavailable:
     if weight_type is not WeightType.FULL:
-        return Unavailable("these are no full weights", applicable=False)
+        return Unavailable(say("these are no full weights"), applicable=False)
     return compare_text(directory, containers, reference)
 
 
@@ -379,5 +380,5 @@ def _lora(
     tensors: tuple[Tensor, ...] | Unavailable, weight_type: WeightType | Unavailable
 ) -> LoraView | Unavailable:
     if weight_type is not WeightType.LORA:
-        return Unavailable("these are no adapter weights")
+        return Unavailable(say("these are no adapter weights"))
     return tensors if isinstance(tensors, Unavailable) else lora_view(tensors)

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, cast
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.floats import numbers, width_of
 from preflight.model.headers import Tensor
 from preflight.model.inspection import Inspection
@@ -162,7 +163,7 @@ class AdapterMeter:
     def result(self) -> UpdateMap | Unavailable:
         """The map; `Unavailable` where there is no LoRA in it."""
         if not self._pairs:
-            return Unavailable("there is no adapter whose matrices could be read")
+            return Unavailable(say("there is no adapter whose matrices could be read"))
         return arranged(map(self._measured, self._pairs))
 
     def _measured(self, module: str) -> Measured:
@@ -293,7 +294,9 @@ def norm_meter(found: Inspection) -> NormMeter | Unavailable:
     if isinstance(found.containers, Unavailable):
         return found.containers
     if isinstance(found.reference, Unavailable):
-        return Unavailable(f"the base is not at hand: {found.reference.reason}")
+        return Unavailable(
+            say("the base is not at hand: {reason}", reason=found.reference.reason)
+        )
     if isinstance(found.reference.containers, Unavailable):
         return found.reference.containers
     return ChangeMeter(

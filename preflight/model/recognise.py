@@ -7,6 +7,7 @@ from pathlib import Path
 
 from preflight.errors import UsageError
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.files import is_directory
 from preflight.model.steady import Unreadable, open_regular
 
@@ -21,6 +22,20 @@ class Kind(str, Enum):
     GGUF = "GGUF model"
     ARCHIVE = "archive (zip, tar, gzip, or a PyTorch .bin)"
     PICKLE = "Python pickle"
+
+    @property
+    def word(self) -> str:
+        """What people are told of it."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    Kind.LFS_POINTER: say("git-lfs pointer"),
+    Kind.HTML: say("HTML or XML page"),
+    Kind.GGUF: say("GGUF model"),
+    Kind.ARCHIVE: say("archive (zip, tar, gzip, or a PyTorch .bin)"),
+    Kind.PICKLE: say("Python pickle"),
+}
 
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
@@ -55,18 +70,22 @@ def recognise(head: bytes) -> Kind | None:
 
 def instead_of(kind: Kind, wanted: str, size: int) -> str:
     """The words for a file of `size` bytes that is a `kind`, not what is `wanted`."""
-    missing = "the file itself" if kind is Kind.LFS_POINTER else wanted
-    return f"{kind.value}, not {missing} ({size:,} bytes)"
+    return say(
+        "{kind}, not {wanted} ({size:,} bytes)",
+        kind=kind.word,
+        wanted=say("the file itself") if kind is Kind.LFS_POINTER else wanted,
+        size=size,
+    )
 
 
-def kind_of_file(path: Path) -> str:
-    """` (it is: GGUF model)` where a file's first bytes tell; else nothing."""
+def with_kind(told: str, path: Path) -> str:
+    """`told (it is: GGUF model)` where a file's first bytes tell; else `told`."""
     file = open_regular(path)
     if isinstance(file, Unavailable):
-        return ""
+        return told
     with file:
         kind = recognise(file.read(0, min(HEAD_BYTES, file.size)))
-    return f" (it is: {kind.value})" if kind else ""
+    return say("{told} (it is: {kind})", told=told, kind=kind.word) if kind else told
 
 
 def require_directory(directory: Path) -> None:
@@ -80,11 +99,11 @@ def require_directory(directory: Path) -> None:
         raise
     if found is None:
         raise UsageError(
-            f"no such directory: {shown}",
-            hint="give the directory that holds the trained weights",
+            say("no such directory: {shown}", shown=shown),
+            hint=say("give the directory that holds the trained weights"),
         )
     if not found:
         raise UsageError(
-            f"not a directory: {shown}{kind_of_file(directory)}",
-            hint="give the directory that holds this file, not the file",
+            with_kind(say("not a directory: {shown}", shown=shown), directory),
+            hint=say("give the directory that holds this file, not the file"),
         )

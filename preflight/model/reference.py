@@ -9,10 +9,11 @@ from pathlib import Path
 
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.caches import is_there
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.files import FileEntry, FileKind
-from preflight.model.headers import Broken, Container, Unread, read_container
+from preflight.model.headers import Broken, Container, read_container
 from preflight.model.steady import open_regular
 from preflight.model.templates import Template, read_templates
 from preflight.model.vocabulary import Tokenizer, read_tokenizer
@@ -50,7 +51,11 @@ class Reference:
         """`tokenizer.json`; read when it is asked for, since that takes long."""
         path = self.directory / TOKENIZER
         if not is_there(path):
-            words = f"the base in {self.origin} has no {TOKENIZER}"
+            words = say(
+                "the base in {origin} has no {tokenizer}",
+                origin=self.origin,
+                tokenizer=TOKENIZER,
+            )
             return Tokenizer(Unavailable(words))
         return read_tokenizer(open_regular(path), TOKENIZER)
 
@@ -66,7 +71,9 @@ def read_reference(
     documents = {
         name: read_json_object(open_regular(directory / name), name)
         if name in files
-        else Unavailable(f"the base in {origin} has no {name}")
+        else Unavailable(
+            say("the base in {origin} has no {name}", origin=origin, name=name)
+        )
         for name in (CONFIG, TOKENIZER_CONFIG, TEMPLATE_FILES[1])
     }
     containers = _containers(directory, origin)
@@ -106,15 +113,19 @@ def _containers(directory: Path, origin: str) -> tuple[Container, ...] | Unavail
         if not is_full_weights(path.name):
             continue
         container = read_container(open_regular(path), path.name)
-        if isinstance(container, Broken):
-            return Unavailable(f"the base's {container.file}: {container.message}")
-        if isinstance(container, Unread):
-            return Unavailable(f"the base's {container.file}: {container.reason}")
-        found.append(container)
+        if isinstance(container, Container):
+            found.append(container)
+            continue
+        cause = container.message if isinstance(container, Broken) else container.reason
+        told = say("the base's {file}: {cause}", file=container.file, cause=cause)
+        return Unavailable(told)
     missing = _listed(directory) - {container.file for container in found}
     if missing or not found:
-        what = f"lacks {min(missing)}" if missing else "has no weights"
-        return Unavailable(f"the base in {origin} {what}")
+        told = say("the base in {origin} has no weights", origin=origin)
+        if missing:
+            name = min(missing)
+            told = say("the base in {origin} lacks {name}", origin=origin, name=name)
+        return Unavailable(told)
     return tuple(found)
 
 

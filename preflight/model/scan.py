@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from preflight.errors import PreflightError
+from preflight.language import say
 from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
 from preflight.model.steady import BLOCK, Changed, SteadyFile
@@ -147,8 +148,13 @@ class ValueScanner:
         for tensor, form, tally in zip(tensors, self._formats, tallies, strict=True):
             if tally.count * form.width != tensor.size:
                 raise PreflightError(
-                    f"{file}: {tally.count * form.width} of the {tensor.size} bytes of "
-                    f"{tensor.name} were scanned"
+                    say(
+                        "{file}: {count} of the {size} bytes of {name} were scanned",
+                        file=file,
+                        count=tally.count * form.width,
+                        size=tensor.size,
+                        name=tensor.name,
+                    )
                 )
         return tuple(map(partial(_values, file), tensors, self._formats, tallies))
 
@@ -185,7 +191,14 @@ def scan_file(
     is not, or does not stay, the one that `container` describes.
     """
     if file.size != container.size:
-        raise Changed(file.name, f"has {file.size:,} bytes, had {container.size:,}")
+        raise Changed(
+            file.name,
+            say(
+                "has {size:,} bytes, had {size_2:,}",
+                size=file.size,
+                size_2=container.size,
+            ),
+        )
     scanner = ValueScanner(container, on_piece)
     for part in file.blocks(block):
         scanner.feed(part.offset, part.data)

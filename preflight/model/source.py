@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.files import FileEntry, Walk, leads_out, names_above, walk
 from preflight.model.steady import SteadyFile, open_regular
 
@@ -60,10 +61,10 @@ class LocalDirectory:
     def open(self, entry: FileEntry) -> SteadyFile | Unavailable:
         """A regular file; a link that leaves the directory is not followed."""
         if entry.is_file and leads_out(entry):
-            return Unavailable("is a link that leaves the directory")
+            return Unavailable(say("is a link that leaves the directory"))
         path = entry.real_path if entry.is_file else entry.path
         opened = open_regular(path, entry.name)
         if isinstance(opened, SteadyFile) and opened.stamp != entry.stamp:
             opened.close()
-            return Unavailable("changed since the directory was listed")
+            return Unavailable(say("changed since the directory was listed"))
         return opened

@@ -26,6 +26,7 @@ from preflight.clock import Clock, SystemClock
 from preflight.crc import crc64
 from preflight.errors import SourceChanged, TransferError
 from preflight.findings import Unavailable
+from preflight.language import glued, known, say
 from preflight.model.holes import extents
 from preflight.retry import Patience, Retry, RetryEvent
 
@@ -40,8 +41,10 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # Of a read: the device or the mount says that it lost these bytes. What a second read
 # gives then may be of a page that was never filled, so a person has to look first.
 _LOST = frozenset({errno.EIO})
-_WAIT = "let whatever writes to the directory finish, then run the same command again"
-_MEND = "see that its disk or mount answers, then run the same command again"
+_WAIT = say(
+    "let whatever writes to the directory finish, then run the same command again"
+)
+_MEND = say("see that its disk or mount answers, then run the same command again")
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class Changed(SourceChanged):
     """
 
     def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name} {what}", hint=_WAIT)
+        super().__init__(glued(name, " ", what), hint=_WAIT)
         self.without_name = what
 
 
@@ -65,7 +68,7 @@ class Unreadable(TransferError):
 
     def __init__(self, name: str, error: OSError | ValueError) -> None:
         self.without_name = cannot_read(error)
-        super().__init__(f"{name} {self.without_name}", hint=_MEND)
+        super().__init__(glued(name, " ", self.without_name), hint=_MEND)
 
 
 class _Passing(Unreadable):
@@ -75,7 +78,8 @@ class _Passing(Unreadable):
 def cannot_read(error: OSError | ValueError) -> str:
     """The phrase for a failed open or read, without the path that Python adds."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return f"cannot be read: {(reason or type(error).__name__).lower()}"
+    reason = (reason or type(error).__name__).lower()
+    return say("cannot be read: {reason}", reason=known(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Access:
 
 
 def _gone(error: OSError) -> str:
-    return "is a link now" if error.errno == errno.ELOOP else "is gone"
+    return say("is a link now") if error.errno == errno.ELOOP else say("is gone")
 
 
 def _tell(event: RetryEvent) -> None:
@@ -239,9 +243,12 @@ class SteadyFile:
             lambda: self._read_once(view, offset), self.name, final=_LOST
         )
         if count == 0:
-            raise Changed(
-                self.name, f"ended after {offset:,} of {self.size:,} bytes: it shrank"
+            told = say(
+                "ended after {offset:,} of {size:,} bytes: it shrank",
+                offset=offset,
+                size=self.size,
             )
+            raise Changed(self.name, told)
         return count
 
     def _read_once(self, view: memoryview, offset: int) -> int:
@@ -259,7 +266,7 @@ class SteadyFile:
         fresh, found = self._calls.look(self._path)
         try:
             if not _is(found, self.stamp):
-                raise Changed(self.name, "changed while it was read")
+                raise Changed(self.name, say("changed while it was read"))
             with self._lock:
                 os.dup2(fresh, self._descriptor, inheritable=False)
         finally:
@@ -307,7 +314,7 @@ class SteadyFile:
         )
         for ask in stats:
             if not _is(self._access.persist(ask, self.name), self.stamp):
-                raise Changed(self.name, "changed while it was read")
+                raise Changed(self.name, say("changed while it was read"))
 
     def _stat_descriptor(self) -> os.stat_result:
         try:
@@ -340,14 +347,17 @@ def open_regular(
     if stat.S_ISREG(found.st_mode):
         return SteadyFile(real, name, Stamp.of(found), descriptor, access)
     os.close(descriptor)
-    kind = "directory" if stat.S_ISDIR(found.st_mode) else "FIFO, socket or device"
-    return Unavailable(f"is a {kind}, not a file")
+    if stat.S_ISDIR(found.st_mode):
+        return Unavailable(say("is a directory, not a file"))
+    return Unavailable(say("is a FIFO, socket or device, not a file"))
 
 
 def _why_not(path: Path, error: Changed | Unreadable) -> str:
     cause = error.__cause__
     if isinstance(cause, FileNotFoundError):
-        return "is a link to nothing" if path.is_symlink() else "does not exist"
+        if path.is_symlink():
+            return say("is a link to nothing")
+        return say("does not exist")
     return cannot_read(cause) if isinstance(cause, OSError) else error.without_name
 
 
@@ -364,7 +374,7 @@ def open_steady(
     descriptor, found = access.persist(lambda: access.calls.look(path), name)
     if not _is(found, stamp):
         os.close(descriptor)
-        raise Changed(name, "changed since the directory was checked")
+        raise Changed(name, say("changed since the directory was checked"))
     return SteadyFile(path, name, stamp, descriptor, access)
 
 
@@ -374,4 +384,4 @@ def check_steady(
     """Raise what `open_steady` raises, without opening the file."""
     access = access or Access()
     if not _is(access.persist(lambda: access.calls.stat(path), name), stamp):
-        raise Changed(name, "changed since the directory was checked")
+        raise Changed(name, say("changed since the directory was checked"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry
 
@@ -60,12 +61,12 @@ def _of_field(name: str, value: object) -> Iterator[Template]:
         for key, text in value.items():
             yield Template(where, _text(text), key)
     elif value is not None:
-        yield Template(where, Unavailable("is not a string"))
+        yield Template(where, Unavailable(say("is not a string")))
 
 
 def _named(where: str, item: object) -> Template:
     if not isinstance(item, dict):
-        return Template(where, Unavailable("is not a list of named templates"))
+        return Template(where, Unavailable(say("is not a list of named templates")))
     name = item.get("name")
     return Template(
         where,
@@ -75,7 +76,7 @@ def _named(where: str, item: object) -> Template:
 
 
 def _text(value: object) -> str | Unavailable:
-    return value if isinstance(value, str) else Unavailable("is not a string")
+    return value if isinstance(value, str) else Unavailable(say("is not a string"))
 
 
 def read_templates(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.headers import Reading
 from preflight.model.reference import Reference
 from preflight.model.tensor_bytes import (
@@ -56,7 +57,9 @@ def compare_text(
         if comparable(mine[name].tensor, place.tensor)
     ]
     if not pairs:
-        return Unavailable("no tensor of the base lies here in the base's precision")
+        return Unavailable(
+            say("no tensor of the base lies here in the base's precision")
+        )
     try:
         with ExitStack() as stack:
             tensors = OpenTensors(stack)
@@ -81,7 +84,7 @@ def head_is_the_embedding(
     head = found.get(HEAD)
     twin = next((p for name, p in found.items() if name.endswith(_EMBEDDING)), None)
     if head is None or twin is None:
-        return Unavailable("output layer and embedding are not both there")
+        return Unavailable(say("output layer and embedding are not both there"))
     if not comparable(head.tensor, twin.tensor):
         return False
     try:

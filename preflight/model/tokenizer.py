@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.findings import Problem, Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.text import shortened
 
@@ -65,14 +66,20 @@ def _of_tokenizer(tokenizer: JsonObject) -> Iterator[Token | Problem]:
     if added is None:
         return
     if not isinstance(added, list):
-        yield Problem(where, f"is a {type(added).__name__}, not a list")
+        yield Problem(where, say("is a {name}, not a list", name=type(added).__name__))
         return
     for item in added:
         text, number = _content(item), None
         if isinstance(item, Mapping):
             number = item.get("id")
         if text is None or not isinstance(number, int):
-            yield Problem(where, f"an entry has no content or id: {shown_token(item)}")
+            yield Problem(
+                where,
+                say(
+                    "an entry has no content or id: {shown_token}",
+                    shown_token=shown_token(item),
+                ),
+            )
         else:
             yield Token(where, text, number)
 
@@ -83,12 +90,20 @@ def _of_decoder(document: JsonObject) -> Iterator[Token | Problem]:
     if decoder is None:
         return
     if not isinstance(decoder, Mapping):
-        yield Problem(where, f"is a {type(decoder).__name__}, not an object")
+        yield Problem(
+            where, say("is a {name}, not an object", name=type(decoder).__name__)
+        )
         return
     for number, value in decoder.items():
         text = _content(value)
         if text is None or not (number.isascii() and number.isdigit()):
-            yield Problem(where, f"an entry is no token: {shown_token(number)}")
+            yield Problem(
+                where,
+                say(
+                    "an entry is no token: {shown_token}",
+                    shown_token=shown_token(number),
+                ),
+            )
         else:
             yield Token(where, text, int(number[:18]))
 
@@ -113,7 +128,13 @@ def _of_added(document: JsonObject) -> Iterator[Token | Problem]:
         if isinstance(number, int) and not isinstance(number, bool):
             yield Token(ADDED_TOKENS, text, number)
         else:
-            yield Problem(ADDED_TOKENS, f"the id of {shown_token(text)} is no number")
+            yield Problem(
+                ADDED_TOKENS,
+                say(
+                    "the id of {shown_token} is no number",
+                    shown_token=shown_token(text),
+                ),
+            )
 
 
 def read_tokens(documents: Documents) -> Iterator[Token | Problem]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.headers import Reading
 from preflight.model.reference import Reference
 from preflight.model.tensor_bytes import (
@@ -58,7 +59,7 @@ def compare_vision_tower(
     mine = _visual(directory, containers)
     wanted = _visual(reference.directory, reference.containers)
     if not wanted:
-        return Unavailable("the base has no vision tower")
+        return Unavailable(say("the base has no vision tower"))
     try:
         return _compare(mine, wanted, on_bytes or (lambda _: None))
     except CannotCompare as stop:

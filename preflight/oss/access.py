@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from preflight.catalog.endpoints import EndpointKind, read_endpoint
 from preflight.hidden import masked, without
+from preflight.language import altered
 
 _SECRETS_IN_TEXT = re.compile(
     r"(?i)((?:x-oss-)?(?:signature|security-token|credential|ossaccesskeyid)\s*[=:]\s*)"
@@ -77,5 +78,8 @@ class OssAccess:
         """`text` without keys, tokens, signatures and passwords in URLs."""
         # The id, too: OSS repeats it in its errors, and people paste those.
         keys = (self.access_key_secret, self.security_token, self.access_key_id)
-        text = masked(without(text, *keys))
-        return _USER_IN_URL.sub(r"\1***@", _SECRETS_IN_TEXT.sub(r"\1***", text))
+        return altered(masked(without(text, *keys)), _without_signatures)
+
+
+def _without_signatures(text: str) -> str:
+    return _USER_IN_URL.sub(r"\1***@", _SECRETS_IN_TEXT.sub(r"\1***", text))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from preflight.catalog.permissions import Permission
 from preflight.crc import combine_all
 from preflight.errors import TransferError, VerificationFailed
+from preflight.language import say
 from preflight.oss.body import Body
 from preflight.oss.connection import STRIPPED, Connection
 from preflight.oss.errors import Missing, Occupied, not_oss, translated
@@ -37,14 +38,18 @@ def _joined(action: str, parts: list[Part]) -> tuple[int, int]:
     """Size in bytes and CRC-64 of all parts laid end to end."""
     known = [(part.crc64, part.size) for part in parts if part.crc64 is not None]
     if len(known) != len(parts):
-        raise TransferError(f"{action}: a part has no CRC-64", hint=STRIPPED)
+        raise TransferError(
+            say("{action}: a part has no CRC-64", action=action), hint=STRIPPED
+        )
     return sum(size for _, size in known), combine_all(known)
 
 
 def _onward(action: str, marker: T, seen: set[T]) -> T:
     """Where a list goes on; raises where it has been, as it would never end."""
     if marker in seen:
-        raise TransferError(f"{action}: the list does not say where it goes on")
+        raise TransferError(
+            say("{action}: the list does not say where it goes on", action=action)
+        )
     seen.add(marker)
     return marker
 
@@ -60,14 +65,14 @@ class BucketClient(Connection):
         """What is stored under `key`; None when nothing is."""
         try:
             result = self._ask(
-                f"look at {key}",
+                say("look at {key}", key=key),
                 lambda: self._oss.head_object(key),
                 self._allow(Permission.GET_OBJECT, key),
             )
         except Missing:
             return None
         if result.content_length is None:
-            raise not_oss(f"look at {key}", result.status)
+            raise not_oss(say("look at {key}", key=key), result.status)
         storage_class = result.headers.get("x-oss-storage-class", "Standard")
         return ObjectHead(key, result.content_length, result.server_crc, storage_class)
 
@@ -76,7 +81,10 @@ class BucketClient(Connection):
 
         Raises what any call raises, and nothing where there is no such object.
         """
-        action, call = f"look at {key}", partial(self._oss.head_object, key)
+        action, call = (
+            say("look at {key}", key=key),
+            partial(self._oss.head_object, key),
+        )
         allow = self._allow(Permission.GET_OBJECT, key)
         with suppress(Missing):
             self._mended(lambda: self._once(action, call, allow))
@@ -92,7 +100,7 @@ class BucketClient(Connection):
         put = partial(self._oss.put_object, key, headers=headers)
         try:
             allow = self._allow(Permission.PUT_OBJECT, key)
-            return self._send(f"put {key}", make, put, allow)[1].crc
+            return self._send(say("put {key}", key=key), make, put, allow)[1].crc
         except Occupied:  # by whom? by us, if the answer to a first attempt was lost
             if not forbid_overwrite:
                 raise
@@ -107,7 +115,7 @@ class BucketClient(Connection):
         """Begin a multipart upload; its id."""
         begin = partial(self._oss.init_multipart_upload, key)
         allow = self._allow(Permission.PUT_OBJECT, key)
-        result = self._ask(f"begin {key}", begin, allow)
+        result = self._ask(say("begin {key}", key=key), begin, allow)
         return str(result.upload_id)
 
     def upload_part(
@@ -125,7 +133,7 @@ class BucketClient(Connection):
         """
         put = partial(self._oss.upload_part, key, upload_id, number)
         allow = self._allow(Permission.PUT_OBJECT, key)
-        action = f"part {number} of {key}"
+        action = say("part {number} of {key}", number=number, key=key)
         result, body = self._send(action, make, put, allow, once=once)
         return Part(number, str(result.etag), body.len, body.crc)
 
@@ -148,7 +156,7 @@ class BucketClient(Connection):
         """
         from oss2.models import PartInfo
 
-        action = f"complete {key}"
+        action = say("complete {key}", key=key)
         size, crc = _joined(action, parts)
         infos = [PartInfo(part.number, part.etag) for part in parts]
         headers = _NO_OVERWRITE if forbid_overwrite else {}
@@ -169,7 +177,7 @@ class BucketClient(Connection):
         stored = self._retried(attempt)
         if stored != crc and not self._holds(key, size, crc):
             raise VerificationFailed(
-                f"{action}: the object is not the sum of its parts"
+                say("{action}: the object is not the sum of its parts", action=action)
             )
         return crc
 
@@ -177,7 +185,7 @@ class BucketClient(Connection):
         """Drop a multipart upload and its parts; one that is gone is fine."""
         try:
             self._ask(
-                f"abort {key}",
+                say("abort {key}", key=key),
                 lambda: self._oss.abort_multipart_upload(key, upload_id),
                 self._allow(Permission.ABORT_UPLOAD, key),
             )
@@ -186,7 +194,7 @@ class BucketClient(Connection):
 
     def list_parts(self, key: str, upload_id: str) -> Iterator[Part]:
         """All parts of a multipart upload, by number, over all pages."""
-        action, seen = f"list the parts of {key}", {""}
+        action, seen = say("list the parts of {key}", key=key), {""}
         parts, marker = self._parts_page(action, key, upload_id, "")
         yield from parts
         while marker:
@@ -221,7 +229,7 @@ class BucketClient(Connection):
         call = partial(
             self._oss.list_multipart_uploads, prefix=prefix, max_uploads=_PAGE
         )
-        action, at = f"list uploads below {prefix}", ("", "")
+        action, at = say("list uploads below {prefix}", prefix=prefix), ("", "")
         allow = self._allow(Permission.LIST_UPLOADS)
         seen = {at}
         while True:
@@ -241,7 +249,7 @@ class BucketClient(Connection):
 
     def _objects(self, prefix: str) -> Iterator[SimplifiedObjectInfo]:
         call = partial(self._oss.list_objects_v2, prefix, max_keys=_PAGE)
-        action, at = f"list {prefix}", ""
+        action, at = say("list {prefix}", prefix=prefix), ""
         allow = self._allow(Permission.LIST_OBJECTS)
         seen = {at}
         while True:
@@ -255,7 +263,7 @@ class BucketClient(Connection):
         """The bucket's tags."""
         try:
             answer = self._ask(
-                f"ask for the tags of {self.bucket}",
+                say("ask for the tags of {bucket}", bucket=self.bucket),
                 self._oss.get_bucket_tagging,
                 self._allow(Permission.GET_BUCKET_TAGGING),
             )

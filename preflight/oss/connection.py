@@ -12,6 +12,7 @@ from preflight.catalog.endpoints import PRIVATE
 from preflight.catalog.permissions import Permission
 from preflight.clock import SystemClock, seconds_ahead
 from preflight.errors import TransferError
+from preflight.language import say
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.body import Body
 from preflight.oss.errors import (
@@ -40,7 +41,7 @@ _SAME_TIME = 60.0  # seconds; a clock that is off by less is not the cause
 
 
 # OSS sends it with every answer to an upload (OSS docs, "PutObject", "UploadPart").
-STRIPPED = "a proxy on the way may strip headers of OSS (x-oss-…): see HTTPS_PROXY"
+STRIPPED = say("a proxy on the way may strip headers of OSS (x-oss-…): see HTTPS_PROXY")
 
 
 def _check_answer(action: str, result: RequestResult) -> float | None:
@@ -59,14 +60,19 @@ def _check_crc(action: str, sent: int, result: PutObjectResult) -> None:
     stored = result.crc
     if stored is None:
         raise TransferError(
-            f"{action}: the answer of OSS has no CRC-64",
+            say("{action}: the answer of OSS has no CRC-64", action=action),
             hint=STRIPPED,
             request_id=result.request_id,
         )
     if stored != sent:
         raise Damaged(
-            f"{action}: the bytes were damaged on their way "
-            f"(CRC-64 {sent:016x} sent, {stored:016x} stored)",
+            say(
+                "{action}: the bytes were damaged on their way (CRC-64 {sent:016x} "
+                "sent, {stored:016x} stored)",
+                action=action,
+                sent=sent,
+                stored=stored,
+            ),
             request_id=result.request_id,
         )
 
@@ -108,7 +114,7 @@ class Connection:
         self._session = open_session(
             connections, is_local=access.is_local, patience=timeout[1]
         )
-        with translated(f"open {bucket}", access):
+        with translated(say("open {bucket}", bucket=bucket), access):
             self._oss = open_bucket(access, bucket, self._session, timeout, self._ring)
 
     def __enter__(self: C) -> C:

@@ -24,6 +24,7 @@ from preflight.errors import (
     VerificationFailed,
 )
 from preflight.http import PORTAL, why_unreached
+from preflight.language import glued, joined, say
 from preflight.oss.access import OssAccess
 from preflight.oss.models import parse_parts
 from preflight.retry import Transient
@@ -79,12 +80,20 @@ class Allow:
     permission: Permission | None = None
     resource: str = ""
 
-    def told(self, error: ServerError) -> str:
-        """` [oss:PutObject on acs:…]`; the action that OSS itself names comes first."""
+    def told(self, error: ServerError, message: str) -> str:
+        """`message [oss:PutObject on acs:…]`; the action that OSS names comes first."""
         named = re.search(r"<AuthAction>\s*([\w:]+)\s*<", _text(error.body))
         action = named[1] if named else self.permission and self.permission.value
-        where = f" on {self.resource}" if self.resource else ""
-        return f" [{action}{where}]" if action else ""
+        if not action:
+            return message
+        if not self.resource:
+            return glued(message, f" [{action}]")
+        return say(
+            "{message} [{action} on {resource}]",
+            message=message,
+            action=action,
+            resource=self.resource,
+        )
 
 
 NOTHING = Allow()
@@ -121,8 +130,10 @@ def _text(body: object) -> str:
 
 def not_oss(action: str, status: object = "") -> TransferError:
     """The error for an answer that OSS cannot have written."""
-    words = f" (HTTP {status})" if status else ""
-    return TransferError(f"{action}: the answer is not from OSS{words}", hint=PORTAL)
+    told = say("{action}: the answer is not from OSS", action=action)
+    if status:
+        told = glued(told, f" (HTTP {status})")
+    return TransferError(told, hint=PORTAL)
 
 
 def _wait(headers: Mapping[str, str]) -> float:
@@ -144,12 +155,18 @@ def _seconds_ahead(error: ServerError) -> float:
 def _foreign(status: int, action: str) -> PreflightError:
     """An error status without a request id: something between us and OSS spoke."""
     if status == 407:
-        return ConfigurationError(f"{action}: the proxy asks for a login", hint=PORTAL)
+        return ConfigurationError(
+            say("{action}: the proxy asks for a login", action=action), hint=PORTAL
+        )
     if status >= 500 or status in _TRANSIENT_STATUS:
         return OssUnavailable(
-            f"{action}: a gateway answered HTTP {status}",
+            say(
+                "{action}: a gateway answered HTTP {status}",
+                action=action,
+                status=status,
+            ),
             hint=PORTAL,
-            why=f"a gateway answers HTTP {status}",
+            why=say("a gateway answers HTTP {status}", status=status),
         )
     return not_oss(action, status)
 
@@ -165,9 +182,9 @@ def _refused(
         kind = KeysExpired if error.code in _ENDED_KEYS else AccessDenied
         return kind(message, hint=hint, request_id=request_id)
     if endpoint := error.details.get("Endpoint"):
-        hint = f"set OSS_ENDPOINT to https://{endpoint}"
+        hint = say("set OSS_ENDPOINT to https://{endpoint}", endpoint=endpoint)
         return ConfigurationError(message, hint=hint, request_id=request_id)
-    message += allow.told(error)
+    message = allow.told(error, message)
     return PermissionMissing(message, hint=hint, request_id=request_id)
 
 
@@ -186,12 +203,16 @@ def _answered(
     request_id = str(error.request_id or details.get("RequestId", ""))
     if not request_id:
         return _foreign(status, action)
-    words = [f"{action}: HTTP {status}", str(error.code), str(error.message or "")]
+    words = [
+        glued(action, f": HTTP {status}"),
+        str(error.code),
+        str(error.message or ""),
+    ]
     # In the body; of an answer without one, to HEAD, in a header.
     ec = str(error.ec or error.headers.get("x-oss-ec", ""))
     if ec:
         words.append(f"(EC {ec})")
-    message = access.mask(" ".join(word for word in words if word))
+    message = access.mask(joined(" ", [word for word in words if word]))
     code, said = str(error.code), str(error.message or "")
     found = explain(Service.OSS, code=code, said=said, ec=ec)
     hint = found.remedy if found else ""
@@ -217,15 +238,17 @@ def _answered(
 def _unreached(error: BaseException, action: str, access: OssAccess) -> PreflightError:
     """No answer came: the network, TLS, a proxy, or the address itself."""
     why = why_unreached(error, access.host, mask=access.mask)
-    message = f"{action}: {why.words}"
+    message = glued(action, ": ", why.words)
     if why.is_setting:
         return ConfigurationError(message, hint=why.hint)
     hint = why.hint
     if access.kind in PRIVATE and not why.sent:
         public = public_endpoint(access.region)
-        hint = (
-            f"an {access.kind.value} endpoint is reached from inside its region alone: "
-            f"elsewhere set OSS_ENDPOINT to the public one, {public}"
+        hint = say(
+            "an {kind} endpoint is reached from inside its region alone: elsewhere "
+            "set OSS_ENDPOINT to the public one, {public}",
+            kind=access.kind.word,
+            public=public,
         )
     if why.passes:
         return OssUnavailable(message, hint=hint, sent=why.sent, why=why.words)
@@ -243,7 +266,7 @@ def _translate(
         return _answered(error, action, access, allow)
     if isinstance(error, oss.OssError):  # oss2 refuses to send it
         text = access.mask(str(error.body or error))
-        return ConfigurationError(f"{action}: {text}")
+        return ConfigurationError(glued(action, ": ", text))
     if isinstance(error, OSError):  # requests' and urllib3's, while reading an answer
         return _unreached(error, action, access)
     return not_oss(action)

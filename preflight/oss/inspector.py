@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from preflight.catalog.permissions import Permission
 from preflight.errors import ConfigurationError, TransferError
+from preflight.language import say
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.errors import Missing, PermissionMissing, translated
 from preflight.oss.models import BucketInfo
@@ -60,7 +61,7 @@ class BucketInspector(BucketClient):
     def _info(self) -> GetBucketInfoResult:
         try:
             return self._ask(
-                f"ask about {self.bucket}",
+                say("ask about {bucket}", bucket=self.bucket),
                 self._oss.get_bucket_info,
                 self._allow(Permission.GET_BUCKET_INFO),
             )
@@ -69,8 +70,12 @@ class BucketInspector(BucketClient):
             if "Invalid signing region" not in error.message:
                 raise
             raise ConfigurationError(
-                f"{error.message}; {self.access.region} is not the bucket's region",
-                hint="set OSS_REGION to the region that the OSS console shows",
+                say(
+                    "{message}; {region} is not the bucket's region",
+                    message=error.message,
+                    region=self.access.region,
+                ),
+                hint=say("set OSS_REGION to the region that the OSS console shows"),
                 request_id=error.request_id,
             ) from error
 
@@ -101,7 +106,11 @@ class BucketInspector(BucketClient):
             rule.add(name, text)
         put = partial(self._oss.put_bucket_tagging, Tagging(rule))
         allow = self._allow(Permission.PUT_BUCKET_TAGGING)
-        self._ask(f"set the tag {key} of {self.bucket}", put, allow)
+        self._ask(
+            say("set the tag {key} of {bucket}", key=key, bucket=self.bucket),
+            put,
+            allow,
+        )
 
     def read_small(self, key: str, limit: int) -> bytes | None:
         """The first `limit` bytes of an object; None when there is none."""
@@ -109,7 +118,7 @@ class BucketInspector(BucketClient):
         allow = self._allow(Permission.GET_OBJECT, key)
 
         def attempt() -> bytes:
-            with translated(f"read {key}", self.access, allow):
+            with translated(say("read {key}", key=key), self.access, allow):
                 answer = self._oss.get_object(key)
                 try:
                     return bytes(answer.read(limit))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
+from preflight.language import say
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
@@ -74,8 +76,8 @@ def parse_parts(body: bytes) -> tuple[list[Part], str]:
     truncated = root.findtext("IsTruncated")
     marker = root.findtext("NextPartNumberMarker", "")
     if root.tag != "ListPartsResult" or truncated not in ("true", "false"):
-        raise ValueError("not a list of parts")
+        raise ValueError(say("not a list of parts"))
     if truncated == "true" and not marker:
-        raise ValueError("a list of parts that does not say where it goes on")
+        raise ValueError(say("a list of parts that does not say where it goes on"))
     parts = [_part(node) for node in root.findall("Part")]
     return parts, marker if truncated == "true" else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from preflight.catalog.regions import find_region, import_regions
 from preflight.findings import Severity
+from preflight.language import joined, say
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import PermissionMissing
 from preflight.oss.inspector import BucketInspector
@@ -36,8 +37,11 @@ def is_importable_class(storage_class: str) -> bool:
 def _cannot_tell(what: str, error: PermissionMissing, permission: str) -> BucketIssue:
     return BucketIssue(
         Severity.WARNING,
-        f"cannot tell {what}: {error.message}",
-        hint=f"allow {permission} to this key, or look in the OSS console",
+        say("cannot tell {what}: {message}", what=what, message=error.message),
+        hint=say(
+            "allow {permission} to this key, or look in the OSS console",
+            permission=permission,
+        ),
     )
 
 
@@ -47,22 +51,45 @@ def _region_issues(
     if region != signed:
         yield BucketIssue(
             Severity.ERROR,
-            f"{name} lies in {region}, not in {signed}",
-            hint=f"set OSS_REGION to {region}, or take a bucket in {signed}",
+            say(
+                "{name} lies in {region}, not in {signed}",
+                name=name,
+                region=region,
+                signed=signed,
+            ),
+            hint=say(
+                "set OSS_REGION to {region}, or take a bucket in {signed}",
+                region=region,
+                signed=signed,
+            ),
         )
     if service_region and region != service_region:
         yield BucketIssue(
             Severity.WARNING,
-            f"{name} lies in {region}, the import service in {service_region}",
-            hint=f"take a bucket in {service_region}",
+            say(
+                "{name} lies in {region}, the import service in {service_region}",
+                name=name,
+                region=region,
+                service_region=service_region,
+            ),
+            hint=say(
+                "take a bucket in {service_region}", service_region=service_region
+            ),
         )
     elif service_region and not _imports_by_api(service_region):
-        open_in = " and ".join(each.id for each in import_regions())
+        open_in = joined(say(" and "), [each.id for each in import_regions()])
         yield BucketIssue(
             Severity.WARNING,
-            f"imports by API are open in {open_in}; in {region} only the console "
-            "imports",
-            hint=f"take a bucket and an API key in {open_in}, or import by hand",
+            say(
+                "imports by API are open in {open_in}; in {region} only the console "
+                "imports",
+                open_in=open_in,
+                region=region,
+            ),
+            hint=say(
+                "take a bucket and an API key in {open_in}, or import by hand",
+                open_in=open_in,
+            ),
         )
 
 
@@ -75,7 +102,7 @@ def _info_issues(client: BucketInspector, service_region: str) -> Iterator[Bucke
     try:
         details = client.details()
     except PermissionMissing as exc:
-        yield _cannot_tell("region and storage class", exc, "oss:GetBucketInfo")
+        yield _cannot_tell(say("region and storage class"), exc, "oss:GetBucketInfo")
         return
     info = details.info
     yield from _region_issues(
@@ -84,31 +111,52 @@ def _info_issues(client: BucketInspector, service_region: str) -> Iterator[Bucke
     if not is_importable_class(info.storage_class):
         yield BucketIssue(
             Severity.ERROR,
-            f"{info.name} is of storage class {info.storage_class}",
-            hint="an import cannot read archived objects: take a Standard bucket",
+            say(
+                "{name} is of storage class {storage_class}",
+                name=info.name,
+                storage_class=info.storage_class,
+            ),
+            hint=say("an import cannot read archived objects: take a Standard bucket"),
         )
     if details.acl.startswith("public"):
         yield BucketIssue(
             Severity.WARNING,
-            f"{info.name} is {details.acl}: anyone can read what is uploaded",
-            hint="set the bucket's ACL to private; an import reads private buckets",
+            say(
+                "{name} is {acl}: anyone can read what is uploaded",
+                name=info.name,
+                acl=details.acl,
+            ),
+            hint=say(
+                "set the bucket's ACL to private; an import reads private buckets"
+            ),
         )
     if details.versioning == "Enabled":
         yield BucketIssue(
             Severity.WARNING,
-            f"{info.name} keeps old versions: replaced weights stay and are billed",
-            hint="a lifecycle rule can remove old versions",
+            say(
+                "{name} keeps old versions: replaced weights stay and are billed",
+                name=info.name,
+            ),
+            hint=say("a lifecycle rule can remove old versions"),
         )
     yield from _clock_issues(details.clock_ahead)
 
 
 def _clock_issues(offset: float | None) -> Iterator[BucketIssue]:
     if offset is not None and abs(offset) > CLOCK_TOLERANCE:
-        where = "behind" if offset > 0 else "ahead"
+        told = say(
+            "this machine's clock is {seconds:.0f} s ahead that of OSS",
+            seconds=abs(offset),
+        )
+        if offset > 0:
+            told = say(
+                "this machine's clock is {seconds:.0f} s behind that of OSS",
+                seconds=offset,
+            )
         yield BucketIssue(
             Severity.WARNING,
-            f"this machine's clock is {abs(offset):.0f} s {where} that of OSS",
-            hint="set the clock (NTP); at 15 minutes OSS refuses every request",
+            told,
+            hint=say("set the clock (NTP); at 15 minutes OSS refuses every request"),
         )
 
 
@@ -116,16 +164,28 @@ def _tag_issues(client: BucketClient) -> Iterator[BucketIssue]:
     try:
         value = client.tags().get(TAG_KEY)
     except PermissionMissing as exc:
-        yield _cannot_tell(f"the tag {TAG_KEY}", exc, "oss:GetBucketTagging")
+        yield _cannot_tell(
+            say("the tag {tag_key}", tag_key=TAG_KEY), exc, "oss:GetBucketTagging"
+        )
         return
     if value != TAG_VALUE:
-        found = "is not set" if value is None else f"is {value!r}"
+        found = say("is not set") if value is None else say("is {value!r}", value=value)
         yield BucketIssue(
             Severity.ERROR,
-            f"the tag {TAG_KEY} of {client.bucket} {found}; without it Model Studio "
-            "does not see the bucket",
-            hint=f"set {TAG_KEY} = {TAG_VALUE}: `preflight doctor --fix "
-            f"oss://{client.bucket}/prefix/`, --tag-bucket, or the OSS console",
+            say(
+                "the tag {tag_key} of {bucket} {found}; without it Model Studio does "
+                "not see the bucket",
+                tag_key=TAG_KEY,
+                bucket=client.bucket,
+                found=found,
+            ),
+            hint=say(
+                "set {tag_key} = {tag_value}: `preflight doctor --fix "
+                "oss://{bucket}/prefix/`, --tag-bucket, or the OSS console",
+                tag_key=TAG_KEY,
+                tag_value=TAG_VALUE,
+                bucket=client.bucket,
+            ),
         )
 
 

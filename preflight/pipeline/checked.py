@@ -15,6 +15,7 @@ from preflight.findings import (
     Verdict,
     WeightType,
 )
+from preflight.language import say
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.scan import TensorValues
 from preflight.model.update_map import UpdateMap
@@ -49,7 +50,7 @@ def check(options: CheckOptions, observer: Observer) -> Checked:
     checked = inspected(options, observer)
     if options.scan:
         return scanned(checked, observer)
-    return unscanned(checked, "not scanned, as --no-scan asks", observer)
+    return unscanned(checked, say("not scanned, as --no-scan asks"), observer)
 
 
 def inspected(options: CheckOptions, observer: Observer) -> Checked:
@@ -105,8 +106,8 @@ def require_passed(checked: Checked) -> None:
     """Raise `RulesFailed` when a rule of level error failed."""
     if checked.report.verdict is Verdict.FAIL:
         error = RulesFailed(
-            "the model would not import as it is",
-            hint="mend what is named above and run the same command again",
+            say("the model would not import as it is"),
+            hint=say("mend what is named above and run the same command again"),
         )
         failed = checked.report.select(Result.FAILED)
         error.outcomes = tuple(o for o in failed if o.severity is Severity.ERROR)
@@ -145,5 +146,5 @@ def measured(found: Inspection, observer: Observer) -> UpdateMap | Unavailable:
 def _vision_tower(found: Inspection) -> VisionTowerComparison | Unavailable:
     """The vision tower of full weights against the base's own copy."""
     if found.weight_type is not WeightType.FULL:
-        return Unavailable("an adapter has no vision tower")
+        return Unavailable(say("an adapter has no vision tower"))
     return compare_vision_tower(found.directory, found.containers, found.reference)

@@ -17,6 +17,7 @@ from preflight.clock import ServiceClocks
 from preflight.destination import Destination
 from preflight.errors import PreflightError
 from preflight.findings import Severity, WeightType
+from preflight.language import glued, say
 from preflight.model.configs import parse_json
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.oss.preconditions import check_bucket, is_importable_class
@@ -26,11 +27,11 @@ from preflight.upload.transfer import UploadedObject
 
 _SMALL = 32 << 20  # bytes; configs and the index of a large model
 _ADAPTER_CONFIG, _INDEX = "adapter_config.json", "model.safetensors.index.json"
-_REMAINING = (
+_REMAINING = say(
     "the files lie there complete, readable and unchanged; what cannot be seen from "
-    "here: the service-linked role (made once in the console by the main account), "
-    "for full weights the account's permission, and the rules on vocabulary, chat "
-    "template and vision tower, which `preflight check` judges"
+    "here: the service-linked role (made once in the console by the main account), for "
+    "full weights the account's permission, and the rules on vocabulary, chat template "
+    "and vision tower, which `preflight check` judges"
 )
 
 
@@ -68,11 +69,22 @@ def diagnose(
         clocks = ServiceClocks(inspector.clock_ahead, studio_ahead)
         likely += _object_causes(job, evidence, inspector, stored, clocks)
     except PreflightError as error:
-        return [f"the files could not be looked at again: {error.message}"]
+        return [
+            say(
+                "the files could not be looked at again: {message}",
+                message=error.message,
+            )
+        ]
     where = evidence.destination.url
     if not likely:
-        return [f"looked again at {where}: {_REMAINING}"]
-    return [f"likely cause: {shortened(each, 400)}" for each in likely]
+        return [
+            say(
+                "looked again at {where}: {remaining}",
+                where=where,
+                remaining=_REMAINING,
+            )
+        ]
+    return [say("likely cause: {each}", each=shortened(each, 400)) for each in likely]
 
 
 def _object_causes(
@@ -84,7 +96,7 @@ def _object_causes(
 ) -> Iterator[str]:
     prefix = evidence.destination.prefix
     if not stored:
-        yield f"nothing lies under {evidence.destination.url}"
+        yield say("nothing lies under {url}", url=evidence.destination.url)
         return
     here = {
         key.removeprefix(prefix): found
@@ -110,9 +122,10 @@ def _kind(here: Mapping[str, Stored]) -> WeightType:
 
 def _placing(nested: int) -> Iterator[str]:
     if nested:
-        yield (
-            f"{nested} objects lie in sub-directories; an import reads only what lies "
-            "directly under the prefix"
+        yield say(
+            "{nested} objects lie in sub-directories; an import reads only what lies "
+            "directly under the prefix",
+            nested=nested,
         )
 
 
@@ -120,18 +133,28 @@ def _missing(here: Mapping[str, Stored], weight_type: WeightType) -> Iterator[st
     required = LORA_REQUIRED if weight_type is WeightType.LORA else FULL_REQUIRED
     lacking = [name for name in required if name not in here]
     if lacking:
-        yield f"{', '.join(lacking)} is not there; {weight_type.value} imports need it"
+        yield say(
+            "{names} is not there; {kind} imports need it",
+            names=", ".join(lacking),
+            kind=weight_type.value,
+        )
     weights = any(name.endswith(".safetensors") for name in here)
     if weight_type is WeightType.FULL and not weights:
-        yield "there is no .safetensors file; weights in other formats are not read"
+        yield say(
+            "there is no .safetensors file; weights in other formats are not read"
+        )
 
 
 def _unreadable(here: Mapping[str, Stored]) -> Iterator[str]:
     for name, found in here.items():
         if found.size == 0:
-            yield f"{name} is empty"
+            yield say("{name} is empty", name=name)
         if not is_importable_class(found.storage_class):
-            yield f"{name} is of storage class {found.storage_class}"
+            yield say(
+                "{name} is of storage class {storage_class}",
+                name=name,
+                storage_class=found.storage_class,
+            )
 
 
 def _differing(
@@ -143,11 +166,16 @@ def _differing(
     for sent in files:
         there, name = stored.get(sent.key), sent.key.removeprefix(prefix)
         if there is None:
-            yield f"{name} was sent and is not there any more"
+            yield say("{name} was sent and is not there any more", name=name)
         elif there.size != sent.size:
-            yield f"{name} has {there.size:,} bytes, {sent.size:,} were sent"
+            yield say(
+                "{name} has {size:,} bytes, {sent:,} were sent",
+                name=name,
+                size=there.size,
+                sent=sent.size,
+            )
         elif (head := inspector.head(sent.key)) and head.crc64 != sent.crc64:
-            yield f"{name} is not what was sent: its CRC-64 differs"
+            yield say("{name} is not what was sent: its CRC-64 differs", name=name)
 
 
 def _changed_since(
@@ -156,7 +184,7 @@ def _changed_since(
     for name, found in here.items():
         written = datetime.fromtimestamp(found.modified, timezone.utc)
         if job.created and clocks.is_written_after(written, job.created):
-            yield f"{name} was written after the job began"
+            yield say("{name} was written after the job began", name=name)
 
 
 def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
@@ -165,8 +193,8 @@ def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
     try:
         value = parse_json((raw or b"").decode("utf-8"))
     except ValueError as error:  # NotJson and UnicodeDecodeError
-        return f"is not JSON: {error}"
-    return value if isinstance(value, dict) else "is not a JSON object"
+        return say("is not JSON: {error}", error=error)
+    return value if isinstance(value, dict) else say("is not a JSON object")
 
 
 def _adapter_causes(
@@ -176,20 +204,30 @@ def _adapter_causes(
         return
     config = _read(inspector, prefix + _ADAPTER_CONFIG)
     if isinstance(config, str):
-        yield f"{_ADAPTER_CONFIG} {config}"
+        yield glued(_ADAPTER_CONFIG, " ", config)
         return
     allowed = ", ".join(str(rank) for rank in LORA_RANKS)
     if config.get("r") not in LORA_RANKS:
-        yield f"{_ADAPTER_CONFIG}: r is {config.get('r')!r}; accepted are {allowed}"
+        yield say(
+            "{adapter_config}: r is {r!r}; accepted are {allowed}",
+            adapter_config=_ADAPTER_CONFIG,
+            r=config.get("r"),
+            allowed=allowed,
+        )
     pattern = config.get("rank_pattern")
     # Any value of JSON can stand there, lists and objects that no set takes, too.
     ranks = list(pattern.values()) if isinstance(pattern, dict) else []
     if any(rank != config.get("r") for rank in ranks):
-        yield f"{_ADAPTER_CONFIG}: rank_pattern; every layer must have the same rank"
+        yield say(
+            "{adapter_config}: rank_pattern; every layer must have the same rank",
+            adapter_config=_ADAPTER_CONFIG,
+        )
     if config.get("modules_to_save"):
-        yield (
-            f"{_ADAPTER_CONFIG}: modules_to_save is {config['modules_to_save']!r}; "
-            "the vocabulary must be unchanged"
+        yield say(
+            "{adapter_config}: modules_to_save is {modules_to_save!r}; the vocabulary "
+            "must be unchanged",
+            adapter_config=_ADAPTER_CONFIG,
+            modules_to_save=config["modules_to_save"],
         )
 
 
@@ -200,10 +238,15 @@ def _index_causes(
         return
     index = _read(inspector, prefix + _INDEX)
     if isinstance(index, str):
-        yield f"{_INDEX} {index}"
+        yield glued(_INDEX, " ", index)
         return
     weights = index.get("weight_map")
     named = weights.values() if isinstance(weights, dict) else ()
     lacking = sorted({str(name) for name in named if str(name) not in here})
     if lacking:
-        yield f"{_INDEX} names {len(lacking)} files that are not there: {lacking[0]}"
+        yield say(
+            "{index} names {count} files that are not there: {lacking}",
+            index=_INDEX,
+            count=len(lacking),
+            lacking=lacking[0],
+        )

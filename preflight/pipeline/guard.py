@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from preflight.destination import Destination
 from preflight.errors import ConfigurationError, LivePrefix
 from preflight.findings import Severity
+from preflight.language import glued, joined, say
 from preflight.observer import Observer
 from preflight.oss.body import OnBlock
 from preflight.oss.inspector import BucketInspector, Stored
@@ -69,17 +70,24 @@ def require_importable(
     """
     with observer.stage("bucket"):
         if tag and tag_bucket(bucket):
-            observer.say(f"tagged {bucket.bucket}: {TAG_KEY} = {TAG_VALUE}")
+            observer.say(
+                say(
+                    "tagged {bucket}: {tag_key} = {tag_value}",
+                    bucket=bucket.bucket,
+                    tag_key=TAG_KEY,
+                    tag_value=TAG_VALUE,
+                )
+            )
         issues = check_bucket(bucket, service_region=region)
     for issue in issues:
         if issue.severity is Severity.WARNING:
-            observer.say(f"warning: {issue.message}")
-            observer.note(f"warning: {issue.message}")
+            observer.say(say("warning: {message}", message=issue.message))
+            observer.note(say("warning: {message}", message=issue.message))
     wrong = [issue for issue in issues if issue.severity is Severity.ERROR]
     if wrong:
         raise ConfigurationError(
-            "; ".join(issue.message for issue in wrong),
-            hint="; ".join(issue.hint for issue in wrong if issue.hint),
+            joined("; ", [issue.message for issue in wrong]),
+            hint=joined("; ", [issue.hint for issue in wrong if issue.hint]),
         )
 
 
@@ -104,7 +112,12 @@ def look_before(
         return before
     found = _changes(plan, stored, services.bucket, observer, on_block)
     if may_replace and found:
-        observer.say(f"warning: --replace was given: {consequence(jobs)}")
+        observer.say(
+            say(
+                "warning: --replace was given: {consequence}",
+                consequence=consequence(jobs),
+            )
+        )
     else:
         refuse_if_live(jobs, found, plan.destination)
     extra = set(stored) - {item.key for item in plan.items}
@@ -150,21 +163,30 @@ def _fresh(destination: Destination) -> str:
 
 
 def _told(changes: Sequence[Change], prefix: str) -> str:
-    told = [f"{each.key.removeprefix(prefix)} {each.reason}" for each in changes]
-    more = len(told) - _NAMED
-    return "; ".join(told[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    told = [glued(each.key.removeprefix(prefix), " ", each.reason) for each in changes]
+    named, more = joined("; ", told[:_NAMED]), len(told) - _NAMED
+    return (
+        say("{named}; and {more} more", named=named, more=more) if more > 0 else named
+    )
 
 
 def _named(jobs: Sequence[ImportJob]) -> str:
-    return ", ".join(
-        f"{job.model_name or 'a model'} (job {job.job_id}, {job.word})" for job in jobs
-    )
+    told = [
+        say(
+            "{model} (job {job_id}, {state})",
+            model=job.model_name or say("a model"),
+            job_id=job.job_id,
+            state=job.told,
+        )
+        for job in jobs
+    ]
+    return joined(", ", told)
 
 
 def consequence(jobs: Sequence[ImportJob]) -> str:
     """What writing under the prefix does to the models that came from it."""
-    what = "the platform makes an imported model invalid when its files change"
-    return f"{what}: {_named(jobs)}"
+    what = say("the platform makes an imported model invalid when its files change")
+    return glued(what, ": ", _named(jobs))
 
 
 def refuse_if_live(
@@ -175,9 +197,17 @@ def refuse_if_live(
         return
     what = _told(changes, destination.prefix)
     raise LivePrefix(
-        f"not uploaded: {_named(jobs)} was imported from {destination.url} and would "
-        f"become invalid. Changed: {what}",
-        hint=f"upload to a fresh prefix such as {_fresh(destination)}, or give "
-        "--replace to accept that the model named above stops being valid",
+        say(
+            "not uploaded: {named} was imported from {url} and would become invalid. "
+            "Changed: {what}",
+            named=_named(jobs),
+            url=destination.url,
+            what=what,
+        ),
+        hint=say(
+            "upload to a fresh prefix such as {fresh}, or give --replace to accept "
+            "that the model named above stops being valid",
+            fresh=_fresh(destination),
+        ),
         request_id=jobs[0].request_id,
     )

@@ -9,6 +9,7 @@ from preflight.catalog.service import LORA_REQUIRED
 from preflight.destination import Destination, parse_destination
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
+from preflight.language import say
 from preflight.observer import Observer
 from preflight.oss.inspector import BucketInspector, Stored
 from preflight.pipeline.diagnosis import Evidence, diagnose
@@ -38,8 +39,11 @@ def import_prefix(
     base = find_base(options.base_model)
     if base is None:
         raise UsageError(
-            f"{options.base_model!r} is no base model known here",
-            hint="`preflight bases` lists them; PREFLIGHT_BASES adds others",
+            say(
+                "{base_model!r} is no base model known here",
+                base_model=options.base_model,
+            ),
+            hint=say("`preflight bases` lists them; PREFLIGHT_BASES adds others"),
         )
     settings.require(Need.OSS, Need.STUDIO)
     destination = options.destination
@@ -97,7 +101,9 @@ def _why(settings: Settings, job: ImportJob, studio_ahead: float | None) -> list
                 studio_ahead=studio_ahead,
             )
     except PreflightError as error:
-        return [f"the files could not be looked at: {error.message}"]
+        return [
+            say("the files could not be looked at: {message}", message=error.message)
+        ]
 
 
 def _weight_type(destination: Destination, stored: Mapping[str, Stored]) -> WeightType:
@@ -106,14 +112,19 @@ def _weight_type(destination: Destination, stored: Mapping[str, Stored]) -> Weig
     here = {name for name in names if "/" not in name}
     if not here:
         raise UsageError(
-            f"nothing lies directly under {destination.url}",
-            hint="upload first: preflight push MODEL_DIR " + destination.url,
+            say("nothing lies directly under {url}", url=destination.url),
+            hint=say(
+                "upload first: preflight push MODEL_DIR {url}", url=destination.url
+            ),
         )
     if here & set(LORA_REQUIRED):
         return WeightType.LORA
     if any(name.endswith(".safetensors") for name in here):
         return WeightType.FULL
     raise UsageError(
-        f"{destination.url} holds neither an adapter nor safetensors weights",
-        hint="name the prefix of the model's own directory",
+        say(
+            "{url} holds neither an adapter nor safetensors weights",
+            url=destination.url,
+        ),
+        hint=say("name the prefix of the model's own directory"),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from preflight.clock import Clock, SystemClock
 from preflight.errors import ImportFailed
+from preflight.language import say
 from preflight.observer import Observer
 from preflight.pipeline.options import Waiting
 from preflight.progress import human_time
@@ -45,7 +46,14 @@ def submitted(
     seen = Imported(made.job, made.how)
     observer.reached(seen)
     if made.how is not How.ALREADY_DONE:  # there is nothing to follow
-        observer.say(f"job {made.job.job_id} {made.how.value}: {made.job.word}")
+        observer.say(
+            say(
+                "job {job_id} {how}: {state}",
+                job_id=made.job.job_id,
+                how=made.how.told,
+                state=made.job.told,
+            )
+        )
     return seen
 
 
@@ -80,7 +88,14 @@ def watched(
         observer.reached(Imported(job, how))
         if job.status != known:
             since = human_time(clock.now() - began)
-            observer.say(f"job {job.job_id}: {job.word} after {since}")
+            observer.say(
+                say(
+                    "job {job_id}: {state} after {time}",
+                    job_id=job.job_id,
+                    state=job.told,
+                    time=since,
+                )
+            )
         known = None
 
     with observer.stage("wait"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from preflight.language import say
 from preflight.observer import Observer
 from preflight.progress import human_time
 from preflight.retry import RetryEvent, Transient, log_retry
@@ -42,8 +43,15 @@ class Outage:
             self._observer.say(self._words(event, why, idle))
 
     def _words(self, event: RetryEvent, why: str, idle: float) -> str:
-        words = f"no byte for {human_time(idle)}, waiting for {self._service} ({why})"
+        words = say(
+            "no byte for {idle}, waiting for {service} ({why})",
+            idle=human_time(idle),
+            service=self._service,
+            why=why,
+        )
         if event.limit is None:
             return words
         limit = human_time(event.limit).removesuffix(" 00 s")
-        return f"{words}; gives up after {limit} without progress"
+        return say(
+            "{words}; gives up after {limit} without progress", words=words, limit=limit
+        )

@@ -16,6 +16,7 @@ from preflight.catalog.service import DISPLAY_NAME_LIMIT
 from preflight.destination import Destination
 from preflight.errors import NotReady
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say, without_ending
 from preflight.model.base_config import base_config
 from preflight.model.inspection import Inspection
 from preflight.observer import Observer
@@ -85,33 +86,47 @@ def _told(checked: Checked) -> tuple[BaseModel, WeightType]:
     found = checked.found
     if isinstance(found.weight_type, Unavailable):
         raise NotReady(
-            found.weight_type.reason, hint="say which with --weight-type lora or full"
+            found.weight_type.reason,
+            hint=say("say which with --weight-type lora or full"),
         )
     if isinstance(found.base, Unavailable):
         raise NotReady(_without_base(found), hint=_with_base(found))
     return found.base, found.weight_type
 
 
+# What is left of the reasons of `choose_base` without their advice.
+_NO_BASE = (
+    say("the base model is not known"),
+    say("the base model is not known for sure ({where} says {name})"),
+)
+
+
 def _without_base(found: Inspection) -> str:
     """Why there is no base, and which ones the weights' shapes allow."""
-    told = "the base model is not named"
+    told = say("the base model is not named")
     if found.claim.identity is not None or not isinstance(found.requested, Unavailable):
         told = found.base.reason if isinstance(found.base, Unavailable) else ""
-        told = told.removesuffix("; give --base-model")
+        told = without_ending(told, "; give --base-model")
     fitting = [base.code for base in found.candidates]
     if len(fitting) == 1:
-        return f"{told}; the shapes fit {fitting[0]} only"
+        return say(
+            "{told}; the shapes fit {fitting} only", told=told, fitting=fitting[0]
+        )
     if 1 < len(fitting) <= _NAMED:
-        return f"{told}; the shapes fit {', '.join(fitting)}"
+        return say(
+            "{told}; the shapes fit {fitting}", told=told, fitting=", ".join(fitting)
+        )
     return told
 
 
 def _with_base(found: Inspection) -> str:
     """The command that names the base; `ID` where more than one would fit."""
     code = found.candidates[0].code if len(found.candidates) == 1 else "ID"
-    listed = "" if code != "ID" else "  (`preflight bases` lists them)"
     where = shlex.quote(str(found.directory))
-    return f"preflight push {where} oss://BUCKET/PREFIX/ --base-model {code}{listed}"
+    command = f"preflight push {where} oss://BUCKET/PREFIX/ --base-model {code}"
+    if code != "ID":
+        return command
+    return say("{command}  (`preflight bases` lists them)", command=command)
 
 
 def _generated(
@@ -121,10 +136,12 @@ def _generated(
     made = base_config(found)
     if isinstance(made, Unavailable) or not options.base_config:
         return {}
-    whose = "" if isinstance(found.base, Unavailable) else f" of {found.base.hub_id}"
+    told: str = made.name
+    if not isinstance(found.base, Unavailable):
+        told = say("{name} of {base}", name=told, base=found.base.hub_id)
     if not made.from_catalog:
-        whose += f", from {made.origin}"
-    observer.note(f"added {made.name}{whose} (--no-base-config leaves it out)")
+        told = say("{told}, from {origin}", told=told, origin=made.origin)
+    observer.note(say("added {told} (--no-base-config leaves it out)", told=told))
     return {made.name: made.content}
 
 
@@ -141,7 +158,7 @@ def _settled(
         values["base"] = partial(str, found.base.code)
     destination = template.settle(values)
     if template.placeholders:
-        observer.say(f"destination: {destination.url}")
+        observer.say(say("destination: {url}", url=destination.url))
     return destination
 
 
@@ -149,7 +166,7 @@ def _digest_told(chosen: Selection, sums: Mapping[str, int], observer: Observer)
     """The digest; whatever no earlier stage has read is read now, and it is shown."""
     unread = sum(item.size for item in chosen.items if item.name not in sums)
     with observer.stage("digest"), observer.progress() as progress:
-        progress.start(unread, "reading for {digest}")
+        progress.start(unread, say("reading for {digest}"))
         return digest(chosen, sums, on_bytes=progress.advance)
 
 

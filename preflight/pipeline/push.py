@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from preflight.findings import Verdict
+from preflight.language import say
 from preflight.lock import only_run
 from preflight.observer import Observer
 from preflight.pipeline.checked import (
@@ -74,9 +75,11 @@ def _examined(options: PushOptions, observer: Observer) -> Checked:
     """The check; the values wait for the transfer unless something needs them now."""
     checked = inspected(options.check, observer)
     if not options.check.scan:
-        checked = unscanned(checked, "not scanned, as --no-scan asks", observer)
+        checked = unscanned(checked, say("not scanned, as --no-scan asks"), observer)
     elif checked.report.verdict is Verdict.FAIL and not options.dry_run:
-        checked = unscanned(checked, "not scanned, as other rules failed", observer)
+        checked = unscanned(
+            checked, say("not scanned, as other rules failed"), observer
+        )
     elif options.dry_run or "digest" in options.destination.placeholders:
         checked = scanned(checked, observer)
     require_passed(checked)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from preflight.findings import Unavailable, WeightType
-from preflight.model.headers import Broken, Container, Unread
+from preflight.language import say
+from preflight.model.containers import not_usable
+from preflight.model.headers import Container
 from preflight.model.inspection import Inspection
 from preflight.model.norms import NormMeter, norm_meter
 from preflight.model.scan import OnPiece, TensorValues, ValueScanner, scan_file
@@ -14,7 +16,7 @@ from preflight.model.steady import SteadyFile, open_steady
 from preflight.model.update_map import UpdateMap
 
 Values = tuple[TensorValues, ...] | Unavailable
-NOT_MEASURED = Unavailable("the weights were not read")
+NOT_MEASURED = Unavailable(say("the weights were not read"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,8 @@ def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
     if isinstance(found.containers, Unavailable):
         return found.containers
     for container in found.containers:
-        if isinstance(container, Broken):
-            return Unavailable(f"{container.file} is broken")
-        if isinstance(container, Unread):
-            return Unavailable(f"{container.file} was not read: {container.reason}")
+        if (reason := not_usable(container)) is not None:
+            return reason
     return tuple(c for c in found.containers if isinstance(c, Container))
 
 
@@ -100,5 +100,5 @@ class Scan:
 def _meter(found: Inspection, *, measure: bool) -> NormMeter | Unavailable:
     """An adapter is always measured; of full weights the base is read for it, too."""
     if found.weight_type is not WeightType.LORA and not measure:
-        return Unavailable("the change against the base was not asked for")
+        return Unavailable(say("the change against the base was not asked for"))
     return norm_meter(found)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from preflight.destination import Destination
+from preflight.language import say
 from preflight.observer import Observer
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.inspector import BucketInspector
@@ -60,8 +61,12 @@ def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
         observer.retrying(event)
         # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
         if event.number & (event.number - 1) == 0:
-            since = f"; waited {event.waited:.0f} s" if event.waited >= 1 else ""
-            observer.say(f"{event.cause.message}; trying again{since}")
+            told = say("{message}; trying again", message=event.cause.message)
+            if event.waited >= 1:
+                told = say(
+                    "{told}; waited {waited:.0f} s", told=told, waited=event.waited
+                )
+            observer.say(told)
 
     return tell
 

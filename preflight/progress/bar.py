@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from preflight.language import glued, known, localized, say
 from preflight.progress.lines import kept, state
 from preflight.progress.meter import Moment
 from preflight.progress.protocol import SENDING
@@ -57,11 +58,16 @@ class BarProgress(TimedProgress):
 
     def tell(self, moment: Moment) -> None:
         """Draw over what was drawn before."""
-        size = f"{human_size(moment.shown)} of {human_size(moment.total)}"
+        size = say(
+            "{done} of {total}",
+            done=human_size(moment.shown),
+            total=human_size(moment.total),
+        )
         bar = self._line(0)
         bar.n = moment.percent
-        bar.desc = f"{moment.stage} {moment.percent:3} %"
-        bar.words, bar.more = f"{size}  {state(moment)}", kept(moment)
+        bar.desc = f"{localized(known(moment.stage))} {moment.percent:3} %"
+        bar.words = localized(glued(size, "  ", state(moment)))
+        bar.more = localized(kept(moment))
         bar.refresh()
         if moment.file or len(self._lines) > 1:
             file = self._line(1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TextIO
 
+from preflight.language import glued, known, localized, say
 from preflight.progress.meter import Moment
 from preflight.progress.timed import TimedProgress
 from preflight.progress.words import human_size, human_time
@@ -22,21 +23,30 @@ def local_now() -> datetime:
 def share(moment: Moment) -> str:
     """`9.1 GB of 14.6 GB (62 %)`."""
     done, total = human_size(moment.shown), human_size(moment.total)
-    return f"{done} of {total} ({moment.percent} %)"
+    return say(
+        "{done} of {total} ({percent} %)",
+        done=done,
+        total=total,
+        percent=moment.percent,
+    )
 
 
 def state(moment: Moment) -> str:
     """How fast, how long still, or that nothing moves."""
     if moment.stalled:
-        return f"no byte for {human_time(moment.idle)}"
+        return say("no byte for {time}", time=human_time(moment.idle))
     words = f"{human_size(moment.rate)}/s"
     left = moment.left
-    return words if left is None else f"{words}, {human_time(left)} left"
+    if left is None:
+        return words
+    return say("{rate}, {time} left", rate=words, time=human_time(left))
 
 
 def kept(moment: Moment) -> str:
     """What need not be sent, where there is any."""
-    return f" ({human_size(moment.kept)} were there)" if moment.kept else ""
+    return (
+        say(" ({size} were there)", size=human_size(moment.kept)) if moment.kept else ""
+    )
 
 
 class LineProgress(TimedProgress):
@@ -56,15 +66,18 @@ class LineProgress(TimedProgress):
     def tell(self, moment: Moment) -> None:
         """How far it is."""
         file = f", {moment.file}" if moment.file else ""
-        self._say(moment, f"{share(moment)}, {state(moment)}{kept(moment)}{file}")
+        told = glued(share(moment), ", ", state(moment), kept(moment), file)
+        self._say(moment, told)
 
     def ended(self, moment: Moment) -> None:
         """How far it came, unless it was over in no time."""
         if moment.seconds >= QUICK_SECONDS:
             took = human_time(moment.seconds)
-            self._say(moment, f"{share(moment)} after {took}{kept(moment)}")
+            told = say("{share} after {time}", share=share(moment), time=took)
+            self._say(moment, glued(told, kept(moment)))
 
     def _say(self, moment: Moment, words: str) -> None:
         at = self._now().strftime("%Y-%m-%d %H:%M:%S %z")
-        self._stream.write(f"{at}  {moment.stage}: {words}\n")
+        line = glued(f"{at}  ", known(moment.stage), ": ", words, "\n")
+        self._stream.write(localized(line))
         self._stream.flush()

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from preflight.language import known, say
 from preflight.process import ProcessMark, is_running
 from preflight.progress import human_size
 
@@ -21,6 +22,20 @@ class LifeState(str, Enum):
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
+
+    @property
+    def word(self) -> str:
+        """It for people."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    LifeState.RUNNING: say("running"),
+    LifeState.KILLED: say("killed"),
+    LifeState.DONE: say("done"),
+    LifeState.FAILED: say("failed"),
+    LifeState.UNKNOWN: say("unknown"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +78,64 @@ class Life:
     def headline(self) -> str:
         """What happened, in one sentence."""
         when = self.moment
-        at = when.strftime("%Y-%m-%d %H:%M (%z)") if when else "an unknown time"
-        command = self.document.get("command", "run")
-        what = f"{command} of {self.document.get('directory', '?')}"
-        stage = self._run.get("stage") or "its start"
+        at = when.strftime("%Y-%m-%d %H:%M (%z)") if when else say("an unknown time")
+        what = say(
+            "{command} of {directory}",
+            command=self.document.get("command", "run"),
+            directory=self.document.get("directory", "?"),
+        )
+        named = self._run.get("stage")
+        stage = known(str(named)) if named else say("its start")
         if self.state is LifeState.RUNNING:
-            pid = self._run.get("pid")
-            return f"{what} is still running, pid {pid}, in {stage}{self._safe()}"
-        if self.state is LifeState.KILLED:
-            return f"{what} was killed in {stage}, last heard of {at}{self._safe()}"
-        if self.state is LifeState.UNKNOWN:
-            host = self._run.get("host")
-            return f"{what} on {host} told no end, last heard of {at}{self._safe()}"
+            told = say(
+                "{what} is still running, pid {pid}, in {stage}",
+                what=what,
+                pid=self._run.get("pid"),
+                stage=stage,
+            )
+        elif self.state is LifeState.KILLED:
+            told = say(
+                "{what} was killed in {stage}, last heard of {at}",
+                what=what,
+                stage=stage,
+                at=at,
+            )
+        elif self.state is LifeState.UNKNOWN:
+            told = say(
+                "{what} on {host} told no end, last heard of {at}",
+                what=what,
+                host=self._run.get("host"),
+                at=at,
+            )
+        else:
+            return self._ended(what, at)
+        return self._with_safe(told)
+
+    def _ended(self, what: str, at: str) -> str:
+        if self.state is LifeState.DONE:
+            return say("{what} ended well, {at}", what=what, at=at)
         code = self.document.get("exit_code")
-        verb = "ended well" if self.state is LifeState.DONE else f"failed (exit {code})"
-        return f"{what} {verb}, {at}{self._safe() if self._is_partial() else ''}"
+        told = say("{what} failed (exit {code}), {at}", what=what, code=code, at=at)
+        return self._with_safe(told) if self._is_partial() else told
 
     def _is_partial(self) -> bool:
         return self.state is LifeState.FAILED and not self.document.get("upload")
 
-    def _safe(self) -> str:
-        """How much of an upload OSS holds, as far as the record knows."""
+    def _with_safe(self, told: str) -> str:
+        """With how much of an upload OSS holds, as far as the record knows."""
         progress = self._run.get("progress")
         if not isinstance(progress, Mapping) or progress.get("stage") != "uploading":
-            return ""
+            return told
         done, total = progress.get("done"), progress.get("total")
         if not isinstance(done, int) or not isinstance(total, int) or total <= 0:
-            return ""
-        share = f"{human_size(done)} of {human_size(total)}"
-        return f"; {share} are safe in OSS ({100 * done // total} %)"
+            return told
+        return say(
+            "{told}; {done} of {total} are safe in OSS ({percent} %)",
+            told=told,
+            done=human_size(done),
+            total=human_size(total),
+            percent=100 * done // total,
+        )
 
 
 def _mapping(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

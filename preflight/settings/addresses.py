@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from preflight.catalog import endpoints, regions
 from preflight.catalog.endpoints import is_loopback
+from preflight.language import say
 
 
 def _url_problem(name: str, url: str) -> str:
@@ -14,18 +15,27 @@ def _url_problem(name: str, url: str) -> str:
         parts = urlsplit(url)
         complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return f"{name} is not a URL"
+        return say("{name} is not a URL", name=name)
     # The value itself is not shown: it may hold a password.
     if parts.username or parts.password or parts.query or parts.fragment:
-        return f"{name} may hold no user name, password, query or fragment"
+        return say(
+            "{name} may hold no user name, password, query or fragment", name=name
+        )
     if not complete or re.search(r"[\s{}<>$\\\"']", url):
-        return f"{name} is not a complete URL: {url!r}"
+        return say("{name} is not a complete URL: {url!r}", name=name, url=url)
     if ":" in (parts.hostname or ""):
         # oss2 takes none, not even that of this machine; one rule for all addresses.
-        return f"{name} may be no IPv6 address: write a name, or 127.0.0.1 for loopback"
+        return say(
+            "{name} may be no IPv6 address: write a name, or 127.0.0.1 for loopback",
+            name=name,
+        )
     secure = parts.scheme == "https"
     if not secure and not (parts.scheme == "http" and is_loopback(url)):
-        return f"{name} must begin with https:// (only loopback may be http): {url!r}"
+        return say(
+            "{name} must begin with https:// (only loopback may be http): {url!r}",
+            name=name,
+            url=url,
+        )
     return ""
 
 
@@ -36,9 +46,14 @@ def endpoint_problem(name: str, url: str) -> str:
     if found := endpoints.bucket_in_endpoint(url):
         bucket, host = found
         # oss2 would put the bucket before it a second time.
-        return f"{name} has the bucket {bucket!r} in it: set https://{host}"
+        return say(
+            "{name} has the bucket {bucket!r} in it: set https://{host}",
+            name=name,
+            bucket=bucket,
+            host=host,
+        )
     if urlsplit(url).path:
-        return f"{name} may hold no path: {url!r}"
+        return say("{name} may hold no path: {url!r}", name=name, url=url)
     return ""
 
 
@@ -47,7 +62,11 @@ def base_url_problem(name: str, url: str) -> str:
     if problem := _url_problem(name, url):
         return problem
     if regions.region_of_base_url(url) and urlsplit(url).path != "/api/v1":
-        return f"{name} must end in /api/v1, where the import API is: {url!r}"
+        return say(
+            "{name} must end in /api/v1, where the import API is: {url!r}",
+            name=name,
+            url=url,
+        )
     return ""
 
 
@@ -55,7 +74,11 @@ def region_problem(name: str, region: str) -> str:
     """What is wrong with a region id, or ""."""
     if re.fullmatch(r"[a-z]{2,}(?:-[a-z0-9]+)+", region):
         return ""
-    return f"{name} is not a region id such as ap-southeast-1: {region!r}"
+    return say(
+        "{name} is not a region id such as ap-southeast-1: {region!r}",
+        name=name,
+        region=region,
+    )
 
 
 def tidy_region(value: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from preflight.language import say
+
 
 def mask(secret: str) -> str:
     """A secret as it may be shown: `LTAI…(24 chars)`; "" stays ""."""
@@ -13,15 +15,33 @@ def mask(secret: str) -> str:
 
 def credential_problem(name: str, value: str) -> str:
     """What is wrong with a pasted key, in words that do not show it."""
-    size = f"({len(value)} characters)"
+    size = say("({count} characters)", count=len(value))
     if value[:1] in "\"'" or value[-1:] in "\"'":
-        return f"{name} has quotation marks around it {size}: set it without them"
+        return say(
+            "{name} has quotation marks around it {size}: set it without them",
+            name=name,
+            size=size,
+        )
     if "\n" in value or "\r" in value:
-        return f"{name} has a newline in it {size}: set it without"
+        return say(
+            "{name} has a newline in it {size}: set it without", name=name, size=size
+        )
     if any(character.isspace() for character in value):
-        return f"{name} has a space or tab in it {size}: set it without"
+        return say(
+            "{name} has a space or tab in it {size}: set it without",
+            name=name,
+            size=size,
+        )
     if value[0] in "<${":
-        return f"{name} holds a placeholder instead of a key {size}: set the real one"
+        return say(
+            "{name} holds a placeholder instead of a key {size}: set the real one",
+            name=name,
+            size=size,
+        )
     if not (value.isascii() and value.isprintable()):
-        return f"{name} has characters that no key has {size}: copy it anew"
+        return say(
+            "{name} has characters that no key has {size}: copy it anew",
+            name=name,
+            size=size,
+        )
     return ""

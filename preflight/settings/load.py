@@ -10,6 +10,7 @@ from preflight.catalog import endpoints, regions
 from preflight.catalog.endpoints import is_loopback
 from preflight.findings import Unavailable
 from preflight.hidden import hide
+from preflight.language import glued, joined, say
 from preflight.settings import addresses, sources
 from preflight.settings.credentials import credential_problem
 from preflight.settings.network import proxy_for, tls_problem
@@ -67,13 +68,15 @@ class _Loader:
         return {name: self.secret(name, found[0].get(name)) for name in CREDENTIALS}
 
     def _complain(self, complaints: Iterable[str]) -> None:
-        if told := "; ".join(complaints):
-            self.problems["access_key_id"] = f"no OSS access key: {told}"
+        if told := joined("; ", complaints):
+            self.problems["access_key_id"] = say("no OSS access key: {told}", told=told)
 
     def api_key(self, source: Source) -> Setting:
         """The API key; a file that was named and has none is a problem."""
         if source.complaint:
-            self.problems["api_key"] = f"no API key: {source.complaint}"
+            self.problems["api_key"] = say(
+                "no API key: {complaint}", complaint=source.complaint
+            )
         return self.secret("api_key", source.get("api_key"))
 
     def secret(self, name: str, setting: Setting) -> Setting:
@@ -82,13 +85,13 @@ class _Loader:
         hide(value)
         problem = credential_problem(VARIABLES[name], value) if value else ""
         if problem:
-            self.problems[name] = f"{problem} [{setting.origin}]"
+            self.problems[name] = glued(problem, " [", setting.origin, "]")
         return Setting("" if problem else value, setting.origin, secret=True)
 
     def given(self, name: str) -> _Given:
         """What a flag, the environment or ossutil's file says, tidied and checked."""
         places = (
-            Setting(self.flags[name] or "", f"flag {_FLAGS[name]}"),
+            Setting(self.flags[name] or "", say("flag {flags}", flags=_FLAGS[name])),
             sources.variable(self.environ, VARIABLES[name]),
             self.ossutil.get(name),
         )
@@ -98,7 +101,7 @@ class _Loader:
                 value = _TIDY[name](place.value)
                 problem = _PROBLEM[name](called, value)
                 if problem:
-                    self.problems[name] = f"{problem} [{place.origin}]"
+                    self.problems[name] = glued(problem, " [", place.origin, "]")
                 return _Given(replace(place, value="" if problem else value), rank)
         return _Given()
 
@@ -108,8 +111,10 @@ class _Loader:
         named = endpoints.region_of_endpoint(endpoint.value)
         if region and named and named != region.value:
             if region.rank == endpoint.rank:
-                self.problems["region"] = (
-                    f"OSS_REGION is {region.value}, but OSS_ENDPOINT is of {named}"
+                self.problems["region"] = say(
+                    "OSS_REGION is {value}, but OSS_ENDPOINT is of {named}",
+                    value=region.value,
+                    named=named,
                 )
             elif region.rank < endpoint.rank:
                 endpoint = _Given()
@@ -119,17 +124,20 @@ class _Loader:
         if not region and "region" not in self.problems:
             settled = _derived_region(named, base_url.value)
         if endpoint and not settled.value and "region" not in self.problems:
-            kind = endpoints.read_endpoint(endpoint.value).kind.value
-            self.problems["region"] = (
-                f"{VARIABLES['endpoint']} names no region ({kind}): set "
-                f"{VARIABLES['region']} to that of the bucket"
+            kind = endpoints.read_endpoint(endpoint.value).kind.word
+            self.problems["region"] = say(
+                "{endpoint} names no region ({kind}): set {region} to that of the "
+                "bucket",
+                endpoint=VARIABLES["endpoint"],
+                kind=kind,
+                region=VARIABLES["region"],
             )
         return settled, self._endpoint(endpoint.setting, settled)
 
     def _endpoint(self, endpoint: Setting, region: Setting) -> Setting:
         if endpoint.value or "endpoint" in self.problems or not region.value:
             return endpoint
-        origin = f"from the region, {region.origin}"
+        origin = say("from the region, {origin}", origin=region.origin)
         return Setting(endpoints.public_endpoint(region.value), origin)
 
     def base_url(self, given: _Given, region: Setting) -> Setting:
@@ -138,22 +146,27 @@ class _Loader:
             return given.setting
         known = regions.find_region(region.value)
         if known is None:
-            open_in = " and ".join(r.id for r in regions.import_regions())
-            self.problems["base_url"] = (
-                f"no Model Studio is known in region {region.value}: set "
-                f"{VARIABLES['base_url']} (imports by API are open in {open_in})"
+            open_in = joined(say(" and "), [r.id for r in regions.import_regions()])
+            self.problems["base_url"] = say(
+                "no Model Studio is known in region {value}: set {base_url} (imports "
+                "by API are open in {open_in})",
+                value=region.value,
+                base_url=VARIABLES["base_url"],
+                open_in=open_in,
             )
             return Setting()
-        return Setting(known.base_url, f"from the region, {region.origin}")
+        return Setting(
+            known.base_url, say("from the region, {origin}", origin=region.origin)
+        )
 
 
 def _derived_region(of_endpoint: str, base_url: str) -> Setting:
     """Never a default: it would send the keys to a region that nobody named."""
     if of_endpoint:
-        return Setting(of_endpoint, "from the endpoint")
+        return Setting(of_endpoint, say("from the endpoint"))
     # The bucket lies in the region of the service.
     if of_service := regions.region_of_base_url(base_url):
-        return Setting(of_service, "from the base URL")
+        return Setting(of_service, say("from the base URL"))
     return Setting()
 
 
@@ -205,7 +218,9 @@ def _with_network(settings: Settings, environ: Mapping[str, str]) -> Settings:
             hide(*proxy.secrets)
             told.append(proxy.problem)
             if not proxy.problem:
-                ways[need] = f"{proxy.variable} is {proxy.shown}"
-        if problem := "; ".join(filter(None, told)):
+                ways[need] = say(
+                    "{variable} is {shown}", variable=proxy.variable, shown=proxy.shown
+                )
+        if problem := joined("; ", filter(None, told)):
             problems[need] = problem
     return replace(settings, ways=ways, network_problems=problems)

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from preflight.catalog.endpoints import is_loopback
+from preflight.language import glued, joined, say
 
 _KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # The order in which requests looks.
@@ -77,20 +78,21 @@ def read_proxy(variable: str, value: str) -> Proxy:
     except ValueError:
         shown = ""
     if not problem and (not shown or re.search(r"[^A-Za-z0-9.:_-]", shown)):
-        problem = "names no host and port"
+        problem = say("names no host and port")
     if problem:
-        return Proxy(variable, "", f"{variable} {problem}", secrets)
-    with_login = " with a login" if login else ""
-    return Proxy(variable, f"{shown}{with_login}", "", secrets)
+        return Proxy(variable, "", glued(variable, " ", problem), secrets)
+    if login:
+        shown = say("{proxy} with a login", proxy=shown)
+    return Proxy(variable, shown, "", secrets)
 
 
 def _spelling(rest: str, authority: str) -> str:
     if re.search(r"\s", rest):
-        return "has a space or newline in it"
+        return say("has a space or newline in it")
     if re.search(r"[\"'<>{}]", rest[:1] + rest[-1:]):
-        return "has quotation marks or brackets around it"
+        return say("has quotation marks or brackets around it")
     if "@" in rest[len(authority) :]:
-        return (
+        return say(
             "has a character in its user name or password that must be %-encoded: "
             "write %23 for #, %2F for / and %3F for ?"
         )
@@ -99,11 +101,14 @@ def _spelling(rest: str, authority: str) -> str:
 
 def _kind_problem(kind: str) -> str:
     if kind not in _KINDS:
-        return f"is of a kind that cannot be used; known are {', '.join(_KINDS)}"
+        return say(
+            "is of a kind that cannot be used; known are {kinds}",
+            kinds=", ".join(_KINDS),
+        )
     if kind.startswith("socks") and find_spec("socks") is None:
-        return (
-            "names a SOCKS proxy, which needs a package that is not installed: "
-            "pip install pysocks"
+        return say(
+            "names a SOCKS proxy, which needs a package that is not installed: pip "
+            "install pysocks"
         )
     return ""
 
@@ -125,7 +130,7 @@ def tls_problem(environ: Mapping[str, str]) -> str:
         _bundle_problem(bundle, environ[bundle]) if bundle else "",
         _key_log_problem(environ.get(_KEY_LOG, "")),
     )
-    return "; ".join(filter(None, told))
+    return joined("; ", filter(None, told))
 
 
 def _bundle_problem(variable: str, value: str) -> str:
@@ -133,22 +138,43 @@ def _bundle_problem(variable: str, value: str) -> str:
 
     path = Path(value)
     if value[0] in "\"'" or value[-1] in "\"'":
-        return f"{variable} has quotation marks around it: {value}"
+        return say(
+            "{variable} has quotation marks around it: {value}",
+            variable=variable,
+            value=value,
+        )
     try:
         if path.is_dir():
             os.listdir(path)  # noqa: PTH208 - whether it may be
         elif not path.exists():
-            return f"{variable} names a file that is not there: {value}"
+            return say(
+                "{variable} names a file that is not there: {value}",
+                variable=variable,
+                value=value,
+            )
         elif not path.is_file():
-            return f"{variable} names a FIFO, socket or device, not a file: {value}"
+            return say(
+                "{variable} names a FIFO, socket or device, not a file: {value}",
+                variable=variable,
+                value=value,
+            )
         else:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(path)
     except ssl.SSLError:
-        return f"{variable} names a file without a certificate in PEM form: {value}"
+        return say(
+            "{variable} names a file without a certificate in PEM form: {value}",
+            variable=variable,
+            value=value,
+        )
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        return f"{variable} names a file that cannot be read: {value} ({why})"
+        return say(
+            "{variable} names a file that cannot be read: {value} ({why})",
+            variable=variable,
+            value=value,
+            why=why,
+        )
     return ""
 
 
@@ -163,5 +189,10 @@ def _key_log_problem(value: str) -> str:
         os.close(os.open(path, flags, 0o600))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        return f"{_KEY_LOG} names a file that cannot be written: {path} ({why})"
+        return say(
+            "{key_log} names a file that cannot be written: {path} ({why})",
+            key_log=_KEY_LOG,
+            path=path,
+            why=why,
+        )
     return ""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from preflight.errors import ConfigurationError
 from preflight.findings import Unavailable
 from preflight.hidden import hide
+from preflight.language import say
 from preflight.settings import sources
 from preflight.settings.setting import Setting, Settings
 
@@ -49,7 +50,9 @@ def with_role_keys(
     role = environ.get(ROLE_VARIABLE, "") or sources.aliyun_file(home).role
     if not role or environ.get(_DISABLED, "").lower() == "true":
         return settings
-    return _with_keys(settings, _machine_keys(role, host), f"role {role} of this ECS")
+    return _with_keys(
+        settings, _machine_keys(role, host), say("role {role} of this ECS", role=role)
+    )
 
 
 def _with_keys(settings: Settings, keys: tuple[str, ...], origin: str) -> Settings:
@@ -69,7 +72,10 @@ def _machine_keys(role: str, host: str) -> tuple[str, ...]:
     import requests
 
     url = f"{host}/latest/meta-data/ram/security-credentials/{role}"
-    hint = f"check the role's name in {ROLE_VARIABLE}, and that this is an ECS instance"
+    hint = say(
+        "check the role's name in {role_variable}, and that this is an ECS instance",
+        role_variable=ROLE_VARIABLE,
+    )
     try:
         with requests.Session() as session:
             session.trust_env = False  # a proxy must not see these keys
@@ -77,12 +83,22 @@ def _machine_keys(role: str, host: str) -> tuple[str, ...]:
         form = json.loads(answer.content) if answer.status_code == 200 else {}
     except (requests.RequestException, ValueError) as error:
         raise ConfigurationError(
-            f"no keys of role {role}: the metadata service gives no answer "
-            f"({type(error).__name__})",
+            say(
+                "no keys of role {role}: the metadata service gives no answer ({name})",
+                role=role,
+                name=type(error).__name__,
+            ),
             hint=hint,
         ) from None
     names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
-    return _checked(form, names, f"role {role}: HTTP {answer.status_code}", hint)
+    return _checked(
+        form,
+        names,
+        say(
+            "role {role}: HTTP {status_code}", role=role, status_code=answer.status_code
+        ),
+        hint,
+    )
 
 
 def _token(session: requests.Session, host: str) -> dict[str, str]:
@@ -100,7 +116,7 @@ def _checked(
     given = form if isinstance(form, dict) else {}
     keys = tuple(str(given.get(name) or "") for name in names)
     if not keys[0] or not keys[1]:
-        raise ConfigurationError(f"no keys of {where}", hint=hint)
+        raise ConfigurationError(say("no keys of {where}", where=where), hint=hint)
     return keys
 
 
@@ -109,21 +125,27 @@ def _chain_keys() -> tuple[str, ...]:
         from alibabacloud_credentials.client import Client
     except ImportError as exc:
         raise ConfigurationError(
-            f"{CHAIN_VARIABLE}=chain needs a package that is not installed: "
-            "alibabacloud-credentials",
-            hint="pip install 'modelstudio-preflight[credentials]'",
+            say(
+                "{chain_variable}=chain needs a package that is not installed: "
+                "alibabacloud-credentials",
+                chain_variable=CHAIN_VARIABLE,
+            ),
+            hint=say("pip install 'modelstudio-preflight[credentials]'"),
         ) from exc
     try:
         found = Client().get_credential()
     except Exception as exc:  # noqa: BLE001 - it documents none
         # Its own text may quote what it read.
         raise ConfigurationError(
-            f"the vendor's credentials chain found no keys ({type(exc).__name__})",
-            hint="see the documentation of alibabacloud-credentials",
+            say(
+                "the vendor's credentials chain found no keys ({name})",
+                name=type(exc).__name__,
+            ),
+            hint=say("see the documentation of alibabacloud-credentials"),
         ) from None
     form = {
         "id": found.access_key_id,
         "secret": found.access_key_secret,
         "token": found.security_token,
     }
-    return _checked(form, ("id", "secret", "token"), "the vendor's chain", "")
+    return _checked(form, ("id", "secret", "token"), say("the vendor's chain"), "")

@@ -8,6 +8,7 @@ from enum import Enum
 
 from preflight.catalog import regions
 from preflight.errors import ConfigurationError
+from preflight.language import joined, say
 from preflight.settings.credentials import mask
 
 # Each field of `Settings` and the variable that sets it.
@@ -22,7 +23,9 @@ VARIABLES = {
 }
 _OPTIONAL = "session_token"
 _FOLLOWING = ("endpoint", "base_url")
-_NETWORK_HINT = "set it again, or unset it; NO_PROXY names hosts that need no proxy"
+_NETWORK_HINT = say(
+    "set it again, or unset it; NO_PROXY names hosts that need no proxy"
+)
 
 
 class Need(str, Enum):
@@ -49,7 +52,7 @@ class Setting:
     """One value and where it came from; its repr and str never show a secret."""
 
     value: str = ""
-    origin: str = "not set"
+    origin: str = say("not set")
     secret: bool = False
 
     @property
@@ -58,7 +61,9 @@ class Setting:
         return mask(self.value) if self.secret else self.value
 
     def __repr__(self) -> str:
-        return f"Setting({self.shown!r}, {self.origin!r})"
+        return say(
+            "Setting({shown!r}, {origin!r})", shown=self.shown, origin=self.origin
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +130,12 @@ class Settings:
         wrong = [self.problems[field] for field in fields if field in self.problems]
         missing = [VARIABLES[field] for field in VARIABLES if field in lacking]
         if missing:
-            wrong.append(f"not set: {', '.join(missing)}")
+            wrong.append(say("not set: {missing}", missing=", ".join(missing)))
         hint = _hint(missing) if wrong else _NETWORK_HINT
         network = (self.network_problems.get(need, "") for need in needs)
         wrong += dict.fromkeys(filter(None, network))
         if wrong:
-            raise ConfigurationError("; ".join(wrong), hint=hint)
+            raise ConfigurationError(joined("; ", wrong), hint=hint)
 
     def _setting(self, field: str) -> Setting:
         setting: Setting = getattr(self, field)
@@ -143,7 +148,7 @@ class Settings:
 
 def _hint(missing: list[str]) -> str:
     exports = " ".join(f"{name}=…" for name in missing)
-    how = f"export {exports}" if missing else "set it again"
+    how = f"export {exports}" if missing else say("set it again")
     if any(name.startswith("OSS_ACCESS") for name in missing):
-        how += ", or run `ossutil config` or `aliyun configure` once"
-    return f"{how}; --sandbox needs none of them"
+        how = say("{how}, or run `ossutil config` or `aliyun configure` once", how=how)
+    return say("{how}; --sandbox needs none of them", how=how)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.regular import read_regular
 from preflight.settings.addresses import upgrade_endpoint
 from preflight.settings.setting import Setting
@@ -52,7 +53,9 @@ class Source:
 def variable(environ: Mapping[str, str], name: str) -> Setting:
     """One environment variable; an empty one counts as unset."""
     value = environ.get(name, "")
-    return Setting(value, f"environment ({name})") if value else Setting()
+    return (
+        Setting(value, say("environment ({name})", name=name)) if value else Setting()
+    )
 
 
 def environment_credentials(environ: Mapping[str, str]) -> list[Source]:
@@ -95,7 +98,11 @@ def _in_home(home: Home, named: str, usual: str) -> Home:
 
 def _no_home(home: Unavailable, named: str) -> Source:
     # That the usual file cannot be looked for surprises nobody who has no home.
-    return Source(complaint=f"no {named}: {home.reason}" if named else "")
+    return Source(
+        complaint=say("no {named}: {reason}", named=named, reason=home.reason)
+        if named
+        else ""
+    )
 
 
 def ossutil_file(environ: Mapping[str, str], home: Home) -> Source:
@@ -107,12 +114,22 @@ def ossutil_file(environ: Mapping[str, str], home: Home) -> Source:
     try:
         options = _ossutil_options(path)
     except FileNotFoundError:
-        return Source(complaint=f"there is no file {path}" if named else "")
+        return Source(
+            complaint=say("there is no file {path}", path=path) if named else ""
+        )
     except OSError as error:
-        return Source(complaint=f"{path} cannot be read: {error.strerror}")
+        return Source(
+            complaint=say(
+                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+            )
+        )
     except configparser.Error:
         # Its own message quotes the line, which may hold the secret.
-        return Source(complaint=f"{path} is not in the form of ossutil's configuration")
+        return Source(
+            complaint=say(
+                "{path} is not in the form of ossutil's configuration", path=path
+            )
+        )
     found = {
         name: Setting(options[spelling], str(path))
         for name, spellings in _OSSUTIL_NAMES.items()
@@ -147,12 +164,18 @@ def aliyun_file(home: Home) -> Source:
     except FileNotFoundError:
         return Source()
     except OSError as error:
-        return Source(complaint=f"{path} cannot be read: {error.strerror}")
+        return Source(
+            complaint=say(
+                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+            )
+        )
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Source(complaint=f"{path} names no usable profile")
-    where = f"{path}, profile {profile['name']}"
+        return Source(complaint=say("{path} names no usable profile", path=path))
+    where = say("{path}, profile {name}", path=path, name=profile["name"])
     if mode not in ("AK", "StsToken"):
-        complaint = f"{where} holds no keys of its own (mode {mode})"
+        complaint = say(
+            "{where} holds no keys of its own (mode {mode})", where=where, mode=mode
+        )
         named = profile.get("ram_role_name") if mode == "EcsRamRole" else ""
         return Source(complaint=complaint, role=str(named or ""))
     names = ("access_key_id", "access_key_secret", "sts_token")
@@ -173,7 +196,13 @@ def api_key(environ: Mapping[str, str], home: Home) -> Source:
         # An editor leaves a newline at the end; the SDK strips it, too.
         text = _read_text(path).strip()
     except FileNotFoundError:
-        return Source(complaint=f"there is no file {path}" if named else "")
+        return Source(
+            complaint=say("there is no file {path}", path=path) if named else ""
+        )
     except OSError as error:
-        return Source(complaint=f"{path} cannot be read: {error.strerror}")
+        return Source(
+            complaint=say(
+                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+            )
+        )
     return Source({"api_key": Setting(text, str(path))}) if text else Source()

@@ -25,6 +25,7 @@ from preflight.errors import (
 )
 from preflight.hidden import masked, without
 from preflight.http import Unreached, why_unreached
+from preflight.language import glued, say
 from preflight.retry import Patience, Retry, Transient
 from preflight.settings.credentials import credential_problem
 from preflight.studio.models import (
@@ -76,8 +77,8 @@ class StudioClient:
         watch: Watch | None = None,
     ) -> None:
         # http.client would quote a malformed key in its complaint.
-        if not api_key or (problem := credential_problem("the API key", api_key)):
-            raise ConfigurationError(problem if api_key else "there is no API key")
+        if not api_key or (problem := credential_problem(say("the API key"), api_key)):
+            raise ConfigurationError(problem if api_key else say("there is no API key"))
         self.base_url = base_url.rstrip("/")
         self.host = urlsplit(base_url).netloc
         self._api_key = api_key
@@ -89,7 +90,7 @@ class StudioClient:
         self._opened: requests.Session | None = None
         self._patience = patience
         self._was_reached = False
-        self._watch = watch or Watch("Model Studio")
+        self._watch = watch or Watch(say("Model Studio"))
         # Seconds that the service's clock is ahead of ours, by its last answer.
         self.clock_ahead: float | None = None
 
@@ -156,8 +157,11 @@ class StudioClient:
             if not error.sent:
                 raise
             raise AmbiguousAnswer(
-                f"{error.message}; the request may have been carried out",
-                hint="look with `preflight jobs` before sending it again",
+                say(
+                    "{message}; the request may have been carried out",
+                    message=error.message,
+                ),
+                hint=say("look with `preflight jobs` before sending it again"),
                 request_id=error.request_id,
             ) from error
 
@@ -208,11 +212,21 @@ class StudioClient:
         for piece in response.iter_content(_PIECE):
             body += piece
             if len(body) > MAX_BODY:
-                limit = f"more than {MAX_BODY >> 20} MiB"
-                raise StudioUnavailable(f"{asked}: {self.host} answered with {limit}")
+                raise StudioUnavailable(
+                    say(
+                        "{asked}: {host} answered with more than {limit} MiB",
+                        asked=asked,
+                        host=self.host,
+                        limit=MAX_BODY >> 20,
+                    )
+                )
             if self._clock.now() > deadline:
                 raise StudioUnavailable(
-                    f"{asked}: the answer of {self.host} did not end"
+                    say(
+                        "{asked}: the answer of {host} did not end",
+                        asked=asked,
+                        host=self.host,
+                    )
                 )
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.clock_ahead = seconds_ahead(headers.get("date", ""))
@@ -241,7 +255,7 @@ class StudioClient:
         """A key of a Coding Plan is refused like any wrong key; its prefix tells."""
         found = explain(Service.STUDIO, said="Coding Plan")
         if isinstance(error, AccessDenied) and self._api_key.startswith("sk-sp-"):
-            error.hint = f"{found.cause}: {found.remedy}" if found else error.hint
+            error.hint = glued(found.cause, ": ", found.remedy) if found else error.hint
 
     def _mask(self, error: PreflightError) -> None:
         """Take the key out of an error: some servers quote it."""
@@ -268,10 +282,10 @@ def _translated(asked: str, host: str) -> Iterator[None]:
 
 
 def _as_error(asked: str, why: Unreached) -> PreflightError:
-    message = f"{asked}: {why.words}"
+    message = glued(asked, ": ", why.words)
     if why.is_setting:
         return ConfigurationError(message, hint=why.hint)
-    hint = why.hint or "check the network and DASHSCOPE_HTTP_BASE_URL"
+    hint = why.hint or say("check the network and DASHSCOPE_HTTP_BASE_URL")
     if why.passes:
         return StudioUnavailable(message, hint=hint, sent=why.sent)
     return ServiceUnavailable(message, hint=hint)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable, UsageError
+from preflight.language import say
 from preflight.studio.client import StudioClient
 from preflight.studio.jobs import ImportJob, ImportRequest, read_job, read_number
 from preflight.studio.models import Answer
@@ -57,8 +58,8 @@ class ImportApi:
         job = read_job(answer.output, answer.request_id)
         if job is None:
             raise AmbiguousAnswer(
-                f"POST {PATH}: the answer names no job",
-                hint="look with `preflight jobs` before sending it again",
+                say("POST {path}: the answer names no job", path=PATH),
+                hint=say("look with `preflight jobs` before sending it again"),
                 request_id=answer.request_id,
             )
         return job
@@ -69,7 +70,7 @@ class ImportApi:
         answer = self._client.request("GET", path, attempts=attempts)
         job = read_job({"job_id": job_id, **answer.output}, answer.request_id)
         if job is None or not job.status:
-            raise _malformed(f"GET {path}", "no job with a status", answer)
+            raise _malformed(f"GET {path}", say("no job with a status"), answer)
         return job
 
     def list_page(
@@ -89,7 +90,7 @@ class ImportApi:
         if entries is None and read_number(answer.output.get("total"), 1) == 0:
             entries = []
         if not isinstance(entries, list):
-            raise _malformed(f"GET {PATH}", "no list of jobs", answer)
+            raise _malformed(f"GET {PATH}", say("no list of jobs"), answer)
         jobs = tuple(_entries(entries, answer.request_id))
         total = read_number(answer.output.get("total"), len(jobs))
         size = read_number(answer.output.get("page_size"), page_size)
@@ -114,12 +115,18 @@ class ImportApi:
                 number -= 1
             elif not page.jobs or number * page.page_size >= page.total:
                 if len(seen) < page.total:
-                    _log.warning("the list shows %d of %d jobs", len(seen), page.total)
+                    _log.warning(
+                        say("the list shows %d of %d jobs"), len(seen), page.total
+                    )
                 return
             else:
                 number += 1
             total = page.total
-        raise ServiceUnavailable(f"the list of jobs did not end in {MAX_PAGES} pages")
+        raise ServiceUnavailable(
+            say(
+                "the list of jobs did not end in {max_pages} pages", max_pages=MAX_PAGES
+            )
+        )
 
     def delete(self, job_id: str) -> str:
         """Remove the platform's record of a final job; the request's id.
@@ -132,12 +139,15 @@ class ImportApi:
 def _job_path(job_id: str) -> str:
     # Dots alone would climb to another endpoint.
     if not re.fullmatch(r"(?!\.+$)[A-Za-z0-9._-]{1,128}", job_id):
-        raise UsageError(f"not a job id: {job_id!r}", hint="list them: preflight jobs")
+        raise UsageError(
+            say("not a job id: {job_id!r}", job_id=job_id),
+            hint=say("list them: preflight jobs"),
+        )
     return f"{PATH}/{job_id}"
 
 
 def _malformed(asked: str, lack: str, answer: Answer) -> ServiceUnavailable:
-    message = f"{asked}: the answer holds {lack}"
+    message = say("{asked}: the answer holds {lack}", asked=asked, lack=lack)
     return ServiceUnavailable(message, request_id=answer.request_id)
 
 
@@ -145,6 +155,6 @@ def _entries(entries: list[Any], request_id: str) -> Iterator[ImportJob]:
     for entry in entries:
         job = read_job(entry, request_id)
         if job is None:
-            _log.warning("a job in the list has no id and is left out")
+            _log.warning(say("a job in the list has no id and is left out"))
         else:
             yield job

@@ -12,6 +12,7 @@ from typing import Any
 from preflight.catalog.service import DISPLAY_NAME_LIMIT
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.language import known, say
 from preflight.studio.models import clean
 
 # The documented states are PENDING, RUNNING, SUCCESSED and FAILED (Model Studio docs,
@@ -73,24 +74,34 @@ class ImportRequest:
 
     def __post_init__(self) -> None:
         if not self.model_name or not self.bucket:
-            raise UsageError("an import needs a base model's name and a bucket")
+            raise UsageError(say("an import needs a base model's name and a bucket"))
         length = len(self.display_name)
         if length > DISPLAY_NAME_LIMIT:
             raise UsageError(
-                f"the display name has {length} characters, "
-                f"at most {DISPLAY_NAME_LIMIT} are accepted",
-                hint="give a shorter one with --display-name",
+                say(
+                    "the display name has {length} characters, at most "
+                    "{display_name_limit} are accepted",
+                    length=length,
+                    display_name_limit=DISPLAY_NAME_LIMIT,
+                ),
+                hint=say("give a shorter one with --display-name"),
             )
         if not self.display_name.isprintable():
-            raise UsageError("the display name has characters that cannot be printed")
+            raise UsageError(
+                say("the display name has characters that cannot be printed")
+            )
         if (
             not self.prefix.strip("/")
             or self.prefix[0] == "/"
             or self.prefix[-1] != "/"
         ):
             raise UsageError(
-                f"not a prefix that can be imported: {self.prefix!r}",
-                hint="write oss://bucket/prefix/; a bucket's root cannot be imported",
+                say(
+                    "not a prefix that can be imported: {prefix!r}", prefix=self.prefix
+                ),
+                hint=say(
+                    "write oss://bucket/prefix/; a bucket's root cannot be imported"
+                ),
             )
 
     def form(self) -> dict[str, Any]:
@@ -136,6 +147,11 @@ class ImportJob:
         `succeeded`, whether it was spelt SUCCESSED or SUCCEEDED; others in lower case.
         """
         return "succeeded" if self.succeeded else self.status.lower()
+
+    @property
+    def told(self) -> str:
+        """The status for people."""
+        return known(self.word)
 
     @property
     def succeeded(self) -> bool:

@@ -18,6 +18,7 @@ from preflight.errors import (
 )
 from preflight.hidden import masked
 from preflight.http import PORTAL, what_came
+from preflight.language import glued, joined, say
 from preflight.retry import Transient
 
 _SHOWN = 300  # characters of a server's message
@@ -109,12 +110,22 @@ def _foreign(reply: Reply) -> PreflightError:
     if 300 <= reply.status < 400:
         # Following it would hand the key to whoever it names.
         target = clean(reply.headers.get("location", "nowhere"))
-        message = f"{reply.asked}: {reply.host} redirects to {target}; not followed"
-        hint = "check DASHSCOPE_HTTP_BASE_URL and the proxy"
+        message = say(
+            "{asked}: {host} redirects to {target}; not followed",
+            asked=reply.asked,
+            host=reply.host,
+            target=target,
+        )
+        hint = say("check DASHSCOPE_HTTP_BASE_URL and the proxy")
         return ServiceUnavailable(message, hint=hint, request_id=request_id)
     came = what_came(reply.status, reply.headers, reply.body)
-    message = f"{reply.asked}: {reply.host} answered with {came}, not JSON"
-    hint = f"{PORTAL}; check DASHSCOPE_HTTP_BASE_URL"
+    message = say(
+        "{asked}: {host} answered with {came}, not JSON",
+        asked=reply.asked,
+        host=reply.host,
+        came=came,
+    )
+    hint = say("{portal}; check DASHSCOPE_HTTP_BASE_URL", portal=PORTAL)
     if reply.status < 300 or reply.status >= 500 or reply.status in _MOMENTARY:
         wait = retry_after(reply.headers)
         return StudioUnavailable(message, hint=hint, request_id=request_id, wait=wait)
@@ -125,7 +136,9 @@ def _refusal(reply: Reply, form: Mapping[str, Any], request_id: str) -> Prefligh
     code, said = clean(form.get("code") or ""), clean(form.get("message") or "")
     told = ": ".join(filter(None, (code, said))) or f"HTTP {reply.status}"
     found = explain(Service.STUDIO, code=code, said=said)
-    message = f"{reply.asked}: {told}" + (f" ({found.cause})" if found else "")
+    message: str = f"{reply.asked}: {told}"
+    if found:
+        message = glued(message, " (", found.cause, ")")
     kind = _kind(reply.status, code)
     hint = _hint(reply, found, denied=kind is AccessDenied)
     if kind is StudioUnavailable:
@@ -157,6 +170,13 @@ def _hint(reply: Reply, found: Explanation | None, *, denied: bool) -> str:
     remedy = found.remedy if found else ""
     if not denied:
         return remedy
-    where = f"{reply.host}, region {reply.region}" if reply.region else reply.host
-    key = f"the key was sent to {where}: a key of another region is refused there"
-    return "; ".join(filter(None, (remedy, key)))
+    where = (
+        say("{host}, region {region}", host=reply.host, region=reply.region)
+        if reply.region
+        else reply.host
+    )
+    key = say(
+        "the key was sent to {where}: a key of another region is refused there",
+        where=where,
+    )
+    return joined("; ", [remedy, key]) if remedy else key

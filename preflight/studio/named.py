@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.models import NotFound
 
@@ -27,8 +28,13 @@ def whole_id(api: ImportApi, text: str) -> str:
     if len(found) > 1:
         shown = ", ".join(each[: len(text) + 4] for each in found[:4])
         raise UsageError(
-            f"{len(found)} jobs begin with {text}: {shown}",
-            hint="give more of the id; `preflight jobs -o wide` shows all of it",
+            say(
+                "{count} jobs begin with {text}: {shown}",
+                count=len(found),
+                text=text,
+                shown=shown,
+            ),
+            hint=say("give more of the id; `preflight jobs -o wide` shows all of it"),
         )
     return found[0]
 
@@ -40,8 +46,8 @@ def job_named(text: str) -> Iterator[None]:
         yield
     except NotFound as error:
         raise NotFound(
-            f"no job {text} in this workspace (NotFound)",
-            hint="`preflight jobs` lists them",
+            say("no job {text} in this workspace (NotFound)", text=text),
+            hint=say("`preflight jobs` lists them"),
             request_id=error.request_id,
         ) from error
 

@@ -20,6 +20,7 @@ from enum import Enum
 from preflight.catalog.bases import load_bases
 from preflight.clock import Clock, ServiceClocks
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
+from preflight.language import say
 from preflight.retry import LONGEST_ASKED, Transient
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.models import StudioUnavailable
@@ -39,6 +40,19 @@ class How(str, Enum):
     JOINED = "joined"
     FOUND_AFTER_LOST_ANSWER = "found after a lost answer"
     ALREADY_DONE = "already done"
+
+    @property
+    def told(self) -> str:
+        """It for people."""
+        return _HOW[self]
+
+
+_HOW = {
+    How.CREATED: say("created"),
+    How.JOINED: say("joined"),
+    How.FOUND_AFTER_LOST_ANSWER: say("found after a lost answer"),
+    How.ALREADY_DONE: say("already done"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +164,12 @@ def _look(
             jobs = _jobs_at(api, request)
         except ServiceUnavailable as error:
             raise AmbiguousAnswer(
-                f"{lost.message}; whether there is a job cannot be known now: {error}",
-                hint="run the same command again: it looks before it submits",
+                say(
+                    "{message}; whether there is a job cannot be known now: {error}",
+                    message=lost.message,
+                    error=error,
+                ),
+                hint=say("run the same command again: it looks before it submits"),
                 request_id=lost.request_id,
             ) from error
         if new := [job for job in jobs if job.job_id not in known]:

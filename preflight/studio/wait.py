@@ -8,6 +8,7 @@ from math import inf
 from preflight.catalog.explanations import Service, explain_code
 from preflight.clock import Clock
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
+from preflight.language import glued, say
 from preflight.retry import Patience, Retry
 from preflight.studio.imports import ImportJob
 from preflight.studio.models import NotFound
@@ -100,10 +101,22 @@ def _still_running(
     trouble: ServiceUnavailable | None,
 ) -> StillRunning:
     name = seen.job_id if seen else job_id or "JOB"
-    state = f"is {seen.status}" if seen else "has shown no status"
-    message = f"job {name} {state} after {limit:.0f} s"
+    message = say(
+        "job {name} has shown no status after {limit:.0f} s", name=name, limit=limit
+    )
+    if seen:
+        message = say(
+            "job {name} is {status} after {limit:.0f} s",
+            name=name,
+            status=seen.status,
+            limit=limit,
+        )
     if trouble:
-        message += f"; the last look failed: {trouble}"
+        message = say(
+            "{message}; the last look failed: {trouble}",
+            message=message,
+            trouble=trouble,
+        )
     request_id = seen.request_id if seen else ""
     return StillRunning(message, hint=f"preflight wait {name}", request_id=request_id)
 
@@ -115,11 +128,20 @@ def require_success(job: ImportJob) -> ImportJob:
     """
     if job.succeeded:
         return job
-    told = job.error_code or "no reason given"
+    told = job.error_code or say("no reason given")
     found = explain_code(Service.JOB, job.error_code)
-    cause = f" ({found.cause})" if found else ""
+    message = say(
+        "job {job_id} is {status}: {told}",
+        job_id=job.job_id,
+        status=job.status or say("of unknown status"),
+        told=told,
+    )
+    if found:
+        message = glued(message, " (", found.cause, ")")
     raise ImportFailed(
-        f"job {job.job_id} is {job.status or 'of unknown status'}: {told}{cause}",
-        hint=found.remedy if found else "look at the job in the Model Studio console",
+        message,
+        hint=found.remedy
+        if found
+        else say("look at the job in the Model Studio console"),
         request_id=job.request_id,
     )

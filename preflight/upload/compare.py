@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from preflight.language import say
 from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.oss.inspector import Stored
@@ -45,15 +46,22 @@ def compare(
     for item in sorted(plan.items, key=lambda item: item.size):
         read = progress.advance if progress is not None else None
         if not _is_same(client, item, on_block, read):
-            yield Change(item.key, "has other bytes")
+            yield Change(item.key, say("has other bytes"))
 
 
 def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
     there = stored.get(item.key)
     if there is None:
-        return Change(item.key, "is not there yet")
+        return Change(item.key, say("is not there yet"))
     if there.size != item.size:
-        return Change(item.key, f"has {there.size:,} bytes, the new {item.size:,}")
+        return Change(
+            item.key,
+            say(
+                "has {size:,} bytes, the new {new:,}",
+                size=there.size,
+                new=item.size,
+            ),
+        )
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from preflight.language import joined, say, say_n
 from preflight.progress import human_size, human_time
 from preflight.upload.parts import TransferOptions, part_size, wanted_part
 from preflight.upload.plan import UploadPlan
@@ -18,16 +19,26 @@ def forecast(plan: UploadPlan, options: TransferOptions) -> Iterator[str]:
     step = max((part_size(n, wanted_part(sizes, options)) for n in sizes), default=1)
     wanted = wanted_part(sizes, options)
     parts = sum(max(1, -(-size // part_size(size, wanted))) for size in sizes)
-    files = "1 file" if len(sizes) == 1 else f"{len(sizes):,} files"
-    yield f"plan  {files}, {human_size(plan.total_bytes)}, to {plan.destination.url}"
+    yield say(
+        "plan  {files}, {size}, to {url}",
+        files=say_n("{count} file", "{count:,} files", count=len(sizes)),
+        size=human_size(plan.total_bytes),
+        url=plan.destination.url,
+    )
     if parts > len(sizes):
-        yield (
-            f"      {parts:,} parts of at most {human_size(step)}, "
-            f"{options.worker_count} connections"
+        yield say(
+            "      {parts:,} parts of at most {size}, {connections} connections",
+            parts=parts,
+            size=human_size(step),
+            connections=options.worker_count,
         )
     if plan.total_bytes >= _QUICK:
         times = (
-            f"{human_time(plan.total_bytes / (rate * 1e6))} at {rate} MB/s"
+            say(
+                "{time} at {rate} MB/s",
+                time=human_time(plan.total_bytes / (rate * 1e6)),
+                rate=rate,
+            )
             for rate in _RATES
         )
-        yield f"time  {', '.join(times)}"
+        yield say("time  {times}", times=joined(", ", times))

@@ -9,6 +9,7 @@ from functools import partial
 from preflight.clock import SystemClock
 from preflight.crc import combine_all, crc64
 from preflight.errors import PreflightError
+from preflight.language import say
 from preflight.model.steady import Access, SteadyFile, open_steady
 from preflight.oss.body import BLOCK, OnBlock, SliceBody
 from preflight.oss.models import Part
@@ -63,7 +64,7 @@ def open_item(item: UploadItem, workers: Workers) -> SteadyFile:
     Raises `SourceChanged`, and `TransferError` where the system refuses to read it.
     """
     if isinstance(item.source, bytes):
-        raise PreflightError(f"{item.name} is no file")
+        raise PreflightError(say("{name} is no file", name=item.name))
     access = Access(clock=_WorkersClock(workers))
     return open_steady(item.source, item.name, item.stamp, access)
 

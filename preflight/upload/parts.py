@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preflight.errors import UsageError
+from preflight.language import say
 
 KIB, MIB = 1 << 10, 1 << 20
 PART = 16 * MIB
@@ -40,16 +41,24 @@ class TransferOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.workers <= MAX_WORKERS:
-            raise UsageError(f"{self.workers} workers; 1 to {MAX_WORKERS} are possible")
+            raise UsageError(
+                say(
+                    "{workers} workers; 1 to {max_workers} are possible",
+                    workers=self.workers,
+                    max_workers=MAX_WORKERS,
+                )
+            )
         if self.part_size and not MIN_PART <= self.part_size <= MAX_PART:
             raise UsageError(
-                f"a part size of {self.part_size} bytes",
-                hint="OSS takes parts of 100 KiB to 5 GiB",
+                say("a part size of {part_size} bytes", part_size=self.part_size),
+                hint=say("OSS takes parts of 100 KiB to 5 GiB"),
             )
         if self.bandwidth < 0:
-            raise UsageError("the bandwidth limit is negative")
+            raise UsageError(say("the bandwidth limit is negative"))
         if not 0 <= self.patience < float("inf"):
-            raise UsageError(f"a patience of {self.patience} seconds")
+            raise UsageError(
+                say("a patience of {patience} seconds", patience=self.patience)
+            )
 
     @property
     def worker_count(self) -> int:
@@ -70,7 +79,9 @@ def part_size(size: int, wanted: int = PART) -> int:
     while size > part * FEW_PARTS and part * 2 <= MAX_PART:
         part *= 2
     if size > part * MAX_PARTS:
-        raise UsageError(f"a file of {size} bytes is larger than OSS allows")
+        raise UsageError(
+            say("a file of {size} bytes is larger than OSS allows", size=size)
+        )
     return part
 
 

@@ -10,6 +10,7 @@ from preflight.catalog.uploadable import Role, role_of, why_excluded
 from preflight.destination import Destination, key_problem
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
+from preflight.language import glued, say
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 from preflight.model.steady import Stamp
 
@@ -83,11 +84,11 @@ _RANKS = {Role.WEIGHTS: 0, Role.SUPPORT: 1, Role.KEY_CONFIG: 2}
 def _obstacle(entry: FileEntry) -> str:
     """Why a file that belongs to the import cannot be taken, or nothing."""
     if entry.kind is not FileKind.FILE:
-        return f"is a {entry.kind.value}"
+        return say("is a {kind}", kind=entry.kind.word)
     if not entry.readable:
-        return "cannot be read"
+        return say("cannot be read")
     if leads_out(entry):
-        return "is a link that leaves the directory"
+        return say("is a link that leaves the directory")
     return ""
 
 
@@ -95,8 +96,8 @@ def _item(entry: FileEntry, role: Role) -> UploadItem:
     # Leaving such a file out would upload a model that lacks it: better to stop.
     if obstacle := _obstacle(entry):
         raise UsageError(
-            f"{entry.name!r} {obstacle}",
-            hint="put a regular, readable copy in its place, or remove it",
+            glued(repr(entry.name), " ", obstacle),
+            hint=say("put a regular, readable copy in its place, or remove it"),
         )
     name = entry.name
     return UploadItem(name, name, entry.size, entry.real_path, entry.mtime_ns, role)
@@ -109,7 +110,9 @@ def _generated_items(
     for name, data in generated.items():
         role = role_of(name, weight_type)
         if role is None:
-            raise PreflightError(f"generated {name!r} is not on the allow-list")
+            raise PreflightError(
+                say("generated {name!r} is not on the allow-list", name=name)
+            )
         items.append(UploadItem(name, name, len(data), data, role=role))
     return items
 
@@ -119,15 +122,23 @@ def _check_keys(items: Iterable[UploadItem]) -> None:
     for item in items:
         if problem := key_problem(item.key):
             raise UsageError(
-                f"the object key of {item.name!r} {problem}",
-                hint="rename the file, or choose another prefix",
+                say(
+                    "the object key of {name!r} {problem}",
+                    name=item.name,
+                    problem=problem,
+                ),
+                hint=say("rename the file, or choose another prefix"),
             )
         # Whoever downloads the model to a Mac or to Windows would lose one of the two.
         twin = seen.setdefault(item.name.casefold(), item.name)
         if twin != item.name:
             raise UsageError(
-                f"{twin!r} and {item.name!r} differ by letter case only",
-                hint="keep one of them",
+                say(
+                    "{twin!r} and {name!r} differ by letter case only",
+                    twin=twin,
+                    name=item.name,
+                ),
+                hint=say("keep one of them"),
             )
 
 
@@ -156,9 +167,9 @@ def select_files(
         if entry.kind is FileKind.DIRECTORY and entry.target is None:
             continue  # what lies in it has entries of its own
         if entry.kind is FileKind.DIRECTORY:
-            reason = "link to a directory"
+            reason = say("link to a directory")
         elif entry.name in made:
-            reason = "replaced by a generated file"
+            reason = say("replaced by a generated file")
         elif role := role_of(entry.name, weight_type):
             items.append(_item(entry, role))
             continue

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import Missing
 from preflight.oss.models import ListedObject, Part, PendingUpload
@@ -73,11 +74,16 @@ def find_resumable(
 def _occupied(plan: UploadPlan, strangers: list[str]) -> UsageError:
     prefix = plan.destination.prefix
     names = ", ".join(key[len(prefix) :] for key in strangers[:_NAMED])
-    more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
+    more = len(strangers) - _NAMED
+    if more > 0:
+        names = say("{named} and {count:,} more", named=names, count=more)
     return UsageError(
-        f"{plan.destination.url} holds what does not belong to this model: "
-        f"{names}{more}",
-        hint="take a new prefix, or add --allow-extra to leave them there",
+        say(
+            "{url} holds what does not belong to this model: {names}",
+            url=plan.destination.url,
+            names=names,
+        ),
+        hint=say("take a new prefix, or add --allow-extra to leave them there"),
     )
 
 

@@ -45,6 +45,7 @@ from preflight.errors import (
     TransferError,
     VerificationFailed,
 )
+from preflight.language import joined, say
 from preflight.model.steady import check_steady
 from preflight.oss.body import OnBlock
 from preflight.oss.client import PROBE_PREFIX, BucketClient
@@ -195,7 +196,9 @@ class Upload:
                 self._client.abort(upload.key, upload.upload_id)
             else:
                 # Somebody else's: told, as its parts are billed, and left alone.
-                _log.warning("an unfinished upload of %s lies there, too", upload.key)
+                _log.warning(
+                    say("an unfinished upload of %s lies there, too"), upload.key
+                )
 
     def _sort(self, found: Resumable) -> None:
         """In parts or in one piece? The largest first, so that no worker ends late."""
@@ -240,8 +243,10 @@ class Upload:
                 return
         names = ", ".join(file.item.name for file in self._multipart if not file.ready)
         raise TransferError(
-            f"the multipart upload of {names} went away again and again",
-            hint="another run on the same prefix, or a lifecycle rule, aborts it",
+            say(
+                "the multipart upload of {names} went away again and again", names=names
+            ),
+            hint=say("another run on the same prefix, or a lifecycle rule, aborts it"),
         )
 
     def publish(self) -> Manifest:
@@ -271,7 +276,7 @@ class Upload:
             if any(file.lost for file in self._multipart):
                 self._bring()
         if any(not file.published for file in files):
-            raise TransferError("multipart uploads went away again and again")
+            raise TransferError(say("multipart uploads went away again and again"))
 
     def _manifest(self) -> Manifest:
         """The objects in the plan's order."""
@@ -302,7 +307,7 @@ class Upload:
         except PreflightError as exc:
             where = self._plan.destination.url
             _log.warning(
-                "an unfinished upload stays in the bucket below %s: %s", where, exc
+                say("an unfinished upload stays in the bucket below %s: %s"), where, exc
             )
 
 
@@ -317,10 +322,14 @@ def _ignoring_buffer(call: Callable[[], None]) -> Job:
 
 
 def _tell_how_long(error: OssUnavailable, patience: Patience) -> None:
-    error.message += f"; nothing moved for {human_time(patience.idle)}"
+    error.message = say(
+        "{told}; nothing moved for {time}",
+        told=error.message,
+        time=human_time(patience.idle),
+    )
     error.args = (error.message,)
 
 
 def _tell_how_to_go_on(error: PreflightError) -> None:
-    words = "finished parts are kept: the same command goes on"
-    error.hint = f"{error.hint}; {words}" if error.hint else words
+    words = say("finished parts are kept: the same command goes on")
+    error.hint = joined("; ", [error.hint, words]) if error.hint else words

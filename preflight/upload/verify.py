@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from preflight.errors import VerificationFailed
+from preflight.language import glued, joined, say
 from preflight.oss.client import BucketClient
 from preflight.oss.models import ListedObject
 from preflight.oss.preconditions import is_importable_class
@@ -28,18 +29,26 @@ def _complaint(
 ) -> str:
     """What is wrong with one object, or nothing."""
     if listed is None:
-        return "is missing"
+        return say("is missing")
     if listed.size != sent.size:
-        return f"has {listed.size} bytes, {sent.size} were sent"
+        return say(
+            "has {size} bytes, {sent} were sent", size=listed.size, sent=sent.size
+        )
     if not is_importable_class(listed.storage_class):
-        return f"is of storage class {listed.storage_class}"
+        return say(
+            "is of storage class {storage_class}", storage_class=listed.storage_class
+        )
     head = client.head(sent.key)
     if head is None:
-        return "is missing"
+        return say("is missing")
     if head.crc64 is None:
-        return "has no CRC-64"
+        return say("has no CRC-64")
     if head.crc64 != sent.crc64:
-        return f"has CRC-64 {head.crc64:016x}, {sent.crc64:016x} was sent"
+        return say(
+            "has CRC-64 {crc64:016x}, {sent:016x} was sent",
+            crc64=head.crc64,
+            sent=sent.crc64,
+        )
     return ""
 
 
@@ -49,7 +58,7 @@ def _complaints(
     start = len(manifest.destination.prefix)
     for sent in manifest.objects:
         if words := _complaint(client, sent, listed.get(sent.key)):
-            yield f"{sent.key[start:]} {words}"
+            yield glued(sent.key[start:], " ", words)
 
 
 def _listed(client: BucketClient, prefix: str) -> dict[str, ListedObject]:
@@ -69,7 +78,9 @@ def stored_manifest(client: BucketClient, plan: UploadPlan) -> Manifest:
     for item in plan.items:
         head = client.head(item.key)
         if head is None or head.crc64 is None:
-            raise VerificationFailed(f"{item.name} vanished from the bucket")
+            raise VerificationFailed(
+                say("{name} vanished from the bucket", name=item.name)
+            )
         objects.append(UploadedObject(item.key, head.size, head.crc64))
     return Manifest(plan.destination, tuple(objects))
 
@@ -89,13 +100,17 @@ def verify(
     complaints = list(_complaints(client, manifest, listed))
     extra = sorted(set(listed) - {sent.key for sent in manifest.objects})
     if not allow_extra:
-        complaints += [f"{key[len(prefix) :]} does not belong there" for key in extra]
+        complaints += [
+            say("{key} does not belong there", key=key[len(prefix) :]) for key in extra
+        ]
     if complaints:
-        more = (
-            f" and {len(complaints) - _NAMED} more" if len(complaints) > _NAMED else ""
-        )
+        named, more = joined("; ", complaints[:_NAMED]), len(complaints) - _NAMED
+        if more > 0:
+            named = say("{named} and {count:,} more", named=named, count=more)
         raise VerificationFailed(
-            f"{manifest.destination.url}: " + "; ".join(complaints[:_NAMED]) + more,
-            hint="run the upload again; if other objects lie there, take a new prefix",
+            glued(manifest.destination.url, ": ", named),
+            hint=say(
+                "run the upload again; if other objects lie there, take a new prefix"
+            ),
         )
     return Verification(manifest, tuple(extra))

@@ -14,6 +14,7 @@ from mmap import mmap
 
 from preflight.clock import SystemClock
 from preflight.errors import Interrupted, PreflightError
+from preflight.language import say
 from preflight.oss.body import BLOCK
 from preflight.retry import Retry, Transient
 
@@ -63,12 +64,12 @@ class Workers:
     def check(self) -> None:
         """Raise `Stopped` when the run is ending."""
         if self._stop.is_set():
-            raise Stopped("the transfer is ending")
+            raise Stopped(say("the transfer is ending"))
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not beyond the run's end; raises `Stopped` then."""
         if self._stop.wait(seconds):
-            raise Stopped("the transfer is ending")
+            raise Stopped(say("the transfer is ending"))
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Do all jobs, the first ones first; raises the first error of any.
