@@ -83,7 +83,7 @@ def rule(
 ) -> Callable[[Check], Rule]:
     """Turn a generator function into the rule with this code; registers nothing."""
     if not _CODE.match(code):
-        raise ValueError(say("not a rule code: {code}", code=code))
+        raise ValueError(f"not a rule code: {code}")
 
     def made(check: Check) -> Rule:
         parameters = inspect.signature(check).parameters

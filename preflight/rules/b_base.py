@@ -336,7 +336,7 @@ def base_not_quantised(
         told = say("the weights are quantised")
         if key == "quantization":
             told = say("the weights are quantised by MLX")
-        yield Problem(say("config.json: {key}", key=key), told, severity, fix=fix)
+        yield Problem(f"config.json: {key}", told, severity, fix=fix)
 
 
 _NOT_QUANTISED = say(

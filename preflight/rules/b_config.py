@@ -163,10 +163,10 @@ def config_is_the_base_s(
     """
     for field, (mine, wanted) in structure_differences(config, compared).items():
         told = say(
-            "is {shown}, {code} has {shown_2}",
+            "is {shown}, {code} has {wanted}",
             shown=_shown(mine),
             code=compared.code,
-            shown_2=_shown(wanted),
+            wanted=_shown(wanted),
         )
         yield Problem(f"{CONFIG}: {field}", told)
     if weight_type is not WeightType.FULL:
@@ -201,10 +201,10 @@ def _soft(config: JsonObject, own: JsonObject, base: BaseModel) -> Iterator[Prob
         value, usual = mine.get(field), wanted.get(field)
         if value is not None and usual is not None and value != usual:
             told = say(
-                "is {shown}, {code} has {shown_2}",
+                "is {shown}, {code} has {wanted}",
                 shown=_shown(value),
                 code=base.code,
-                shown_2=_shown(usual),
+                wanted=_shown(usual),
             )
             yield Problem(f"{CONFIG}: {field}", told)
     dtype = mine.get("dtype", mine.get("torch_dtype"))

@@ -79,4 +79,4 @@ def _time(nanoseconds: int) -> str:
         moment = datetime.fromtimestamp(nanoseconds / 1e9, tz=timezone.utc)
     except (OverflowError, ValueError, OSError):
         return say("at an unknown time")
-    return moment.strftime(say("%Y-%m-%d %H:%M UTC"))
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -123,7 +123,7 @@ def dtype_as_the_config_says(tensors: Tensors, config: JsonObject) -> Iterator[P
         told = say(
             "is {said!s}, the weights are {counted}", said=said, counted=counted[0][0]
         )
-        yield Problem(say("config.json: {field}", field=field), told)
+        yield Problem(f"config.json: {field}", told)
 
 
 @rule(

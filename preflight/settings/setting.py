@@ -61,9 +61,7 @@ class Setting:
         return mask(self.value) if self.secret else self.value
 
     def __repr__(self) -> str:
-        return say(
-            "Setting({shown!r}, {origin!r})", shown=self.shown, origin=self.origin
-        )
+        return f"Setting({self.shown!r}, {self.origin!r})"
 
 
 @dataclass(frozen=True, slots=True)
