@@ -43,6 +43,8 @@ from preflight.upload.parts import TransferOptions
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # only annotations need it
 
+    from preflight.repair.draft import Losses  # loaded only where there is one
+
 __all__ = ["CheckReport", "Progressed", "PushResult", "check", "push"]
 
 # As libraries do: without it what we log would appear on standard error by itself.
@@ -197,7 +199,7 @@ def check(
     directory and for arguments that cannot be carried out.
     """
     record = RunRecord("check", str(directory))
-    options = _check_options(directory, flags, select)
+    options = check_options(directory, flags, select)
     with explained():
         record.take(stages.check(options, observer or Gatherer(record)))
     return CheckReport(record)
@@ -217,6 +219,7 @@ def push(
     tag_bucket: bool = False,
     base_config: bool = True,
     transfer: TransferOptions | None = None,
+    fix: bool | Losses = False,
     settings: Callable[[], Settings] | None = None,
     on_progress: OnProgress | None = None,
     observer: Observer | None = None,
@@ -226,13 +229,15 @@ def push(
 
     The arguments are the flags of `preflight push`; keys and region come from the
     environment and the usual files, or from `settings`, which is asked again when the
-    keys end. `timeout` and `poll_interval` in seconds. Raises `RulesFailed` before
+    keys end. `timeout` and `poll_interval` in seconds. `fix` repairs on the way what
+    can be repaired without loss, or with the losses that are named: the directory
+    stays as it is. Raises `RulesFailed` before
     anything became visible, `LivePrefix`, `AccessDenied`, `TransferError`,
     `ImportFailed`, `StillRunning`, `ConfigurationError` and `UsageError`.
     """
     read = settings or settings_reader(() if dry_run else tuple(Need))
     options = PushOptions(
-        _check_options(directory, flags),
+        check_options(directory, flags),
         DestinationTemplate.parse(destination),
         display_name=display_name,
         waiting=Waiting(timeout, poll_interval) if wait else None,
@@ -249,16 +254,38 @@ def push(
     with explained():
         found = read()
         record.service = found.base_url.value
-        pushed = run_push(options, found, observer or _Called(record, on_progress))
+        watching = observer or _Called(record, on_progress)
+        with _repaired(options, fix, watching) as ready:
+            pushed = run_push(ready, found, watching)
     for value in (pushed.checked, pushed.planned, pushed.uploaded, pushed.imported):
         if value is not None:
             record.take(value)
     return PushResult(record)
 
 
-def _check_options(
+@contextmanager
+def _repaired(
+    options: PushOptions, fix: bool | Losses, observer: Observer
+) -> Iterator[PushOptions]:
+    """What to push: the directory, or what is made of it for as long as that takes."""
+    if not fix:
+        yield options
+        return
+    from preflight.repair.draft import Losses
+    from preflight.repair.on_the_way import repaired_on_the_way
+
+    losses = fix if isinstance(fix, Losses) else Losses()
+    with repaired_on_the_way(options, losses, observer) as ready:
+        yield ready
+
+
+def check_options(
     directory: str | Path, flags: CheckFlags, select: Iterable[str] = ()
 ) -> CheckOptions:
+    """What to check and how, as the pipeline takes it.
+
+    Raises `UsageError` for arguments that cannot be carried out.
+    """
     kind, base_dir = flags.get("weight_type"), flags.get("base_dir")
     request = Request(
         WeightType(kind) if kind else None,

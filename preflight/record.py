@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preflight.findings import Report, Unavailable, WeightType
 from preflight.pipeline.checked import Checked
@@ -28,6 +28,9 @@ from preflight.retry import RetryEvent
 from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
 from preflight.upload.parts import TransferOptions
+
+if TYPE_CHECKING:
+    from preflight.repair.run import Repaired  # loaded only where there is one
 
 KEPT = 200  # records kept; the oldest go first
 
@@ -66,6 +69,8 @@ class RunRecord:
     request: ImportRequest | None = None  # of an import without an upload
     uploaded: Uploaded | None = None
     imported: Imported | None = None
+    repaired: Repaired | None = None
+    repairable: bool = False  # of a check that failed: `preflight fix` would mend it
     error: ErrorRecord | None = None
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)  # seconds

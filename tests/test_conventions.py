@@ -35,6 +35,7 @@ LEVELS = {
     "report": 6,
     "doctor": 5,
     "record": 5,
+    "repair": 5,
     "pipeline": 4,
     "rules": 3,
     "upload": 3,

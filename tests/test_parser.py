@@ -64,7 +64,7 @@ def test_flags_stand_in_groups(preflight: InProcess) -> None:
     [
         ("chek", "there is no command 'chek'; did you mean check?"),
         ("satus", "there is no command 'satus'; did you mean status?"),
-        ("xyzzy", "there is no command 'xyzzy': check, push, "),
+        ("xyzzy", "there is no command 'xyzzy': check, fix, "),
     ],
 )
 def test_a_command_that_is_not_there(

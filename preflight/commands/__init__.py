@@ -19,6 +19,7 @@ from preflight.terminal import Terminal
 COMMANDS = MappingProxyType(
     {
         "check": say("check a model directory against the import's rules; no network"),
+        "fix": say("repair a model directory into a new one that passes the rules"),
         "push": say("check, upload, submit the import job, wait and report"),
         "show": say("show how much an adapter changes, layers x modules"),
         "diff": say("compare two checkpoints of an adapter"),
@@ -46,6 +47,11 @@ EXAMPLES = MappingProxyType(
             "check out/adapter",
             "check out/adapter --base-model qwen3-8b -v",
             say("check runs/checkpoint-*        # a table, the newest first"),
+        ),
+        "fix": (
+            "fix out/adapter -o out/adapter-fixed",
+            say("fix out/adapter -n                     # what would be done"),
+            say("fix out/adapter -o fixed --reduce-rank # rank 128 to 64, loss told"),
         ),
         "push": (
             "push out/adapter oss://my-bucket/models/{name}-{digest}/",

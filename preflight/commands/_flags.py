@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from preflight.api import CheckFlags
 from preflight.commands._values import seconds
@@ -14,6 +15,9 @@ from preflight.findings import WeightType
 from preflight.language import say
 from preflight.progress import ProgressMode
 from preflight.report import FORMATS
+
+if TYPE_CHECKING:
+    from preflight.repair.draft import Losses
 
 
 def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -224,3 +228,29 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=say("seconds between two looks (default: 3, growing to 30)"),
     )
+
+
+_AT_A_LOSS = {
+    "reduce_rank": "cut a rank above 64 to 64 (SVD)",
+    "drop_head": "leave out what was trained of embedding and output layer",
+    "drop_bias": "leave out trained biases",
+    "drop_saved_modules": "leave out whole modules trained beside the LoRA",
+    "drop_vision": "leave out what was trained of the vision tower",
+    "base_tokenizer": "take the base's tokenizer in place of another one",
+    "round": "round values that the needed format cannot hold",
+}
+
+
+def add_losses(parser: argparse.ArgumentParser) -> None:
+    """One flag for each repair that loses something."""
+    for name, text in _AT_A_LOSS.items():
+        flag = f"--{name.replace('_', '-')}"
+        titled = group(parser, "repairs at a loss, which is measured")
+        titled.add_argument(flag, action="store_true", help=text)
+
+
+def losses_of(arguments: argparse.Namespace) -> Losses:
+    """What `add_losses` added."""
+    from preflight.repair.draft import Losses  # only where a repair was asked for
+
+    return Losses(**{name: getattr(arguments, name) for name in _AT_A_LOSS})

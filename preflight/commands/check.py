@@ -54,6 +54,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         if report.ok and not arguments.select and record.checked is not None:
             # What a push would refuse before it sends a byte is not ready.
             require_pushable(record.checked)
+        if not report.ok and not arguments.select and record.checked is not None:
+            from preflight.repair.plan import is_repairable  # only where there is need
+
+            record.repairable = is_repairable(record.checked)
         return 0 if report.ok else 1
 
     return reported(arguments, terminal, record, work)

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from preflight.api import push, settings_reader
 from preflight.commands._flags import (
     add_import,
+    add_losses,
     add_model,
     add_report,
     check_flags,
     group,
+    losses_of,
 )
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
@@ -73,6 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=say("use a fake OSS and Model Studio on this machine; needs no account"),
     )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="repair on the way what can be repaired without loss, or as the flags of "
+        "`preflight fix` allow; the directory stays as it is",
+    )
+    add_losses(parser)
     add_report(parser)
 
 
@@ -211,6 +220,7 @@ def _push(
         tag_bucket=arguments.tag_bucket,
         base_config=not arguments.no_base_config,
         transfer=_transfer(arguments),
+        fix=losses_of(arguments) if arguments.fix else False,
         settings=settings_reader(needs, environ),
         observer=recorder,
         **check_flags(arguments),

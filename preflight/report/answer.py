@@ -76,8 +76,23 @@ def _not_ready(record: RunRecord) -> Answer:
     if record.command == "push":
         rest += "; nothing was uploaded"
     where = shlex.quote(record.directory)
+    if record.repaired is not None and record.command == "fix":
+        return _not_repaired(record, rest)
     again = f"mend it as named above, then: preflight {record.command} {where}"
+    if record.repairable:
+        new = shlex.quote(record.directory.rstrip("/") + "-fixed")
+        again = f"preflight fix {where} -o {new}   (or add --fix to the push)"
     return Answer(Tone.BAD, "NOT READY", rest, again)
+
+
+def _not_repaired(record: RunRecord, rest: str) -> Answer:
+    """A repair after which rules still fail."""
+    done = record.repaired
+    if done is not None and done.written:
+        again = f"mend the rest there, then: preflight check {done.target}"
+        return Answer(Tone.BAD, "NOT READY", f"{rest}; made as --partial asks", again)
+    again = "mend what is named above, then run the same command again"
+    return Answer(Tone.BAD, "NOT READY", f"{rest}; nothing was made", again)
 
 
 def _broken_off(record: RunRecord) -> Answer:
@@ -95,6 +110,9 @@ def _broken_off(record: RunRecord) -> Answer:
 def _ready(record: RunRecord) -> Answer:
     warned = record.report.verdict is Verdict.WARN
     rest, tone = counted(record.report), Tone.ODD if warned else Tone.GOOD
+    if record.command == "fix" and record.dry_run:
+        rest = f"it would be, but for the values; {rest}; nothing was made"
+        return Answer(tone, "READY", rest)
     if record.dry_run:
         return Answer(tone, "READY", f"nothing was sent; {rest}")
     if record.checked and record.checked.options.policy.select:

@@ -11,6 +11,7 @@ from preflight.report import Style
 from preflight.report.answer import Answer, answer
 from preflight.report.failed import failed_lines
 from preflight.report.next_step import as_lines
+from preflight.report.repairs import repair_lines
 from preflight.report.subject import subject
 from preflight.report.uploads import upload_lines
 from preflight.text import Line, render_lines
@@ -39,6 +40,7 @@ def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
             yield found.line(marks=style.marks)
         yield ""
         yield from failed_lines(record, style)
+    yield from repair_lines(record)
     if about:
         yield about
     yield from upload_lines(record, verbose=style.verbose)

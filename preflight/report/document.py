@@ -14,6 +14,7 @@ from preflight.pipeline.planned import obstacle
 from preflight.pipeline.uploaded import Uploaded
 from preflight.record import RunRecord
 from preflight.report.next_step import as_value
+from preflight.report.repairs import repair_document
 from preflight.studio.jobs import ImportJob
 from preflight.upload.plan import UploadPlan
 
@@ -165,6 +166,8 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         document["sandbox"] = record.sandbox
         document["plan"] = _plan(record.planned.plan) if record.planned else None
         document["upload"] = _upload(record.uploaded) if record.uploaded else None
+    if record.repaired is not None:
+        document["repair"] = repair_document(record.repaired)
     if record.command in ("push", "import", "wait"):
         document["job"] = _imported(record.imported) if record.imported else None
         document["next_step"] = as_value(record)

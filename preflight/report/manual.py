@@ -9,6 +9,7 @@ from preflight.catalog.bases import load_bases
 from preflight.catalog.loaders import load_confirmations
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.repair import repairs_for
 from preflight.report.tables import table
 from preflight.rules import RULES, Rule
 
@@ -40,7 +41,7 @@ def manual_page(code: str) -> Iterator[str]:
     return _page(find_rule(code))
 
 
-def rules_document(code: str | None) -> list[dict[str, str]]:
+def rules_document(code: str | None) -> list[dict[str, Any]]:
     """The same for programs, of one rule or of all of them."""
     return [
         {
@@ -50,6 +51,10 @@ def rules_document(code: str | None) -> list[dict[str, str]]:
             "weights": _scope(rule),
             "manual": rule.manual,
             "fix": rule.fix,
+            "repairs": [
+                {"name": one.name, "about": one.about, "flag": one.flag}
+                for one in repairs_for(rule.code)
+            ],
         }
         for rule in ([find_rule(code)] if code else RULES)
     ]
@@ -78,6 +83,11 @@ def _page(rule: Rule) -> Iterator[str]:
     yield ""
     yield f"Fix: {rule.fix}"
     yield ""
+    for one in repairs_for(rule.code):
+        command = f"preflight fix {one.flag}".rstrip()
+        loss = "" if one.is_lossless else ", at a loss that is measured"
+        yield f"Repair ({command}{loss}): {one.about}"
+        yield ""
     yield from _loaders(rule.code)
 
 

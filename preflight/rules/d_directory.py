@@ -144,7 +144,7 @@ def _is_usual(name: str) -> bool:
     return name == WEIGHTS or is_full_weights(name)
 
 
-def _near(wanted: str, names: Files) -> str:
+def meant_for(wanted: str, names: Files) -> str:
     """A name that was probably meant to be `wanted`, or nothing."""
     for name, entry in names.items():
         plain = _COPY_MARK.sub("", _COPY_MARK.sub("", name.lower()))
@@ -165,7 +165,7 @@ def _missing(
         message, fix = say("missing"), fixes.get(name, "")
         if entry is not None:
             message = say("is a {kind}, not a file", kind=entry.kind.word)
-        elif near := _near(name, files):
+        elif near := meant_for(name, files):
             message = say(
                 "{told}; {near} looks like it under another name",
                 told=message,

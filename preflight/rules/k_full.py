@@ -67,14 +67,14 @@ def _cause(name: str, base: BaseModel, names: Mapping[str, Shape]) -> str:
 
 def _renamed(name: str, names: Mapping[str, Shape]) -> str:
     """Which tensor of the base this is under another name, or nothing."""
-    if (known := _as_on_disk(name)) != name and known in names:
+    if (known := as_on_disk(name)) != name and known in names:
         return say("named as in memory; on disk it is {known}", known=known)
     if f"model.{name}" in names:
         return say("saved from inside the model: on disk it is model.{name}", name=name)
     return ""
 
 
-def _unwrapped(name: str) -> str:
+def unwrapped(name: str) -> str:
     """The name without what wrappers put into it."""
     for mark, _ in _WRAPPERS:
         if name.startswith(mark) or f".{mark}" in name:
@@ -82,7 +82,7 @@ def _unwrapped(name: str) -> str:
     return name.replace(".base_layer.", ".")
 
 
-def _as_on_disk(name: str) -> str:
+def as_on_disk(name: str) -> str:
     """The name of a Qwen2.5-VL tensor in memory, since transformers 4.52, on disk."""
     plain = name.replace("model.language_model.", "model.", 1)
     return plain.replace("model.visual.", "visual.", 1)
@@ -173,8 +173,8 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
 def _too_few(
     mine: Mapping[str, Shape], wanted: Mapping[str, Shape], base: BaseModel
 ) -> Iterator[Problem]:
-    known = {_unwrapped(name) for name in mine}
-    known |= {_as_on_disk(name) for name in known} | {f"model.{name}" for name in known}
+    known = {unwrapped(name) for name in mine}
+    known |= {as_on_disk(name) for name in known} | {f"model.{name}" for name in known}
     # The packed values stand for the weight; that they are no such is told already.
     packed = {module_of(name) for name in mine if is_quantised_part(name)}
     known |= {f"{module}.weight" for module in packed}

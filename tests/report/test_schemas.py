@@ -116,6 +116,8 @@ def test_every_command_and_every_kind_of_ending(
     run("show", tmp_path)
     run("diff", good, broken)
     run("diff", good, tmp_path)
+    run("fix", broken, "-n")
+    run("fix", good, "-o", tmp_path / "fixed")
     assert set(seen) == set(COMMANDS) - NO_DOCUMENT
     for command, codes in seen.items():
         assert command == "bases" or len(codes) > 1, command

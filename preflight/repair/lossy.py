@@ -1,0 +1,102 @@
+"""What can only be repaired at a loss: each of these has to be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from preflight.model.lora import LoraView
+from preflight.model.vocabulary_layers import vocabulary_layer
+from preflight.repair._repair import Change, changed, repair
+from preflight.repair.draft import Draft
+from preflight.rules.c_variants import touches_vocabulary
+from preflight.rules.k_keys import is_visual
+
+
+def _without(draft: Draft, names: set[str], what: str) -> Change | None:
+    """The draft without these tensors, and how much of the file they were."""
+    gone = [one for one in draft.tensors if one.name in names]
+    if not gone or len(gone) == len(draft.tensors):
+        return None
+    kept = tuple(one for one in draft.tensors if one.name not in names)
+    total = sum(one.size for one in draft.tensors)
+    share = 100 * sum(one.size for one in gone) / total if total else 0.0
+    told = f"{len(gone):,} tensors of {what} left out, {share:.2g} % of the bytes"
+    return changed(draft.with_tensors(kept), told)
+
+
+def _without_targets(
+    change: Change | None, is_gone: Callable[[str], bool]
+) -> Change | None:
+    """The change, with the modules that are gone taken out of the config's targets."""
+    if change is None:
+        return None
+    config = change.draft.config or {}
+    targets = config.get("target_modules")
+    if not isinstance(targets, list):
+        return change
+    kept = [name for name in targets if not is_gone(str(name))]
+    if not kept or kept == targets:
+        return change
+    return changed(change.draft.with_config(target_modules=kept), *change.told)
+
+
+def _of_vocabulary(lora: LoraView) -> set[str]:
+    halves = {h.tensor.name for h in lora.halves if touches_vocabulary(h)}
+    others = {
+        tensor.name
+        for tensor in lora.others
+        if vocabulary_layer(
+            tensor.name.removesuffix(".weight").removesuffix(".base_layer")
+        )
+        or "trainable_tokens" in tensor.name
+    }
+    return halves | others
+
+
+@repair(
+    "C07 C08 C15 V01",
+    "Leaves out what was trained of the embedding and of the output layer.",
+    flag="--drop-head",
+)
+def dropped_head(draft: Draft) -> Change | None:
+    """Neither LoRA nor whole matrix of the vocabulary's layers stays."""
+    what = "the embedding and the output layer"
+    change = _without(draft, _of_vocabulary(draft.lora), what)
+    return _without_targets(change, lambda name: bool(vocabulary_layer(name)))
+
+
+@repair("C06", "Leaves out trained biases.", flag="--drop-bias")
+def dropped_bias(draft: Draft) -> Change | None:
+    """The base's own biases, or none, are served."""
+    lora = draft.lora
+    names = {h.tensor.name for h in lora.halves if not h.is_weight}
+    names |= {t.name for t in lora.others if t.name.endswith(".bias")}
+    return _without(draft, names, "biases")
+
+
+@repair(
+    "C07",
+    "Leaves out whole modules that were trained beside the LoRA (modules_to_save, "
+    "norms, heads).",
+    flag="--drop-saved-modules",
+)
+def dropped_modules(draft: Draft) -> Change | None:
+    """The base's own modules are served."""
+    lora = draft.lora
+    names = {
+        t.name
+        for t in lora.others
+        if not t.name.endswith(".bias") and "lora_magnitude" not in t.name
+    }
+    return _without(draft, names - _of_vocabulary(lora), "whole modules")
+
+
+@repair(
+    "K04 S06",
+    "Leaves out what was trained of the vision tower.",
+    flag="--drop-vision",
+)
+def dropped_vision(draft: Draft) -> Change | None:
+    """The base's own tower is served."""
+    names = {one.name for one in draft.tensors if is_visual(one.name)}
+    return _without(draft, names, "the vision tower")

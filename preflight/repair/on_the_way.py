@@ -1,0 +1,50 @@
+"""A push that repairs on its way: repaired bytes go up, the directory stays as it is.
+
+What is made lies in the user's cache for as long as the push runs. The same directory
+gives the same bytes, so that a push that was killed goes on with the parts it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from preflight.findings import Severity
+from preflight.observer import Observer
+from preflight.pipeline.options import PushOptions
+from preflight.repair.draft import Losses
+from preflight.repair.plan import RepairPlan, planned_repair
+from preflight.repair.run import repaired_for_now
+
+
+@contextmanager
+def repaired_on_the_way(
+    options: PushOptions, losses: Losses, observer: Observer
+) -> Iterator[PushOptions]:
+    """What to push: a repaired directory, or the given one where nothing is repaired.
+
+    Raises what planning and writing the repair raise.
+    """
+    plan = planned_repair(options.check, losses)
+    if not _may_replace(plan):
+        yield options
+        return
+    for step in plan.steps:
+        told = f": {step.told[0]}" if step.told else ""
+        observer.note(f"repaired on the way: {step.repair.name}{told}")
+    name = options.check.directory.resolve().name or "model"
+    with repaired_for_now(plan, observer, name) as directory:
+        request = replace(options.check.request, weight_type=plan.draft.kind)
+        check = replace(options.check, directory=directory, request=request)
+        yield replace(options, check=check)
+
+
+def _may_replace(plan: RepairPlan) -> bool:
+    """Whether what was made may go up in the directory's place.
+
+    Not where trained weights would be left behind: of that the rules tell when they
+    see the directory itself.
+    """
+    hidden = any(one.severity is Severity.ERROR for one in plan.carried)
+    return bool(plan.steps and plan.draft.weights) and not hidden
