@@ -79,6 +79,8 @@ def cannot_read(error: OSError | ValueError) -> str:
     """The phrase for a failed open or read, without the path that Python adds."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
     reason = (reason or type(error).__name__).lower()
+    if "null" in reason:  # each version of Python says it in its own way
+        reason = "embedded null byte"
     return say("cannot be read: {reason}", reason=known(reason))
 
 

@@ -66,12 +66,15 @@ class Rule:
 def _written(check: Check) -> str:
     """The docstring in the source: under PYTHONOPTIMIZE=2 functions have none."""
     try:
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(check))).body
+        source = textwrap.dedent(inspect.getsource(check))
+        # Not `ast.parse`: from Python 3.14 on that leaves docstrings out, too.
+        tree = compile(source, "rule", "exec", ast.PyCF_ONLY_AST, optimize=0)
     except (OSError, SyntaxError):  # a zipped or compiled package
         return ""
-    if not isinstance(function, ast.FunctionDef):
+    first = tree.body[0] if isinstance(tree, ast.Module) else None
+    if not isinstance(first, ast.FunctionDef):
         return ""
-    return ast.get_docstring(function) or ""
+    return ast.get_docstring(first) or ""
 
 
 def rule(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,12 +35,12 @@ class Database:
         self._lock = threading.RLock()
         self._depth = 0
         if directory is None:
-            self._connection = _connect(":memory:")
+            self._open(":memory:")
             return
         directory.mkdir(parents=True, exist_ok=True)
         _refuse_journals(directory)
         try:
-            self._connection = _connect(str(directory / FILE))
+            self._open(str(directory / FILE))
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -55,6 +56,13 @@ class Database:
             ) from exc
         except sqlite3.DatabaseError as exc:
             raise _unusable(directory, exc) from exc
+
+    def _open(self, path: str) -> None:
+        self._connection = sqlite3.connect(
+            path, timeout=0, isolation_level=None, check_same_thread=False
+        )
+        # Also where opening fails, or nobody closes: Python 3.13 and later warn of it.
+        weakref.finalize(self, self._connection.close)
 
     def _check_version(self, directory: Path) -> None:
         (found,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -125,12 +133,6 @@ class Database:
         """Release the file; it holds everything already."""
         with self._lock:
             self._connection.close()
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False
-    )
 
 
 def _unusable(directory: Path, cause: sqlite3.Error) -> ConfigurationError:

@@ -79,6 +79,8 @@ _CHANGING = (
     (r"\b(after|in|within|waited) \d+ s\b", r"\1 N s"),
     (r"request id .*", "request id ID"),
     (r"^[0-9a-f]{8}(?=  )", "JOBSHORT"),
+    # Of Python and of packages: too long for one line, never so for two.
+    (r"^ok    preflight .*\n.*$", "ok    VERSIONS"),
 )
 
 
