@@ -175,6 +175,12 @@ bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and
 test-outage: $(READY) ## push through a real minute without OSS, twice (4 minutes)
 	PREFLIGHT_OUTAGE=60 $(BIN)/python -m pytest -rP tests/test_real_outage.py
 
+.PHONY: test-slurm
+test-slurm: $(READY) ## the examples for Slurm on a real one (Debian's slurm-wlm; as root)
+	@for name in slurmctld slurmd munged; do command -v "$$name" >/dev/null || \
+	  { echo 'apt-get install slurm-wlm munge'; exit 2; }; done
+	PREFLIGHT_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
+
 .PHONY: kill-test
 kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_kill.py
