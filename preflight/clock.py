@@ -13,6 +13,7 @@ from typing import Protocol
 
 # Seconds. Two Date headers and the time of an object are whole seconds, each.
 _COMPARED = 3.0
+_FIRST_YEAR = 2020  # no service that is spoken of here existed before
 _UNCOMPARED = 60.0  # more than machines differ that are set by NTP at all
 
 
@@ -63,9 +64,11 @@ class SystemClock:
 def seconds_ahead(date: str) -> float | None:
     """Seconds that the writer of a Date header is ahead of this machine, if known."""
     try:
-        return parsedate_to_datetime(date).timestamp() - time.time()
+        written = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+    # A gateway without a clock of its own writes 1970; that tells nothing of a service.
+    return None if written.year < _FIRST_YEAR else written.timestamp() - time.time()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@
  * SHIM_ERRNO   with which number; SHIM_SKIP: how many go well before;
  *              SHIM_TIMES: how many fail then
  * SHIM_INODES  set: every look at a path there shows another inode number
+ * SHIM_TRUNCATE after so many looks the times there have lost their fractions
  * SHIM_THREADS how many threads can be made
+ * SHIM_FLOCK   the number with which every lock fails
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,6 +17,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -76,11 +79,19 @@ OPEN(open64)
   if (*text("SHIM_INODES") && S_ISREG(found->st_mode))                         \
     found->st_ino += 1000 * (1 + __sync_fetch_and_add(&looks, 1));
 
+#define TRUNCATE(found)                                                        \
+  if (*text("SHIM_TRUNCATE") && S_ISREG(found->st_mode) &&                     \
+      __sync_fetch_and_add(&looks, 1) >= number("SHIM_TRUNCATE"))              \
+    found->st_mtim.tv_nsec = 0;
+
 #define STAT(name, kind)                                                       \
   int name(const char *path, struct kind *found) {                             \
     if (fails("stat", is_below(path))) return -1;                              \
     int result = REAL(name)(path, found);                                      \
-    if (!result && is_below(path)) RENUMBER(found)                             \
+    if (!result && is_below(path)) {                                           \
+      RENUMBER(found)                                                          \
+      TRUNCATE(found)                                                          \
+    }                                                                          \
     return result;                                                             \
   }
 STAT(stat, stat)
@@ -92,11 +103,23 @@ STAT(lstat64, stat64)
   int name(int at, const char *path, struct kind *found, int flags) {          \
     if (fails("stat", is_below(path))) return -1;                              \
     int result = REAL(name)(at, path, found, flags);                           \
-    if (!result && is_below(path)) RENUMBER(found)                             \
+    if (!result && is_below(path)) {                                           \
+      RENUMBER(found)                                                          \
+      TRUNCATE(found)                                                          \
+    }                                                                          \
     return result;                                                             \
   }
 STATAT(fstatat, stat)
 STATAT(fstatat64, stat64)
+
+#define FSTAT(name, kind)                                                      \
+  int name(int fd, struct kind *found) {                                       \
+    int result = REAL(name)(fd, found);                                        \
+    if (!result && is_ours(fd)) TRUNCATE(found)                                \
+    return result;                                                             \
+  }
+FSTAT(fstat, stat)
+FSTAT(fstat64, stat64)
 
 #define READV(name, offset_t)                                                  \
   ssize_t name(int fd, const struct iovec *to, int count, offset_t offset) {   \
@@ -126,4 +149,10 @@ int pthread_create(pthread_t *made, const pthread_attr_t *how,
       __sync_fetch_and_add(&threads, 1) >= number("SHIM_THREADS"))
     return EAGAIN;
   return REAL(pthread_create)(made, how, run, with);
+}
+
+int flock(int fd, int operation) {
+  if (!*text("SHIM_FLOCK")) return REAL(flock)(fd, operation);
+  errno = number("SHIM_FLOCK");
+  return -1;
 }

@@ -8,7 +8,16 @@ import pytest
 from preflight.clock import seconds_ahead
 
 
-@pytest.mark.parametrize("date", ["", "soon", "99", "Mon, 99 Nov 2026 12:00:00 GMT"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "soon",
+        "99",
+        "Mon, 99 Nov 2026 12:00:00 GMT",
+        "Thu, 01 Jan 1970 12:52:37 GMT",
+    ],
+)
 def test_a_date_that_is_none(date: str) -> None:
     assert seconds_ahead(date) is None
 

@@ -55,6 +55,7 @@ LEVELS = {
     "errors": 0,
     "findings": 0,
     "hidden": 0,
+    "limits": 0,
     "http": 0,
     "language": 0,
     "progress": 0,

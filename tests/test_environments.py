@@ -185,6 +185,36 @@ def test_a_mount_that_renumbers_its_files_changes_nothing(
     assert done.code == 0, done.err
 
 
+def test_a_mount_that_rounds_its_times_changes_nothing(
+    place: Place, shim: Path
+) -> None:
+    for looks in (0, 2, 5, 9):
+        broken = mount(shim, place.adapter, truncate=looks)
+        done = place.push("--again", "--no-wait", values=broken)
+        assert done.code == 0, (looks, done.err)
+
+
+def test_where_there_are_no_locks_a_run_goes_on(place: Place, shim: Path) -> None:
+    """Lustre without `flock`, CIFS, a lock server that is gone."""
+    for number in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO):
+        values = {"LD_PRELOAD": str(shim), "SHIM_FLOCK": str(number)}
+        done = place.push("--no-wait", values=values)
+        assert done.code == 0, done.err
+        assert "runs cannot be kept apart" in done.err
+
+
+def test_little_address_space_is_told_and_not_called_a_failed_rule(
+    place: Place,
+) -> None:
+    def limited(kib: int) -> tuple[str, ...]:
+        return ("sh", "-c", f'ulimit -v {kib}; exec "$@"', "sh")
+
+    done = place.push(before=limited(300_000))
+    assert done.code == 2
+    assert "292 MiB of address space" in done.told()[0]
+    assert place.push(before=limited(700_000)).code == 0
+
+
 @pytest.mark.parametrize("call", ["open", "write"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
 def test_a_full_disk_costs_the_record_alone(

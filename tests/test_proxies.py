@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from preflight.clock import compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.certificates import Certificates, make_certificates
 from tests.proxy import Proxy, intercepting
+from tests.raw_server import raw_server
 from tests.running import InProcess, Run, tiny_adapter
 
 OSS, STUDIO = "oss-ap-southeast-1.aliyuncs.com", "dashscope-intl.aliyuncs.com"
@@ -79,6 +81,21 @@ def test_a_push_goes_through_a_proxy_that_wants_a_login(
     assert told.code == 0, told.out
     shown = f"HTTPS_PROXY is 127.0.0.1:{office.proxy.port} with a login"
     assert f"OSS is reached through a proxy: {shown}" in told.out
+
+
+def test_a_proxy_that_breaks_connections_is_suspected(
+    office: Office, run: Callable[..., Run], tmp_path: Path
+) -> None:
+    """No word of a proxy is in what http.client says then."""
+    adapter = tiny_adapter(tmp_path / "adapter")
+    with raw_server([b"\x00\x01garbage\r\n\r\n"]) as server:
+        address = server.url.removesuffix("/api/v1")
+        for words in (("push", adapter, office.url), ("jobs",), ("doctor", office.url)):
+            with compressed():
+                done = run(*words, HTTPS_PROXY=address)
+            assert done.code in (5, 6)
+            told = done.out + done.err
+            assert f"HTTPS_PROXY is {address.removeprefix('http://')}" in told
 
 
 def test_what_is_wrong_with_the_way_is_told_at_once_and_alike(

@@ -53,7 +53,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         terminal.show_document(_document(found, failure))
     else:
         terminal.show_lines(map(_line, found))
-        terminal.say(_sum(found, destination.url, is_whole=failure is None))
+        if found or failure is None:
+            terminal.say(_sum(found, destination.url, is_whole=failure is None))
     if failure is None:
         return 0
     failure.tell(terminal, verbose=arguments.verbose > 1)

@@ -13,6 +13,7 @@ from preflight.catalog.trainers import Trace, recognise
 from preflight.catalog.uploadable import Role, is_full_weights, role_of
 from preflight.findings import Unavailable, WeightType
 from preflight.language import say
+from preflight.limits import require_address_space
 from preflight.model.base_claim import (
     BaseClaim,
     choose_base,
@@ -271,6 +272,7 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
     `Unavailable` part.
     """
     request = request or Request()
+    require_address_space()
     require_directory(directory)
     source: ModelSource = LocalDirectory(directory)
     found = source.walk()

@@ -64,7 +64,7 @@ class LocalDirectory:
             return Unavailable(say("is a link that leaves the directory"))
         path = entry.real_path if entry.is_file else entry.path
         opened = open_regular(path, entry.name)
-        if isinstance(opened, SteadyFile) and opened.stamp != entry.stamp:
+        if isinstance(opened, SteadyFile) and not opened.stamp.fits(entry.stamp):
             opened.close()
             return Unavailable(say("changed since the directory was listed"))
         return opened

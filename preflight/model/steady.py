@@ -35,6 +35,7 @@ T = TypeVar("T")
 # Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
 # a smaller second-level cache is less than what fewer calls gain.
 BLOCK = 2 << 20
+_SECOND = 10**9  # nanoseconds
 PATIENCE = 30.0  # seconds; a failover of a file server takes about as long
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -95,6 +96,19 @@ class Stamp:
     def of(found: os.stat_result) -> Stamp:
         """The stamp of a stat result."""
         return Stamp(found.st_size, found.st_mtime_ns)
+
+    def fits(self, other: Stamp) -> bool:
+        """Whether it is that of the same content.
+
+        A mount that keeps whole seconds (CIFS, FAT, some of FUSE) shows the fraction
+        until it has forgotten the file, and the bare second after that. What is written
+        anew within that second has a fraction of its own.
+        """
+        times = (self.mtime_ns, other.mtime_ns)
+        whole = any(time % _SECOND == 0 for time in times)
+        alike = times[0] // _SECOND == times[1] // _SECOND
+        same = times[0] == times[1] or (whole and alike)
+        return self.size == other.size and same
 
 
 class Calls:
@@ -327,7 +341,7 @@ class SteadyFile:
 
 
 def _is(found: os.stat_result, stamp: Stamp) -> bool:
-    return stat.S_ISREG(found.st_mode) and Stamp.of(found) == stamp
+    return stat.S_ISREG(found.st_mode) and Stamp.of(found).fits(stamp)
 
 
 def open_regular(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import traceback
@@ -28,6 +29,7 @@ from preflight.language import glued, joined, say
 from preflight.oss.access import OssAccess
 from preflight.oss.models import parse_parts
 from preflight.retry import Transient
+from preflight.settings.network import proxy_hint
 
 if TYPE_CHECKING:
     from oss2.exceptions import ServerError
@@ -97,6 +99,12 @@ class Allow:
 
 
 NOTHING = Allow()
+_SMALLER = say(
+    "give a smaller --part-size, or let requests to OSS pass by: see NO_PROXY"
+)
+# What says that a permission lacks; "" is an answer to HEAD that lost its header. Other
+# refusals speak of a quota, of a service that is not activated, of a setting.
+_LACKING = {"AccessDenied", "Forbidden", ""}
 _CONNECTING = "preflight.oss.session"  # it only passes on how a connection is made
 
 # Codes: OSS docs, "Error codes", read 2026-11.
@@ -130,6 +138,9 @@ def _text(body: object) -> str:
 
 def not_oss(action: str, status: object = "") -> TransferError:
     """The error for an answer that OSS cannot have written."""
+    if status == 413:  # no limit of OSS's own, which names its error
+        told = say("{action}: a gateway takes no request of this size", action=action)
+        return TransferError(glued(told, " (HTTP 413)"), hint=_SMALLER)
     told = say("{action}: the answer is not from OSS", action=action)
     if status:
         told = glued(told, f" (HTTP {status})")
@@ -184,6 +195,8 @@ def _refused(
     if endpoint := error.details.get("Endpoint"):
         hint = say("set OSS_ENDPOINT to https://{endpoint}", endpoint=endpoint)
         return ConfigurationError(message, hint=hint, request_id=request_id)
+    if error.code not in _LACKING:
+        return AccessDenied(message, hint=hint, request_id=request_id)
     message = allow.told(error, message)
     return PermissionMissing(message, hint=hint, request_id=request_id)
 
@@ -250,6 +263,7 @@ def _unreached(error: BaseException, action: str, access: OssAccess) -> Prefligh
             kind=access.kind.word,
             public=public,
         )
+    hint = hint or proxy_hint(access.endpoint, os.environ)
     if why.passes:
         return OssUnavailable(message, hint=hint, sent=why.sent, why=why.words)
     return TransferError(message, hint=hint)

@@ -93,7 +93,15 @@ def tidy_endpoint(value: str) -> str:
     url = value.strip()
     if url and "://" not in url:
         url = f"http://{url}" if is_loopback(f"http://{url}") else f"https://{url}"
-    return url.rstrip("/")
+    return _plain_host(url.rstrip("/"))
+
+
+def _plain_host(url: str) -> str:
+    """Scheme in lower case, and no dot behind the host, which no certificate has."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    host = re.sub(r"\.(:\d+)?$", r"\1", host)
+    return f"{scheme.lower()}{separator}{host}{slash}{path}" if separator else url
 
 
 def tidy_base_url(value: str) -> str:

@@ -22,6 +22,7 @@ _KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # The order in which requests looks.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _KEY_LOG = "SSLKEYLOGFILE"
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # as OpenSSL looks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,33 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Each kind's variable that is set; as for curl, lower case comes first."""
+    """Each kind's variable that is set; as for curl, lower case comes first.
+
+    In lower case an empty one switches the other off.
+    """
     named: dict[str, str] = {}
     for name in sorted(environ, key=str.islower):
         kind, _, rest = name.lower().partition("_proxy")
-        if environ[name] and kind in ("https", "all") and not rest:
+        if kind not in ("https", "all") or rest:
+            continue
+        if environ[name]:
             named[kind] = name
+        elif name.islower():
+            named.pop(kind, None)
     return named
+
+
+def proxy_hint(url: str, environ: Mapping[str, str]) -> str:
+    """What to suspect of a connection that broke: the proxy, where there is one."""
+    proxy = proxy_for(url, environ)
+    if proxy is None or proxy.problem:
+        return ""
+    return say(
+        "it goes through a proxy ({variable} is {shown}): see that this is one, and "
+        "NO_PROXY",
+        variable=proxy.variable,
+        shown=proxy.shown,
+    )
 
 
 def _is_exempt(url: str, environ: Mapping[str, str]) -> bool:
@@ -145,7 +166,13 @@ def _bundle_problem(variable: str, value: str) -> str:
         )
     try:
         if path.is_dir():
-            os.listdir(path)  # noqa: PTH208 - whether it may be
+            if not any(map(_HASHED.fullmatch, os.listdir(path))):  # noqa: PTH208
+                return say(
+                    "{variable} names a directory without certificates by their hash: "
+                    "{value} (openssl rehash makes them; or name a file)",
+                    variable=variable,
+                    value=value,
+                )
         elif not path.exists():
             return say(
                 "{variable} names a file that is not there: {value}",

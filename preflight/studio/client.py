@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from preflight.http import Unreached, why_unreached
 from preflight.language import glued, say
 from preflight.retry import Patience, Retry, Transient
 from preflight.settings.credentials import credential_problem
+from preflight.settings.network import proxy_hint
 from preflight.studio.models import (
     Answer,
     Reply,
@@ -176,7 +178,7 @@ class StudioClient:
         try:
             with (
                 self._watch.waiting(asked),
-                _translated(asked, self.host),
+                _translated(asked, self.host, self.base_url),
                 self._exchange(method, path, query, body) as response,
             ):
                 reply = self._read(asked, response)
@@ -266,7 +268,7 @@ class StudioClient:
 
 
 @contextmanager
-def _translated(asked: str, host: str) -> Iterator[None]:
+def _translated(asked: str, host: str, url: str) -> Iterator[None]:
     """Raise what requests raises within as one of this tool's errors."""
     import requests
     import urllib3
@@ -278,14 +280,15 @@ def _translated(asked: str, host: str) -> Iterator[None]:
         if isinstance(error, requests.RequestException):
             # The request that it holds has the key among its headers.
             error.request = None
-        raise _as_error(asked, why_unreached(error, host)) from error
+        raise _as_error(asked, why_unreached(error, host), url) from error
 
 
-def _as_error(asked: str, why: Unreached) -> PreflightError:
+def _as_error(asked: str, why: Unreached, url: str) -> PreflightError:
     message = glued(asked, ": ", why.words)
     if why.is_setting:
         return ConfigurationError(message, hint=why.hint)
-    hint = why.hint or say("check the network and DASHSCOPE_HTTP_BASE_URL")
+    hint = why.hint or proxy_hint(url, os.environ)
+    hint = hint or say("check the network and DASHSCOPE_HTTP_BASE_URL")
     if why.passes:
         return StudioUnavailable(message, hint=hint, sent=why.sent)
     return ServiceUnavailable(message, hint=hint)

@@ -56,6 +56,21 @@ def opened(path: Path, access: Access | None = None) -> SteadyFile:
     return open_steady(path, path.name, Stamp.of(path.stat()), access)
 
 
+def test_a_time_that_lost_its_fraction_is_the_same_time() -> None:
+    """CIFS, FAT and some FUSE mounts keep whole seconds once they forgot a file."""
+    second = 1_764_000_000 * 10**9
+    for one, other, same in (
+        (second + 700, second, True),
+        (second, second + 999_999_999, True),
+        (second + 700, second + 800, False),
+        (second, second + 10**9, False),
+        (second + 10**9, second + 10**9 - 1, False),
+        (-1, -(10**9), True),
+    ):
+        assert Stamp(5, one).fits(Stamp(5, other)) is same
+        assert not Stamp(5, one).fits(Stamp(6, other))
+
+
 def test_what_is_read_is_what_is_there(path: Path) -> None:
     with opened(path) as file:
         assert file.size == len(DATA)

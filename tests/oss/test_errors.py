@@ -399,6 +399,26 @@ def test_a_bad_bucket_name_is_a_configuration_error(httpserver: HTTPServer) -> N
         BucketClient(access_to(httpserver.url_for("")), "No Bucket")
 
 
+def test_a_gateway_that_limits_the_size_of_a_request(
+    client: BucketClient, httpserver: HTTPServer
+) -> None:
+    answer(httpserver, 413, "<html>Request Entity Too Large", from_oss=False)
+    error = failure(client)
+    assert "a gateway takes no request of this size (HTTP 413)" in error.message
+    assert "--part-size" in error.hint
+
+
+@pytest.mark.parametrize("code", ["QuotaExceeded", "KmsServiceNotEnabled", "Odd"])
+def test_a_refusal_that_is_no_lack_of_permission_names_none(
+    client: BucketClient, httpserver: HTTPServer, code: str
+) -> None:
+    answer(httpserver, 403, error_xml(code))
+    error = failure(client)
+    assert isinstance(error, AccessDenied)
+    assert not isinstance(error, PermissionMissing)
+    assert "oss:PutObject" not in error.message
+
+
 def test_an_error_below_our_own_code_while_sending_is_ours(
     client: BucketClient, httpserver: HTTPServer
 ) -> None:

@@ -231,6 +231,21 @@ def test_a_bad_endpoint_is_refused(home: Path) -> None:
         assert "--endpoint" in refused(flagged, Need.OSS).message
 
 
+def test_what_a_url_may_be_spelt_like(home: Path) -> None:
+    for endpoint, taken in [
+        ("HTTPS://oss-cn-beijing.aliyuncs.com", "https://oss-cn-beijing.aliyuncs.com"),
+        ("https://oss-cn-beijing.aliyuncs.com.", "https://oss-cn-beijing.aliyuncs.com"),
+        (" oss-cn-beijing.aliyuncs.com./ ", "https://oss-cn-beijing.aliyuncs.com"),
+        ("Http://127.0.0.1:1/", "http://127.0.0.1:1"),
+        ("https://oss-cn-beijing.aliyuncs.com.:443", None),
+    ]:
+        settings = load_settings({**KEYS, "OSS_ENDPOINT": endpoint}, home=home)
+        wanted = taken or "https://oss-cn-beijing.aliyuncs.com:443"
+        assert settings.endpoint.value == wanted
+        if "oss-" in endpoint:
+            assert settings.region.value == "cn-beijing"
+
+
 def test_a_bad_base_url_is_refused(home: Path) -> None:
     for base_url, words in [
         ("http://dashscope-intl.aliyuncs.com/api/v1", "https://"),

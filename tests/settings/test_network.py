@@ -71,6 +71,9 @@ def test_the_variable_that_requests_would_take() -> None:
         ({}, None),
         ({"HTTP_PROXY": "http://a:1"}, None),
         ({"HTTPS_PROXY": ""}, None),
+        ({"https_proxy": "", "HTTPS_PROXY": "http://b:1"}, None),
+        ({"HTTPS_PROXY": "", "https_proxy": "http://b:1"}, "https_proxy"),
+        ({"https_proxy": "", "ALL_PROXY": "http://b:1"}, "ALL_PROXY"),
         ({"HTTPS_PROXY": "http://a:1"}, "HTTPS_PROXY"),
         ({"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:1"}, "https_proxy"),
         ({"ALL_PROXY": "http://a:1", "HTTPS_PROXY": "http://b:1"}, "HTTPS_PROXY"),
@@ -82,6 +85,26 @@ def test_the_variable_that_requests_would_take() -> None:
         found = proxy_for(REAL, environ)
         assert (found.variable if found else None) == variable
         assert proxy_for("http://127.0.0.1:1", environ) is None
+
+
+def test_requests_takes_the_same_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is checked here is what is used there."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    for names in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy"):
+        monkeypatch.delenv(names, raising=False)
+    for environ in (
+        {"https_proxy": "", "HTTPS_PROXY": "http://b:1"},
+        {"https_proxy": "http://a:1", "HTTPS_PROXY": "http://b:1"},
+        {"https_proxy": "", "ALL_PROXY": "http://c:1"},
+    ):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        taken = select_proxy(REAL, get_environ_proxies(REAL))
+        found = proxy_for(REAL, environ)
+        assert taken == (environ[found.variable] if found else None)
+        for name in environ:
+            monkeypatch.delenv(name)
 
 
 def test_a_service_that_is_exempt_is_not_bothered(tmp_path: Path) -> None:
@@ -102,10 +125,13 @@ def test_certificates_and_key_logs_that_cannot_be_used(tmp_path: Path) -> None:
     made = make_certificates(tmp_path / "ca", "localhost")
     words = tmp_path / "words.txt"
     words.write_text("no certificate\n")
-    gone = tmp_path / "gone.pem"
+    gone, hashed = tmp_path / "gone.pem", tmp_path / "hashed"
+    hashed.mkdir()
+    (hashed / "0a1b2c3d.0").symlink_to(made.authority)
     for name, value, told in (
         ("REQUESTS_CA_BUNDLE", str(made.authority), ""),
-        ("REQUESTS_CA_BUNDLE", str(tmp_path), ""),
+        ("REQUESTS_CA_BUNDLE", str(tmp_path), "without certificates by their hash"),
+        ("REQUESTS_CA_BUNDLE", str(hashed), ""),
         ("REQUESTS_CA_BUNDLE", str(gone), f"a file that is not there: {gone}"),
         ("CURL_CA_BUNDLE", f'"{made.authority}"', "quotation marks around it"),
         ("CURL_CA_BUNDLE", str(words), "without a certificate in PEM form"),
