@@ -21,7 +21,7 @@ from preflight.cli import main
 from preflight.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
-_OURS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_")
+_OURS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_", "GITHUB_")
 _PLAIN = ("NO_COLOR", "TERM", "MODELSCOPE_CACHE", "PYTHONIOENCODING", "COLUMNS")
 
 

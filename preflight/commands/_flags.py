@@ -118,12 +118,12 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--output",
-        metavar="FILE",
-        type=Path,
+        metavar="[FORMAT=]FILE",
         action="append",
         dest="outputs",
         help=say(
-            "write the report there, not here; may be given once for each --format"
+            "write the report there, not here; once for each form, such as "
+            "junit=report.xml"
         ),
     )
     output.add_argument(
@@ -157,14 +157,17 @@ _ENDINGS = {
 def report_places(arguments: argparse.Namespace) -> tuple[ReportPlace, ...]:
     """Each form that was asked for, and where to.
 
-    The first `--output` belongs to the first `--format`, and so on; a last form without
-    a file goes to standard output. Without `--format` a file's ending tells its form,
-    and the text stays on the screen. Raises `UsageError` for what fits together not.
+    `--output FORMAT=FILE` names both. Of the others the first `--output` belongs to the
+    first `--format`, and so on; a last form without a file goes to standard output.
+    Without `--format` a file's ending tells its form, and the text stays on the screen.
+    Raises `UsageError` for what fits together not.
     """
-    forms, files = list(arguments.formats or ()), list(arguments.outputs or ())
+    forms, outputs = list(arguments.formats or ()), list(arguments.outputs or ())
+    named = [place for place in map(_named, outputs) if place is not None]
+    files = [Path(output) for output in outputs if _named(output) is None]
     if not forms:
         told = [_ENDINGS.get(file.suffix.lower(), "text") for file in files]
-        places = [ReportPlace(*pair) for pair in zip(told, files, strict=True)]
+        places = [*named, *map(ReportPlace, told, files)]
         text_has_place = any(place.form == "text" for place in places)
         return (*places,) if text_has_place else (*places, ReportPlace("text"))
     if not len(forms) - 1 <= len(files) <= len(forms):
@@ -177,7 +180,18 @@ def report_places(arguments: argparse.Namespace) -> tuple[ReportPlace, ...]:
             hint=say("give --output once for each --format; the last may do without"),
         )
     placed = zip_longest(forms, files)
-    return tuple(ReportPlace(form, file) for form, file in placed)
+    return (*named, *(ReportPlace(form, file) for form, file in placed))
+
+
+def _named(output: str) -> ReportPlace | None:
+    """`junit=report.xml` as a form and its file; a name that is none of these is None.
+
+    `./junit=report.xml` is a file of that name.
+    """
+    form, equals, file = output.partition("=")
+    return (
+        ReportPlace(form, Path(file)) if form in FORMATS and equals and file else None
+    )
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from preflight.commands._flags import ReportPlace, report_places
+from preflight.commands._shown import show_report
 from preflight.directories import state_directory
 from preflight.errors import NotReady, RulesFailed, UsageError
 from preflight.failure import Failure, told_as_error
@@ -25,9 +26,8 @@ from preflight.record import (
     StageProgress,
     record_path,
     save_record,
-    write_whole,
 )
-from preflight.report import Style, render
+from preflight.report import render
 from preflight.report.document import as_kept, job_document, verdict
 from preflight.retry import RetryEvent
 from preflight.terminal import Terminal
@@ -152,7 +152,7 @@ def reported(
     record.ended = True
     recorder.save()
     try:
-        _show(arguments, terminal, record, places)
+        show_report(arguments, terminal, partial(render, record))
     except UsageError as exc:  # it must not hide how the run itself ended
         terminal.tell(exc)
         record.exit_code = record.exit_code or exc.exit_code
@@ -167,64 +167,3 @@ def _is_told(failure: Failure, places: Sequence[ReportPlace]) -> bool:
     """Whether the report that was just shown says it all: a verdict is no error."""
     shown = any(place == ReportPlace("text") for place in places)
     return shown and isinstance(failure.error, (NotReady, RulesFailed))
-
-
-def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:
-    return Style(
-        terminal.color and not to_file,
-        verbose=arguments.verbose > 0,
-        quiet=terminal.quiet,
-        marks=to_file or terminal.can_show("✔✘·"),
-        width=0 if to_file else terminal.width,
-    )
-
-
-def _show(
-    arguments: Namespace,
-    terminal: Terminal,
-    record: RunRecord,
-    places: Sequence[ReportPlace],
-) -> None:
-    """Write each form of the report to where it was asked for."""
-    first: UsageError | None = None
-    for place in places:
-        style = _style(arguments, terminal, to_file=place.file is not None)
-        text = render(record, place.form, style)
-        if place.file is None:
-            terminal.show(text)
-            continue
-        try:
-            place.file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place.file, text)
-        except OSError as exc:
-            terminal.show(text)  # better there than lost
-            first = first or UsageError(
-                say(
-                    "cannot write {file}: {strerror}",
-                    file=place.file,
-                    strerror=exc.strerror,
-                ),
-                hint=say("another place; the report went to standard output instead"),
-            )
-    _show_to_actions(terminal, record, places)
-    if first is not None:
-        raise first
-
-
-def _show_to_actions(
-    terminal: Terminal, record: RunRecord, places: Sequence[ReportPlace]
-) -> None:
-    """In GitHub Actions: annotations on standard error, and the job's summary.
-
-    Its runner reads both streams, and standard output may be a document.
-    """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        return
-    if not any(place.form == "github" for place in places):
-        terminal.annotate(render(record, "github"))
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with (
-            contextlib.suppress(OSError),
-            Path(summary).open("a", encoding="utf-8") as f,
-        ):
-            f.write(render(record, "markdown") + "\n")

@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return check_many(arguments, terminal, directories)
     (directory,) = directories
     forms = {place.form for place in report_places(arguments)}
-    if forms <= {"text", "concise"} and (below := models_below(directory)):
+    # The document for programs stays that of the directory which was named.
+    if "json" not in forms and (below := models_below(directory)):
         return check_many(arguments, terminal, below, parent=directory)
     record = RunRecord("check", str(directory))
 

@@ -1,7 +1,8 @@
 """The report of a run in its forms, one file a form.
 
-The file of the form `text` is `as_text.py`; it has `render(record, style)`. A form is
-added as such a file and a line in `FORMATS`.
+The file of the form `text` is `as_text.py`; it has `render(record, style)`, and
+`render_many(several, style)` where several directories in one file are more than one
+after the other. A form is added as such a file and a line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from preflight.hidden import masked
 from preflight.record import RunRecord
+
+if TYPE_CHECKING:
+    from preflight.report.several import Several
 
 FORMATS = MappingProxyType(
     {
@@ -54,4 +59,14 @@ def render(record: RunRecord, form: str, style: Style | None = None) -> str:
     """The report in one of `FORMATS`; empty when there is nothing to tell."""
     module = import_module(f"preflight.report.as_{form}")
     text: str = module.render(record, style or Style())
+    return text if form == "json" else masked(text)
+
+
+def render_many(several: Several, form: str, style: Style | None = None) -> str:
+    """The report of several directories as one, in one of `FORMATS`."""
+    module = import_module(f"preflight.report.as_{form}")
+    whole = getattr(module, "render_many", None)
+    if whole is None:
+        return "".join(render(record, form, style) for record in several.records)
+    text: str = whole(several, style or Style())
     return text if form == "json" else masked(text)

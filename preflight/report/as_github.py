@@ -5,13 +5,18 @@ The grammar is that of GitHub's "Workflow commands": `::error file=F,title=T::me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from preflight.findings import Outcome, Problem, Result
+from preflight.findings import Outcome, Problem, Result, Severity
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Tone, answer
+from preflight.report.lines import line_of
+from preflight.report.several import Several
+from preflight.report.subject import label
 from preflight.text import escaped
 
 _IN_TEXT = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -20,14 +25,31 @@ _IN_PROPERTY = {**_IN_TEXT, ":": "%3A", ",": "%2C"}
 
 def render(record: RunRecord, _: Style) -> str:
     """One annotation for each problem, and one for the verdict."""
-    lines = [*_findings(record), *_verdict(record)]
+    return _text([record])
+
+
+def render_many(several: Several, _: Style) -> str:
+    """The errors of all directories, their warnings, and a verdict on each."""
+    return _text(several.records)
+
+
+def _text(records: Sequence[RunRecord]) -> str:
+    # GitHub shows ten annotations of a level a step: the errors come first.
+    lines = [
+        line
+        for severity in Severity
+        for record in records
+        for line in _findings(record, severity)
+    ]
+    lines += [line for record in records for line in _verdict(record)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _findings(record: RunRecord) -> Iterator[str]:
+def _findings(record: RunRecord, severity: Severity) -> Iterator[str]:
     for outcome in record.report.select(Result.FAILED):
         for problem in outcome.problems:
-            yield _of_problem(record, outcome, problem)
+            if (problem.severity or outcome.severity) is severity:
+                yield _of_problem(record, outcome, problem)
 
 
 def _of_problem(record: RunRecord, outcome: Outcome, problem: Problem) -> str:
@@ -35,29 +57,40 @@ def _of_problem(record: RunRecord, outcome: Outcome, problem: Problem) -> str:
     fix = problem.fix or outcome.fix
     where = f"{problem.where}: " if problem.where else ""
     message = f"{where}{problem.message}" + (f"\nfix: {fix}" if fix else "")
-    properties = {"title": f"{outcome.code} {outcome.name}"}
-    if file := _file(record, problem.where):
-        properties = {"file": file, **properties}
+    properties = _place(record, problem.where)
+    properties["title"] = f"{outcome.code} {outcome.name}"
     return annotation(severity.value, message, properties)
 
 
-def _file(record: RunRecord, where: str) -> str:
-    """The file that a problem names, as a path from where preflight was started."""
-    name = where.partition(":")[0]
+def _place(record: RunRecord, where: str) -> dict[str, str]:
+    """The file that a problem names, and the line of a field in it, if it has one."""
+    name, _, field = where.partition(":")
     path = Path(record.directory) / name
-    return str(path) if name and "\0" not in name and path.is_file() else ""
+    if not name or "\0" in name or not path.is_file():
+        return {}
+    line = line_of(path, field.strip()) if name.endswith(".json") else 0
+    return {"file": _from_root(path), **({"line": str(line)} if line else {})}
+
+
+def _from_root(path: Path) -> str:
+    """As GitHub wants it, from the root of the repository that is checked out."""
+    root = os.environ.get("GITHUB_WORKSPACE")
+    if root:
+        with contextlib.suppress(OSError, ValueError):
+            return str(path.resolve().relative_to(Path(root).resolve()))
+    return str(path)
 
 
 def _verdict(record: RunRecord) -> Iterator[str]:
-    found = answer(record)
+    found, title = answer(record), {"title": "preflight"}
+    name = label(record.directory)
+    where = f"{name}: " if name else ""
     if record.error is not None:
         hint = f"\n{record.error.hint}" if record.error.hint else ""
-        yield annotation(
-            "error", f"{record.error.message}{hint}", {"title": "preflight"}
-        )
+        yield annotation("error", f"{where}{record.error.message}{hint}", title)
     elif found is not None:
         level = "error" if found.tone is Tone.BAD else "notice"
-        yield annotation(level, f"{found.word}  {found.rest}", {"title": "preflight"})
+        yield annotation(level, f"{where}{found.word}  {found.rest}", title)
 
 
 def annotation(level: str, message: str, properties: dict[str, str]) -> str:

@@ -1,17 +1,19 @@
-"""The report as JUnit XML: every rule is a test case of the suite `preflight`.
+"""The report as JUnit XML: a directory is a suite, and every rule a test case of it.
 
-The elements are those that Jenkins, GitLab and others read: `testsuites`, `testsuite`,
-`testcase` with `failure`, `skipped` or `error`.
+Elements and attributes are those that the schemas of Jenkins and of Apache Ant's tasks
+both allow, so that any reader of JUnit XML takes it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from preflight.findings import Outcome, Result, Severity
 from preflight.language import for_programs
 from preflight.record import RunRecord
 from preflight.report import Style
+from preflight.report.several import Several
 from preflight.report.subject import label
 from preflight.text import escaped
 
@@ -20,41 +22,68 @@ _JUDGED = (Result.PASSED, Result.FAILED)
 
 def render(record: RunRecord, _: Style) -> str:
     """One suite; a warning passes, and its words stand in `system-out`."""
-    suite = ET.Element("testsuite")
+    return _document([record])
+
+
+def render_many(several: Several, _: Style) -> str:
+    """A suite for each directory."""
+    return _document(several.records)
+
+
+def _document(records: Sequence[RunRecord]) -> str:
+    suites = ET.Element("testsuites")
+    for number, record in enumerate(records):
+        suites.append(_suite(record, number))
+    ET.indent(suites)
+    text = ET.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(record: RunRecord, number: int) -> ET.Element:
+    """Its attributes and the elements that Ant's schema demands, in its order."""
     outcomes = record.report.outcomes
-    for outcome in outcomes:
-        suite.append(_case(record, outcome))
-    errors = 0
+    cases = [_case(record, outcome) for outcome in outcomes]
     if record.error is not None:
-        errors = 1
-        case = ET.SubElement(
-            suite, "testcase", classname=_class(record), name=record.command
-        )
+        cases.append(_ended(record))
+    numbers = {
+        "tests": len(cases),
+        "failures": sum(map(_is_failure, outcomes)),
+        "errors": int(record.error is not None),
+        "skipped": sum(each.result not in _JUDGED for each in outcomes),
+    }
+    suite = ET.Element(
+        "testsuite",
+        name=_safe(f"preflight {record.command} {label(record.directory)}".strip()),
+        package="preflight",
+        id=str(number),
+        hostname=_safe(record.process.host) or "localhost",
+        timestamp=record.started.strftime("%Y-%m-%dT%H:%M:%S"),
+        time=f"{sum(record.stages.values()):.3f}",
+    )
+    suite.attrib.update({name: str(count) for name, count in numbers.items()})
+    ET.SubElement(suite, "properties")
+    suite.extend(cases)
+    ET.SubElement(suite, "system-out").text = "\n".join(_warnings(outcomes))
+    ET.SubElement(suite, "system-err")
+    return suite
+
+
+def _warnings(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        if outcome.result is Result.FAILED and not _is_failure(outcome):
+            yield f"{outcome.severity.value} {outcome.code} {outcome.name}"
+            yield _told(outcome)
+
+
+def _ended(record: RunRecord) -> ET.Element:
+    """What ended the run, as a test case in error."""
+    case = _empty(record, record.command)
+    if record.error is not None:
         error = ET.SubElement(
             case, "error", type="error", message=_safe(record.error.message)
         )
         error.text = _safe(record.error.hint)
-    numbers = {
-        "tests": len(outcomes) + errors,
-        "failures": sum(map(_is_failure, outcomes)),
-        "errors": errors,
-        "skipped": sum(
-            o.result not in (Result.PASSED, Result.FAILED) for o in outcomes
-        ),
-    }
-    seconds = sum(record.stages.values())
-    suite.attrib.update(
-        name=_safe(f"preflight {record.command}"),
-        timestamp=record.started.strftime("%Y-%m-%dT%H:%M:%S"),
-        time=f"{seconds:.3f}",
-        **{name: str(number) for name, number in numbers.items()},
-    )
-    suites = ET.Element("testsuites", name="preflight", time=f"{seconds:.3f}")
-    suites.attrib.update({name: str(number) for name, number in numbers.items()})
-    suites.append(suite)
-    ET.indent(suites)
-    text = ET.tostring(suites, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+    return case
 
 
 def _is_failure(outcome: Outcome) -> bool:
@@ -65,21 +94,20 @@ def _class(record: RunRecord) -> str:
     return _safe(f"preflight.{label(record.directory) or record.command}")
 
 
+def _empty(record: RunRecord, name: str) -> ET.Element:
+    return ET.Element("testcase", classname=_class(record), name=name, time="0.000")
+
+
 def _case(record: RunRecord, outcome: Outcome) -> ET.Element:
     name = f"{outcome.code} {outcome.name}"
-    case = ET.Element("testcase", classname=_class(record), name=name)
-    case.set("time", "0.000")
-    if outcome.result is Result.FAILED:
-        text = _told(outcome)
-        if _is_failure(outcome):
-            first = outcome.problems[0].message if outcome.problems else name
-            failure = ET.SubElement(
-                case, "failure", type=outcome.code, message=_safe(first)
-            )
-            failure.text = text
-        else:
-            ET.SubElement(case, "system-out").text = f"warning\n{text}"
-    elif outcome.result is not Result.PASSED:
+    case = _empty(record, name)
+    if _is_failure(outcome):
+        first = outcome.problems[0].message if outcome.problems else name
+        failure = ET.SubElement(
+            case, "failure", type=outcome.code, message=_safe(first)
+        )
+        failure.text = _told(outcome)
+    elif outcome.result not in _JUDGED:
         ET.SubElement(case, "skipped", message=_safe(outcome.reason))
     return case
 

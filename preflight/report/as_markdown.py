@@ -10,6 +10,7 @@ from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Tone, answer
+from preflight.report.several import Several
 from preflight.report.subject import label, subject
 from preflight.text import escaped
 
@@ -20,6 +21,30 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@$])")
 def render(record: RunRecord, _: Style) -> str:
     """A heading with the verdict, what it is, a table of findings, what now."""
     return "\n".join(_blocks(record))
+
+
+def render_many(several: Several, _: Style) -> str:
+    """The verdict, a table that links to each directory's part, and the parts."""
+    return "\n".join(_many_blocks(several))
+
+
+def _many_blocks(several: Several) -> Iterator[str]:
+    mark = "❌" if several.tone is Tone.BAD else "✅"
+    yield f"# {mark} {plain(several.word)}: {plain(several.rest)}\n"
+    rows = [
+        "| directory | verdict | errors | warnings | saved |",
+        "| --- | --- | ---: | ---: | --- |",
+    ]
+    for number, each in enumerate(several.summaries(), 1):
+        cells = (each.word, each.errors, each.warnings, each.saved)
+        link = f"[{plain(each.directory)}](#directory-{number})"
+        rows.append(f"| {link} | {' | '.join(map(plain, cells))} |")
+    yield "\n".join(rows) + "\n"
+    if several.following:
+        yield f"Next: {plain(several.following)}\n"
+    for number, record in enumerate(several.records, 1):
+        yield f'<a id="directory-{number}"></a>\n'
+        yield from _blocks(record)
 
 
 def _blocks(record: RunRecord) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.findings import Result
+from preflight.language import say
 from preflight.progress import human_time
 from preflight.record import RunRecord
 from preflight.report import Style
@@ -12,7 +13,9 @@ from preflight.report.answer import Answer, answer
 from preflight.report.failed import failed_lines
 from preflight.report.next_step import as_lines
 from preflight.report.repairs import repair_lines
+from preflight.report.several import Several, headings
 from preflight.report.subject import subject
+from preflight.report.tables import table
 from preflight.report.uploads import upload_lines
 from preflight.text import Line, render_lines
 
@@ -26,6 +29,25 @@ def render(record: RunRecord, style: Style) -> str:
         lines = [] if found is None else [found.line(marks=style.marks)]
         return render_lines(lines, color=style.color)
     return render_lines(_lines(record, style), color=style.color)
+
+
+def render_many(several: Several, style: Style) -> str:
+    """A table of the directories, and the verdict on all of them."""
+    return render_lines(_table_lines(several, style), color=style.color)
+
+
+def _table_lines(several: Several, style: Style) -> Iterator[str | Line]:
+    if not style.quiet:
+        rows: list[tuple[str, ...]] = [headings()]
+        for each in several.summaries():
+            told = (each.word, each.errors, each.warnings, each.saved)
+            rows.append((each.directory, *told))
+        yield from table(rows, style.width)
+        yield ""
+    whole = Answer(several.tone, several.word, several.rest)
+    yield whole.line(marks=style.marks)
+    if not style.quiet and several.following:
+        yield say("next  {command}", command=several.following)
 
 
 def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:

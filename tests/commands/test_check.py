@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.faults import FAULTS
+from preflight.commands._shown import SUMMARY_BYTES
 from preflight.findings import WeightType
+from preflight.report import FORMATS
 from preflight.rules import RULES
 from tests.running import (
     InProcess,
@@ -398,6 +400,79 @@ def test_several_directories_are_a_table_and_the_newest_is_recommended(
     assert preflight("check", *good, "-q").out == "✔ READY  2 of 2 ready\n"
 
 
+@pytest.mark.parametrize("form", ["html", "junit", "markdown", "github"])
+def test_checkpoints_are_one_page_or_suite_each(
+    preflight: InProcess, tmp_path: Path, form: str
+) -> None:
+    """The parent of checkpoints, and the same directories named one by one."""
+    runs = tmp_path / "runs"
+    for number in (100, 200):
+        tiny_adapter(runs / f"checkpoint-{number}")
+    page = tmp_path / "report"
+    for words in ([runs], sorted(runs.iterdir())):
+        done = preflight("check", *words, "--output", f"{form}={page}")
+        assert done.code == (1 if words == [runs] else 0), done.err
+        text = page.read_text("utf-8")
+        assert text.count("checkpoint") > 1
+        for number in (100, 200):
+            assert re.search(rf"checkpoint\\?-{number}", text)
+        assert "READY" in done.out  # the table stays on the screen
+
+
+def test_each_form_goes_to_a_file_of_its_own(
+    preflight: InProcess,
+    adapter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {form: tmp_path / f"{form}.out" for form in FORMATS if form != "concise"}
+    words = [w for form, file in files.items() for w in ("--output", f"{form}={file}")]
+    done = preflight("check", adapter, *words, "--format", "concise")
+    assert done.code == 0, done.err
+    assert done.out.count("\n") == 1
+    begins = {
+        "text": str(adapter),
+        "json": "{",
+        "github": "::notice ",
+        "junit": "<?xml",
+        "markdown": "## ",
+        "html": "<!doctype html>",
+    }
+    for form, file in files.items():
+        assert file.read_text("utf-8").startswith(begins[form]), form
+    assert preflight("check", adapter, "--output", "./junit=x").code == 0
+    assert Path("junit=x").read_text("utf-8").startswith(str(adapter))
+
+
+def test_github_actions_get_annotations_and_a_summary_by_themselves(
+    preflight: InProcess,
+    adapter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    done = preflight("check", adapter, "--format", "json")
+    assert done.document["verdict"] == "pass"
+    assert done.err.startswith("::notice title=preflight::")
+    shown = preflight("check", adapter, "--format", "github")
+    assert "::" not in shown.err  # standard output has them
+    assert summary.read_text("utf-8").count("## ✅") == 2
+    other = tiny_adapter(tmp_path / "other")
+    FAULTS["rank-128"].apply(other)
+    many = preflight("check", adapter, other)
+    assert many.err.startswith("::error file=")
+    text = summary.read_text("utf-8")
+    assert "# ❌ NOT READY: 1 of 2 ready" in text
+    summary.write_bytes(b"x" * (SUMMARY_BYTES - 60))
+    assert preflight("check", adapter).code == 0
+    assert summary.stat().st_size == SUMMARY_BYTES
+    assert preflight("check", adapter).code == 0
+    assert summary.stat().st_size == SUMMARY_BYTES
+
+
 def test_several_directories_are_one_document(
     preflight: InProcess, adapter: Path, tmp_path: Path
 ) -> None:
@@ -409,7 +484,6 @@ def test_several_directories_are_one_document(
     assert (first["usable"], second["error"]["message"][:12]) == (True, "no such dire")
     lines = preflight("check", adapter, adapter, "--format", "concise").out.splitlines()
     assert len(lines) == 2
-    assert preflight("check", adapter, adapter, "--format", "html").code == 2
 
 
 def test_what_is_no_model_directory_is_called_by_its_name(

@@ -43,6 +43,7 @@ def checked(*outcomes: Outcome, kind: WeightType = WeightType.LORA) -> Checked:
         lora=no_weights,
         directory=Path("out/adapter"),
         candidates=(),
+        files={},
     )
     options = CheckOptions(Path("out/adapter"))
     return Checked(options, cast("Inspection", found), Report(outcomes), due=False)

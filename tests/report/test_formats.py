@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from markdown_it import MarkdownIt
+from xmlschema import XMLSchema
 
 from preflight.findings import Outcome, Problem, Result, Severity
 from preflight.record import ErrorRecord, RunRecord
-from preflight.report import FORMATS, Style, render
+from preflight.report import FORMATS, Style, render, render_many
+from preflight.report.as_github import annotation
+from preflight.report.lines import line_of
+from preflight.report.several import Several
 from tests.report.runs import checked, imported, uploaded
 from tests.report.runs import run as record
 
@@ -106,7 +110,7 @@ def test_annotations_name_level_file_and_fix(tmp_path: Path) -> None:
     run = ended()
     run.directory = str(tmp_path)
     told = annotated(render(run, "github"))
-    warned, first, second, third = told
+    first, second, warned, third = told  # GitHub shows ten of each level
     assert warned["level"] == "warning"
     assert (first["level"], first["title"]) == ("error", "X03 hostile")
     assert first["file"] == f"{tmp_path}/adapter_config.json"
@@ -114,15 +118,119 @@ def test_annotations_name_level_file_and_fix(tmp_path: Path) -> None:
     assert first["message"].endswith("\nfix: Mend it.")
     assert "file" not in second
     assert second["message"] == "b\nfix: B."
-    assert third["message"].startswith("NOT READY  1 error (X03), 1 warning (X04)")
+    verdict = f"{tmp_path}: NOT READY  1 error (X03), 1 warning (X04)"
+    assert third["message"].startswith(verdict)
     (good,) = annotated(render(record(PASSED), "github"))
-    assert (good["level"], good["message"]) == ("notice", "READY  1 rule passed")
+    told_well = ("notice", "out/adapter: READY  1 rule passed")
+    assert (good["level"], good["message"]) == told_well
+
+
+def test_an_annotation_names_the_line_of_a_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "out, 1: é%"
+    model.mkdir()
+    text = '{\n "nested": {"r": 1,\n  "x": "}"},\n "r": 128,\n "rope": {"a": 1}\n}'
+    (model / "adapter_config.json").write_text(text)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    places = ("r", "rope.a", "nested", "gone", "")
+    problems = tuple(Problem(f"adapter_config.json: {place}", "x") for place in places)
+    run = record(replace(FAILED, problems=problems, count=len(problems)))
+    run.directory = str(model)
+    told = annotated(render(run, "github"))[:-1]
+    assert {each["file"] for each in told} == {"out, 1: é%/adapter_config.json"}
+    assert [each.get("line") for each in told] == ["4", "5", "2", None, None]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"a"', '{"a": }', '{"b": 1} {"a": 1}', "\xff", "[" * 100_000]
+)
+def test_a_file_that_is_no_object_has_no_lines(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text, "latin-1")
+    assert line_of(path, "z") == 0
+    assert line_of(tmp_path / "nowhere.json", "a") == 0
+
+
+def test_annotations_are_written_as_github_documents_them() -> None:
+    """`%`, CR and LF in the message; in a property `:` and `,`, too."""
+    told = annotation("error", "100 %\r\nof a:b,c", {"file": "a:b,c%", "line": "3"})
+    assert told == "::error file=a%3Ab%2Cc%25,line=3::100 %25\\r%0Aof a:b,c"
+
+
+# Several directories in one document
+
+
+def several() -> Several:
+    good, bad = record(PASSED), ended()
+    good.directory, bad.directory = "runs/one", f"runs/{HOSTILE}"
+    lost = RunRecord("check", "runs/lost", error=ErrorRecord("is gone"), exit_code=2)
+    return Several.of([good, bad, lost], 1, "runs")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_form_tells_of_several_directories(form: str) -> None:
+    text = render_many(several(), form)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    if form not in ("github", "concise"):
+        assert "lost" in text
+    assert "one" in text
+
+
+def test_junit_of_several_is_a_suite_each() -> None:
+    text = render_many(several(), "junit")
+    suites = JUnitXml.fromstring(text.encode())
+    names = [suite.name for suite in suites]
+    assert names[0] == "preflight check runs/one"
+    assert names[2] == "preflight check runs/lost"
+    assert [suite.tests for suite in suites] == [1, 4, 1]
+    SCHEMA.validate(text)
+
+
+def test_markdown_of_several_links_to_each_part() -> None:
+    page = rendered(render_many(several(), "markdown"))
+    assert page.startswith(
+        "<h1>❌ NOT READY: runs holds no model itself; below it 1 of"
+    )
+    links = re.findall(r'href="#([^"]+)"', page)
+    parts = re.findall(r'<a id="([^"]+)"></a>', page)
+    assert links == parts == [f"directory-{n}" for n in (1, 2, 3)]
+    assert page.count("<h2>") == 3
+    assert "<script" not in page
+
+
+def test_annotations_of_several_begin_with_all_errors() -> None:
+    told = annotated(render_many(several(), "github"))
+    levels = [each["level"] for each in told]
+    assert levels == ["error", "error", "warning", "notice", "error", "error"]
 
 
 def suite_of(run: RunRecord) -> TestSuite:
     (suite,) = JUnitXml.fromstring(render(run, "junit").encode())
     assert isinstance(suite, TestSuite)
     return suite
+
+
+SCHEMA = XMLSchema(Path(__file__).parent / "junit.xsd")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_junit_keeps_the_schema(name: str) -> None:
+    SCHEMA.validate(render(ALL[name], "junit"))
+
+
+def test_a_document_that_breaks_the_schema_is_noticed() -> None:
+    good = render(ended("it ended"), "junit")
+    for old, new in (
+        ("<properties />", ""),
+        ('tests="', 'tests="many '),
+        ("<testsuites>", '<testsuites skipped="1">'),
+        ('timestamp="', 'timestamp="at '),
+        ("</failure>", "</failure><system-out>x</system-out>"),
+    ):
+        assert old in good
+        assert not SCHEMA.is_valid(good.replace(old, new, 1)), old
 
 
 def test_junit_counts_and_names_every_rule() -> None:
@@ -142,13 +250,19 @@ def test_junit_counts_and_names_every_rule() -> None:
     assert isinstance(error, Error)
     assert error.message == "it ended"
     assert results["X04 odd"] == []  # a warning fails no build
-    assert "is odd" in str(cases["X04 odd"].system_out)
+    assert "t: is odd" in render(ended(), "junit").partition("<system-out>")[2]
     assert suite_of(record(PASSED)).failures == 0
+
+
+def rendered(text: str) -> str:
+    """As GitHub renders it: CommonMark with tables."""
+    page: str = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    return page
 
 
 def test_markdown_shows_every_character_and_obeys_none() -> None:
     text = render(ended("it ended"), "markdown")
-    page = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    page = rendered(text)
     assert page.startswith("<h2>❌ out/adapter: NOT READY</h2>")
     assert page.count("<tr>") == 3  # heading, error, warning
     assert "<script" not in page

@@ -1,0 +1,89 @@
+"""Where the report of a run goes: standard output, files, GitHub Actions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from preflight.commands._flags import report_places
+from preflight.errors import UsageError
+from preflight.language import say
+from preflight.record import write_whole
+from preflight.report import Style
+from preflight.terminal import Terminal
+
+Making = Callable[[str, Style], str]
+"""Renders the report in a form of `FORMATS`."""
+
+# GitHub's "Workflow commands for GitHub Actions": of a larger summary nothing is shown.
+SUMMARY_BYTES = 1 << 20
+_CUT = "\n\n(cut here: a job's summary holds 1 MiB)\n"
+
+
+def show_report(arguments: Namespace, terminal: Terminal, make: Making) -> None:
+    """Write each form of the report to where it was asked for.
+
+    Raises `UsageError` when a file cannot be written; its text is shown instead.
+    """
+    first: UsageError | None = None
+    places = report_places(arguments)
+    for place in places:
+        style = _style(arguments, terminal, to_file=place.file is not None)
+        text = make(place.form, style)
+        if place.file is None:
+            terminal.show(text)
+            continue
+        try:
+            place.file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(place.file, text)
+        except OSError as exc:
+            terminal.show(text)  # better there than lost
+            first = first or UsageError(
+                say(
+                    "cannot write {file}: {strerror}",
+                    file=place.file,
+                    strerror=exc.strerror,
+                ),
+                hint=say("another place; the report went to standard output instead"),
+            )
+    _show_to_actions(terminal, make, {place.form for place in places})
+    if first is not None:
+        raise first
+
+
+def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:
+    return Style(
+        terminal.color and not to_file,
+        verbose=arguments.verbose > 0,
+        quiet=terminal.quiet,
+        marks=to_file or terminal.can_show("✔✘·"),
+        width=0 if to_file else terminal.width,
+    )
+
+
+def _show_to_actions(terminal: Terminal, make: Making, shown: set[str]) -> None:
+    """In GitHub Actions: annotations on standard error, and the job's summary.
+
+    Its runner reads both streams, and standard output may be a document.
+    """
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return
+    if "github" not in shown:
+        terminal.annotate(make("github", Style()))
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with contextlib.suppress(OSError):
+            _append(Path(summary), make("markdown", Style()))
+
+
+def _append(summary: Path, text: str) -> None:
+    """As much of the text as the summary has room for."""
+    room = SUMMARY_BYTES - (summary.stat().st_size if summary.exists() else 0)
+    data = f"{text}\n".encode("utf-8", "replace")
+    if len(data) > room:
+        end = room - len(_CUT)
+        data = data[: max(0, end)] + (_CUT.encode() if end >= 0 else b"")
+    with summary.open("ab") as file:
+        file.write(data)
