@@ -17,7 +17,12 @@ from preflight.sandbox import Sandbox
 from tests.running import InProcess, Run, tiny_adapter
 
 QUICK = ("--poll-interval", "0.05")
-NO_DOCUMENT = {"sandbox", "completion", "schema"}  # print something else than results
+NO_DOCUMENT = {
+    "sandbox",
+    "completion",
+    "schema",
+    "mk",
+}  # print something else than results
 
 
 def closed(schema: Any) -> Any:  # noqa: ANN401
