@@ -13,7 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from preflight.language import say
-from preflight.model.steady import INSPECTING, Changed, Stamp, Unreadable
+from preflight.model.stamp import Stamp
+from preflight.model.steady import INSPECTING, Changed, Unreadable
 
 # What huggingface_hub links to in its cache: blobs named by git SHA-1 or SHA-256.
 _BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -28,6 +28,7 @@ from preflight.errors import SourceChanged, TransferError
 from preflight.findings import Unavailable
 from preflight.language import glued, known, say
 from preflight.model.holes import extents
+from preflight.model.stamp import Stamp
 from preflight.retry import Patience, Retry, RetryEvent
 
 T = TypeVar("T")
@@ -35,7 +36,6 @@ T = TypeVar("T")
 # Bytes per read, and at most per tally. Measured with 128 KiB to 4 MiB: what is lost to
 # a smaller second-level cache is less than what fewer calls gain.
 BLOCK = 2 << 20
-_SECOND = 10**9  # nanoseconds
 PATIENCE = 30.0  # seconds; a failover of a file server takes about as long
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -83,32 +83,6 @@ def cannot_read(error: OSError | ValueError) -> str:
     if "null" in reason:  # each version of Python says it in its own way
         reason = "embedded null byte"
     return say("cannot be read: {reason}", reason=known(reason))
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What must stay the same about a file: `size` in bytes, and `mtime_ns`."""
-
-    size: int
-    mtime_ns: int
-
-    @staticmethod
-    def of(found: os.stat_result) -> Stamp:
-        """The stamp of a stat result."""
-        return Stamp(found.st_size, found.st_mtime_ns)
-
-    def fits(self, other: Stamp) -> bool:
-        """Whether it is that of the same content.
-
-        A mount that keeps whole seconds (CIFS, FAT, some of FUSE) shows the fraction
-        until it has forgotten the file, and the bare second after that. What is written
-        anew within that second has a fraction of its own.
-        """
-        times = (self.mtime_ns, other.mtime_ns)
-        whole = any(time % _SECOND == 0 for time in times)
-        alike = times[0] // _SECOND == times[1] // _SECOND
-        same = times[0] == times[1] or (whole and alike)
-        return self.size == other.size and same
 
 
 class Calls:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from preflight.errors import UsageError
 from preflight.model.files import FileEntry
-from preflight.model.steady import Stamp, open_steady
+from preflight.model.stamp import Stamp
+from preflight.model.steady import open_steady
 from preflight.repair.container import Advance
 
 _MARK = ".preflight-"

@@ -12,7 +12,7 @@ from preflight.errors import PreflightError, UsageError
 from preflight.findings import WeightType
 from preflight.language import glued, say
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
-from preflight.model.steady import Stamp
+from preflight.model.stamp import Stamp
 
 
 @dataclass(frozen=True, slots=True)

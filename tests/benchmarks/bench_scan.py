@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from preflight.model.headers import Container, Tensor
 from preflight.model.scan import scan_file
-from preflight.model.steady import Stamp, open_steady
+from preflight.model.stamp import Stamp
+from preflight.model.steady import open_steady
 
 MIB = 1 << 20
 HEADER = 4096  # bytes before the tensors, as a header would take

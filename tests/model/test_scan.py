@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from preflight.errors import PreflightError, SourceChanged
 from preflight.model.headers import Container, Tensor
 from preflight.model.scan import TensorValues, ValueScanner, scan_file
-from preflight.model.steady import Stamp, SteadyFile, open_steady
+from preflight.model.stamp import Stamp
+from preflight.model.steady import SteadyFile, open_steady
 from tests.depth import examples
 
 SPECIAL = {  # patterns: zeros, smallest, largest finite, Inf, NaN, with either sign

@@ -15,12 +15,12 @@ from preflight.errors import SourceChanged, TransferError
 from preflight.findings import Unavailable
 from preflight.model.files import walk
 from preflight.model.source import LocalDirectory
+from preflight.model.stamp import Stamp
 from preflight.model.steady import (
     INSPECTING,
     Access,
     Calls,
     Changed,
-    Stamp,
     SteadyFile,
     Unreadable,
     check_steady,

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from preflight.crc import crc64
-from preflight.model.steady import Stamp, SteadyFile, open_steady
+from preflight.model.stamp import Stamp
+from preflight.model.steady import SteadyFile, open_steady
 from preflight.oss.body import (
     BLOCK,
     Body,
