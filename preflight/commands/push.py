@@ -25,7 +25,8 @@ from preflight.language import glued, joined, say
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
-from preflight.upload.parts import MAX_WORKERS, TransferOptions
+from preflight.upload.concurrency import MAX_WORKERS
+from preflight.upload.parts import TransferOptions
 
 _SANDBOX_URL = "oss://preflight-sandbox/models/{name}/"
 _SANDBOX_LOOKS = 0.2  # seconds; its jobs take no time

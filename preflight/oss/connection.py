@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -104,6 +105,7 @@ class Connection:
         self.access = access
         self.bucket = bucket
         self._last_ahead: float | None = None
+        self._latency: float | None = None
         self.hurry = threading.Event()
         self._retry = retry or Retry(clock=SystemClock(self.hurry), on_retry=on_retry)
         # While `hurry` is set, the run is ending, and nobody waits for a success.
@@ -138,6 +140,11 @@ class Connection:
         """Seconds that the clock of OSS is ahead of ours, by its last answer."""
         return self._ring.ahead or self._last_ahead
 
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the quickest answer took so far to a request without a body."""
+        return self._latency
+
     def _once(
         self,
         action: str,
@@ -146,12 +153,16 @@ class Connection:
         sign: Callable[[], object] | None = None,
     ) -> T:
         """One attempt; `sign` changes while bytes of a body go out."""
+        began = time.monotonic()
         with (
             self._watch.waiting(action, sign),
             translated(action, self.access, allow),
         ):
             result = call()
             self._last_ahead = _check_answer(action, result)
+        if sign is None:
+            took = time.monotonic() - began
+            self._latency = took if self._latency is None else min(took, self._latency)
         return result
 
     def _mended(self, call: Callable[[], T]) -> T:

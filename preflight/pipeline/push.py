@@ -59,7 +59,7 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
                 plan.plan.destination,
                 observer=observer,
                 patience=options.transfer.patience,
-                connections=options.transfer.worker_count + 2,
+                connections=options.transfer.most_workers + 2,
                 credentials=options.credentials,
             )
         )

@@ -14,11 +14,17 @@ from preflight.upload.workers import Workers
 
 
 class Traffic:
-    """How many bytes OSS took from this run; safe to add to from several threads."""
+    """How many bytes this run sent, and OSS took; safe to add to from any thread."""
 
     def __init__(self) -> None:
         self.sent = 0
+        self.moved = 0  # handed to the system, what had to be sent again included
         self._lock = threading.Lock()
+
+    def move(self, count: int) -> None:
+        """`count` more bytes are on their way."""
+        with self._lock:
+            self.moved += count
 
     def add(self, count: int) -> None:
         """OSS has confirmed `count` more bytes."""

@@ -26,11 +26,14 @@ def forecast(plan: UploadPlan, options: TransferOptions) -> Iterator[str]:
         url=plan.destination.url,
     )
     if parts > len(sizes):
+        count = options.worker_count
         yield say(
-            "      {parts:,} parts of at most {size}, {connections} connections",
+            "      {parts:,} parts of at most {size}, {connections}",
             parts=parts,
             size=human_size(step),
-            connections=options.worker_count,
+            connections=say("{count} connections", count=count)
+            if options.workers
+            else say("{count} connections at first, as many as help", count=count),
         )
     if plan.total_bytes >= _QUICK:
         times = (

@@ -141,6 +141,7 @@ class LocalFile:
 
     def _going(self, number: int, offset: int, at: int, block: memoryview) -> None:
         self._seen(at, block)
+        self._context.traffic.move(len(block))
         self._context.flow(self.item.name, number, at - offset + len(block))
         self._context.throttle.take(len(block))
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from preflight.errors import UsageError
 from preflight.language import say
+from preflight.upload.concurrency import MAX_WORKERS, first_workers
 
 KIB, MIB = 1 << 10, 1 << 20
 PART = 16 * MIB
@@ -17,14 +17,15 @@ MIN_PART = 100 * KIB
 MAX_PART = 5 * 1024 * MIB
 MAX_PARTS = 10_000
 
-MAX_WORKERS = 64
-_SHARE = 4  # parts a worker, so that all end at about the same time
+# Parts a worker: near by so that all end at about the same time; far away each part
+# costs an answer that is waited for, and large ones are worth more than equal ends.
+_SHARE, _SHARE_FAR = 4, 2
 _SMALLEST, _LARGEST = 4 * MIB, 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class TransferOptions:
-    """`workers` and `part_size` (bytes) of 0 are chosen from the files' sizes.
+    """`workers` of 0 are as many as help; `part_size` (bytes) of 0 is chosen.
 
     `bandwidth`: bytes a second over all connections, 0 for no limit. `restart`:
     abort what earlier runs left instead of going on with it. `allow_extra`: other
@@ -62,11 +63,13 @@ class TransferOptions:
 
     @property
     def worker_count(self) -> int:
-        """How many workers there are.
+        """How many workers there are at first, as long as nothing is known of OSS."""
+        return self.workers or first_workers(None)
 
-        On few cores more of them get into each other's way sooner than they help.
-        """
-        return self.workers or (8 if (os.cpu_count() or 1) > 4 else 4)
+    @property
+    def most_workers(self) -> int:
+        """How many workers there may come to be."""
+        return self.workers or MAX_WORKERS
 
 
 def part_size(size: int, wanted: int = PART) -> int:
@@ -85,14 +88,20 @@ def part_size(size: int, wanted: int = PART) -> int:
     return part
 
 
-def wanted_part(sizes: Iterable[int], options: TransferOptions) -> int:
+def wanted_part(
+    sizes: Iterable[int], options: TransferOptions, latency: float | None = None
+) -> int:
     """The part size to begin with: as asked, else so that all workers have their share.
+
+    `latency`: seconds until OSS answers, None where it was not asked yet.
 
     Large parts cost fewer round trips, small ones lose less when a run is killed.
     """
     if options.part_size:
         return options.part_size
-    share, part = sum(sizes) // (options.worker_count * _SHARE), _SMALLEST
+    workers = options.workers or first_workers(latency)
+    shares = workers * (_SHARE if workers == first_workers(None) else _SHARE_FAR)
+    share, part = sum(sizes) // shares, _SMALLEST
     while part * 2 <= min(share, _LARGEST):
         part *= 2
     return part

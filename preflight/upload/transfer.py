@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -52,7 +52,8 @@ from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.errors import OssUnavailable
 from preflight.progress import Progress, human_time
 from preflight.retry import Patience
-from preflight.upload.context import Context
+from preflight.upload.concurrency import Fixed, Found, first_workers
+from preflight.upload.context import Context, Traffic
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
     MAX_PART,
@@ -128,7 +129,14 @@ class Upload:
     ) -> None:
         chosen = options or TransferOptions()
         self._plan, self._client, self._options = plan, client, chosen
-        self._workers = Workers(chosen.worker_count, client.hurry, client.again)
+        traffic = Traffic()
+        self._found = None if chosen.workers else Found(chosen.worker_count)
+        self._workers = Workers(
+            self._found or Fixed(chosen.workers),
+            client.hurry,
+            client.again,
+            moved=lambda: traffic.moved,
+        )
         self._context = Context(
             client,
             self._workers,
@@ -138,6 +146,7 @@ class Upload:
             wanted_part((item.size for item in plan.items), chosen),
             chosen.restart,
             client.patience,
+            traffic,
         )
         self._multipart: list[MultipartFile] = []
         self._single: list[SinglePut] = []
@@ -185,9 +194,18 @@ class Upload:
             self._client, self._plan, allow_extra=options.allow_extra
         )
         self._settle_foreign(found)
+        self._fit(self._client.latency)
         self._sort(found)
         self._prepare(found)
         self._bring(job for file in self._single for job in file.jobs())
+
+    def _fit(self, latency: float | None) -> None:
+        """Suit workers and parts to a place whose answers take so many seconds."""
+        if self._found is not None:
+            self._found.start_with(first_workers(latency))
+        sizes = (item.size for item in self._plan.items)
+        part = wanted_part(sizes, self._options, latency)
+        self._context = replace(self._context, part=part)
 
     def _settle_foreign(self, found: Resumable) -> None:
         for upload in found.foreign:

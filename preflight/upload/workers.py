@@ -1,6 +1,8 @@
 """Threads that do jobs from one queue; the first error, or Ctrl-C, stops them all.
 
 A job that is `Postponed` is no error: it goes back to the queue, for whoever is free.
+How many threads there are may change while they work: one more than is wanted ends
+after its job, and where there are too few, others are started.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from preflight.errors import Interrupted, PreflightError
 from preflight.language import say
 from preflight.oss.body import BLOCK
 from preflight.retry import Retry, Transient
+from preflight.upload.concurrency import Concurrency, Fixed
 
 Job = Callable[[memoryview], None]
 """Work for one thread, given that thread's buffer of `BLOCK` bytes."""
@@ -24,6 +27,9 @@ Job = Callable[[memoryview], None]
 # Seconds that threads have to notice that it is over. After Ctrl-C nobody waits for a
 # connection that hangs; otherwise a part on its way must not land after the abort.
 _PATIENCE, _PATIENCE_INTERRUPTED = 15.0, 0.7
+_LOOKS = 0.25  # seconds between two looks at how fast it goes
+# Many workers are slow ones, and need no large blocks: memory stays small.
+_FEW, _SMALL_BLOCK = 8, BLOCK // 4
 
 
 class Stopped(PreflightError):
@@ -43,15 +49,22 @@ class Postponed(PreflightError):
 
 
 class Workers:
-    """At most `size` threads; `hurry` is set to end the pauses of those that fail.
+    """As many threads as `size` says; `hurry` ends the pauses of those that fail.
 
     `retry` says how long a worker pauses whose job was postponed, and when to give up.
+    `moved` tells how many bytes went out so far, for a `size` that is found by them.
     """
 
     def __init__(
-        self, size: int, hurry: threading.Event, retry: Retry | None = None
+        self,
+        size: Concurrency | int,
+        hurry: threading.Event,
+        retry: Retry | None = None,
+        *,
+        moved: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.size = size
+        self.size = Fixed(size) if isinstance(size, int) else size
+        self._moved = moved
         self._hurry = hurry
         self._retry = retry or Retry(clock=SystemClock(hurry))
         self._stop = threading.Event()
@@ -78,19 +91,20 @@ class Workers:
         one may still hang in the network, in a thread that ends with the process.
         """
         todo = deque(jobs)
-        shift = _Shift(todo, self._stop, self._retry)
-        threads = [
-            threading.Thread(target=shift.work, name=f"upload-{number}", daemon=True)
-            for number in range(min(self.size, len(todo)))
-        ]
+        shift = _Shift(todo, self._stop, self._retry, self.size)
+        self.size.begin(self._moved())
         try:
             with self._working():
-                started = _started(threads)
-                if not started:
+                shift.fill_up()
+                if not shift.threads:
                     shift.work()
-                shift.await_end(max(1, started))
+                while not shift.await_end(_LOOKS):
+                    # Of the last jobs nothing can be learned: some have none to do.
+                    if todo:
+                        self.size.look(self._moved())
+                        shift.fill_up()
         except BaseException as exc:
-            self._end(threads, exc)
+            self._end(shift.threads, exc)
             raise
 
     def _working(self) -> AbstractContextManager[None]:
@@ -111,18 +125,6 @@ class Workers:
             self._hurry.clear()
 
 
-def _started(threads: Iterable[threading.Thread]) -> int:
-    """Start as many as this machine allows, of a limited number of tasks; how many."""
-    count = 0
-    for thread in threads:
-        try:
-            thread.start()
-        except RuntimeError:  # "can't start new thread"
-            break
-        count += 1
-    return count
-
-
 class _Failed:
     """The failures of one worker in a row."""
 
@@ -139,18 +141,62 @@ class _Failed:
 class _Shift:
     """One run over a queue: what its threads share."""
 
-    def __init__(self, todo: deque[Job], stop: threading.Event, retry: Retry) -> None:
-        self._todo, self._stop, self._retry = todo, stop, retry
+    def __init__(
+        self,
+        todo: deque[Job],
+        stop: threading.Event,
+        retry: Retry,
+        size: Concurrency,
+    ) -> None:
+        self._todo, self._stop, self._retry, self._size = todo, stop, retry, size
+        self.threads: list[threading.Thread] = []
         self._ended = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._at_work = 0  # started and not leaving
+        self._running = 0  # started, and their end is not known yet
+        self._no_more = False  # this machine allows no more threads
         self._errors: list[BaseException] = []
 
-    def work(self) -> None:
-        """What each thread does until the queue is empty or something went wrong."""
+    def fill_up(self) -> None:
+        """Start threads until there are as many at work as wanted, or as can be."""
+        with self._lock:
+            missing = self._size.now - self._at_work
+        for _ in range(min(missing, len(self._todo))):
+            if self._no_more or not self._start():
+                self._no_more = True
+                break
+
+    def _start(self) -> bool:
+        number = len(self.threads)
+        thread = threading.Thread(
+            target=self.work, name=f"upload-{number}", args=(number,), daemon=True
+        )
+        with self._lock:
+            self._at_work += 1
+        try:
+            thread.start()
+        except RuntimeError:  # "can't start new thread", of a limited number of tasks
+            with self._lock:
+                self._at_work -= 1
+            return False
+        self.threads.append(thread)
+        self._running += 1
+        return True
+
+    def work(self, number: int | None = None) -> None:
+        """What each thread does until the queue is empty or something went wrong.
+
+        Without a number the caller's own thread does it all.
+        """
+        leaving = number is None
         try:
             # Page-aligned memory: the kernel fills it in half the time of a bytearray.
-            buffer = memoryview(mmap(-1, BLOCK))
+            size = BLOCK if (number or 0) < _FEW else _SMALL_BLOCK
+            buffer = memoryview(mmap(-1, size))
             failed = _Failed(self._retry)
             while self._todo and not self._stop.is_set():
+                if number is not None and (leaving := self._leaves()):
+                    break
                 try:  # another thread may have taken the last one since
                     job = self._todo.popleft()
                 except IndexError:
@@ -159,6 +205,7 @@ class _Shift:
                     job(buffer)
                 except Postponed as exc:
                     self._todo.append(job)
+                    self._size.refused()
                     self._outlast(exc, failed)
                 else:
                     failed = _Failed(self._retry)
@@ -167,7 +214,18 @@ class _Shift:
         except BaseException as exc:  # noqa: BLE001 - raised by await_end
             self._errors.append(exc)
         finally:
+            if not leaving:
+                with self._lock:
+                    self._at_work -= 1
             self._ended.release()
+
+    def _leaves(self) -> bool:
+        """Whether this thread is one too many; it does not count from then on."""
+        with self._lock:
+            if self._at_work <= max(1, self._size.now):
+                return False
+            self._at_work -= 1
+            return True
 
     def _outlast(self, postponed: Postponed, failed: _Failed) -> None:
         """Wait until there is an answer again; raises the cause to give up.
@@ -187,9 +245,13 @@ class _Shift:
             else:
                 return
 
-    def await_end(self, count: int) -> None:
-        """Wait until `count` threads ended; raises the first error at once."""
-        for _ in range(count):
-            self._ended.acquire()
-            if self._errors:
-                raise self._errors[0]
+    def await_end(self, within: float) -> bool:
+        """Whether all threads ended within so many seconds; raises the first error."""
+        deadline = time.monotonic() + within
+        while not self._errors:
+            if not self._running:
+                return True
+            if not self._ended.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return False
+            self._running -= 1
+        raise self._errors[0]

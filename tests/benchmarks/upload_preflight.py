@@ -73,7 +73,7 @@ def main() -> None:
     options = TransferOptions(workers=args.workers)
     scanners = Scanners(args.directory) if args.scan else None
     with BucketClient(
-        access, "bench-bucket", connections=options.worker_count + 2
+        access, "bench-bucket", connections=options.most_workers + 2
     ) as client:
         time_and_tell(partial(upload, plan, client, options, scanners))
 
