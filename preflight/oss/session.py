@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from preflight.catalog.endpoints import EndpointKind
 from preflight.oss.access import OssAccess
 from preflight.oss.body import BLOCK
-from preflight.oss.deferred import defer_key_service
+from preflight.oss.deferred import defer_encryption
 from preflight.oss.signing import SigningKeys, signer
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def open_session(
 
     `patience`: seconds in which each block of a body must have left.
     """
-    defer_key_service()
+    defer_encryption()
     import oss2
 
     # oss2's own session keeps 10 connections, for all threads of the process.
