@@ -245,13 +245,13 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
 
 
 _AT_A_LOSS = {
-    "reduce_rank": "cut a rank above 64 to 64 (SVD)",
-    "drop_head": "leave out what was trained of embedding and output layer",
-    "drop_bias": "leave out trained biases",
-    "drop_saved_modules": "leave out whole modules trained beside the LoRA",
-    "drop_vision": "leave out what was trained of the vision tower",
-    "base_tokenizer": "take the base's tokenizer in place of another one",
-    "round": "round values that the needed format cannot hold",
+    "reduce_rank": say("cut a rank above 64 to 64 (SVD)"),
+    "drop_head": say("leave out what was trained of embedding and output layer"),
+    "drop_bias": say("leave out trained biases"),
+    "drop_saved_modules": say("leave out whole modules trained beside the LoRA"),
+    "drop_vision": say("leave out what was trained of the vision tower"),
+    "base_tokenizer": say("take the base's tokenizer in place of another one"),
+    "round": say("round values that the needed format cannot hold"),
 }
 
 

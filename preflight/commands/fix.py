@@ -16,7 +16,9 @@ from preflight.commands._flags import (
 from preflight.commands._recorder import Recorder, reported
 from preflight.errors import UsageError
 from preflight.findings import Verdict
+from preflight.language import say
 from preflight.pipeline.checked import Checked
+from preflight.pipeline.planned import require_pushable
 from preflight.record import RunRecord
 from preflight.repair.plan import planned_repair
 from preflight.repair.run import Repaired, repaired
@@ -31,18 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="new_dir",
         metavar="NEWDIR",
         type=Path,
-        help="directory to make; it must not exist, be empty, or hold the same already",
+        help=say("directory to make: a new or empty one, or one that holds the same"),
     )
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="tell what would be done"
+        "-n", "--dry-run", action="store_true", help=say("tell what would be done")
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace a NEWDIR that holds something"
+        "--force",
+        action="store_true",
+        help=say("replace a NEWDIR that holds something"),
     )
     parser.add_argument(
         "--partial",
         action="store_true",
-        help="make NEWDIR even if a rule still fails on it",
+        help=say("make NEWDIR even if a rule still fails on it"),
     )
     add_losses(parser)
     add_report(parser)
@@ -53,8 +57,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     target: Path | None = arguments.new_dir
     if target is None and not arguments.dry_run:
         raise UsageError(
-            "no directory was given to make",
-            hint="preflight fix MODEL_DIR -o NEWDIR, or add -n for the plan",
+            say("no directory was given to make"),
+            hint=say("preflight fix MODEL_DIR -o NEWDIR, or add -n for the plan"),
         )
     record = RunRecord("fix", str(arguments.model_dir), dry_run=arguments.dry_run)
 
@@ -76,6 +80,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
         )
         if record.repaired.written:
             record.directory = str(target)
+        if record.report.verdict is not Verdict.FAIL:
+            require_pushable(record.checked)
         return 0 if record.report.verdict is not Verdict.FAIL else 1
 
     return reported(arguments, terminal, record, work)

@@ -79,8 +79,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="repair on the way what can be repaired without loss, or as the flags of "
-        "`preflight fix` allow; the directory stays as it is",
+        help=say(
+            "repair on the way what can be repaired without loss, or as the flags of "
+            "`preflight fix` allow; the directory stays as it is"
+        ),
     )
     add_losses(parser)
     add_report(parser)

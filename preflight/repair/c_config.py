@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import glued, joined, say
 from preflight.model.files import FileEntry
 from preflight.model.source import OpenFile
 from preflight.model.steady import Changed, Unreadable
@@ -32,8 +33,10 @@ def raw_bytes(draft: Draft, entry: FileEntry) -> bytes | None:
 
 @repair(
     "C01 D18",
-    "Writes JSON that only its writer could read as plain UTF-8: byte order marks, "
-    "UTF-16, a comma too many, NaN, a key given twice.",
+    say(
+        "Writes JSON that only its writer could read as plain UTF-8: byte order marks, "
+        "UTF-16, a comma too many, NaN, a key given twice."
+    ),
     kinds=frozenset(WeightType),
 )
 def json_text(draft: Draft) -> Change | None:
@@ -49,7 +52,7 @@ def json_text(draft: Draft) -> Change | None:
         if read is not None:
             value, odd = read
             draft = draft.with_document(name, value)
-            told.append(f"{name}: {', '.join(odd) or 'read'}")
+            told.append(glued(name, ": ", joined(", ", odd) if odd else say("read")))
     return changed(draft, *told) if told else None
 
 
@@ -58,7 +61,7 @@ def _leaves(draft: Draft) -> list[str]:
     return sorted({module.rpartition(".")[2] for module in draft.lora.pairs})
 
 
-@repair("C01", 'Sets peft_type to "LORA" where the tensors are a LoRA\'s.')
+@repair("C01", say('Sets peft_type to "LORA" where the tensors are a LoRA\'s.'))
 def adapter_type(draft: Draft) -> Change | None:
     """Write the type as PEFT spells it."""
     config = draft.config
@@ -67,10 +70,13 @@ def adapter_type(draft: Draft) -> Change | None:
     kind = config.get("peft_type")
     if kind == "LORA" or not (kind is None or str(kind).upper() == "LORA"):
         return None
-    return changed(draft.with_config(peft_type="LORA"), f"peft_type was {shown(kind)}")
+    return changed(
+        draft.with_config(peft_type="LORA"),
+        say("{field} was {value}", field="peft_type", value=shown(kind)),
+    )
 
 
-@repair("C01", "Lists as target_modules the modules of which there are tensors.")
+@repair("C01", say("Lists as target_modules the modules of which there are tensors."))
 def target_modules(draft: Draft) -> Change | None:
     """Name the targets where the config names none."""
     config, leaves = draft.config, _leaves(draft)
@@ -83,7 +89,7 @@ def target_modules(draft: Draft) -> Change | None:
     return changed(made, f"target_modules: {', '.join(leaves)}")
 
 
-@repair("C01 C03", "Sets r to the rank that every tensor has; lora_alpha stays.")
+@repair("C01 C03", say("Sets r to the rank that every tensor has; lora_alpha stays."))
 def rank_of_tensors(draft: Draft) -> Change | None:
     """Take the rank from the tensors where all agree and no pattern explains another.
 
@@ -94,8 +100,15 @@ def rank_of_tensors(draft: Draft) -> Change | None:
         return None
     if _gives_all(config.get("rank_pattern"), common):
         return None
-    told = f"r: {common}, as every tensor has it, not {shown(config.get('r'))}"
-    kept = f"lora_alpha stays {shown(config.get('lora_alpha'))}: no tensor tells it"
+    told = say(
+        "r: {common}, as every tensor has it, not {value}",
+        common=common,
+        value=shown(config.get("r")),
+    )
+    kept = say(
+        "lora_alpha stays {value}: no tensor tells it",
+        value=shown(config.get("lora_alpha")),
+    )
     return changed(draft.with_config(r=common), told, kept)
 
 
@@ -114,8 +127,10 @@ _UNUSED = {
 
 @repair(
     "C06 C07 C08",
-    "Switches off what the config asks for and the file has no tensor of: biases, "
-    "modules_to_save, trained tokens.",
+    say(
+        "Switches off what the config asks for and the file has no tensor of: biases, "
+        "modules_to_save, trained tokens."
+    ),
 )
 def unused_switches(draft: Draft) -> Change | None:
     """Loaders would take those tensors from the base, which is the same."""
@@ -132,5 +147,8 @@ def unused_switches(draft: Draft) -> Change | None:
     }
     if not fields:
         return None
-    told = ", ".join(f"{field} was {shown(config[field])}" for field in fields)
-    return changed(draft.with_config(**fields), told)
+    told = tuple(
+        say("{field} was {value}", field=field, value=shown(config[field]))
+        for field in fields
+    )
+    return changed(draft.with_config(**fields), *told)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from preflight.catalog.service import LORA_RANKS
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.patterns import pattern_value
 from preflight.repair._repair import CannotRepair, Change, changed, repair
@@ -80,9 +81,12 @@ def _differing(config: JsonObject, modules: Mapping[str, Module]) -> str:
 
 @repair(
     "C02 C03 C04 C10",
-    "Brings all modules to one allowed rank and one scale with the same update: ranks "
-    "are filled up with zeros, lora_alpha takes the scale, and what rsLoRA, "
-    "rank_pattern and alpha_pattern scale otherwise goes into lora_B by powers of two.",
+    say(
+        "Brings all modules to one allowed rank and one scale with the same update: "
+        "ranks are filled up with zeros, lora_alpha takes the scale, and what rsLoRA, "
+        "rank_pattern and alpha_pattern scale otherwise goes into lora_B by powers of "
+        "two."
+    ),
 )
 def one_rank_and_scale(draft: Draft) -> Change | None:
     """Fold whatever differs into the matrices, where that is exact."""
@@ -90,16 +94,21 @@ def one_rank_and_scale(draft: Draft) -> Change | None:
     if not modules or _is_plain(config, modules):
         return None
     if max(module.rank for module in modules.values()) > _LARGEST:
-        raise CannotRepair(f"a rank above {_LARGEST} cannot be had without loss")
-    if name := _differing(config, modules):
-        told = (
-            f"nothing tells the scale of {shortened(name, 80)}, whose rank is neither"
+        raise CannotRepair(
+            say("a rank above {largest} cannot be had without loss", largest=_LARGEST)
         )
-        raise CannotRepair(f"{told} r nor in rank_pattern")
+    if name := _differing(config, modules):
+        raise CannotRepair(
+            say(
+                "nothing tells the scale of {name}, whose rank is neither r nor in "
+                "rank_pattern",
+                name=shortened(name, 80),
+            )
+        )
     way = folded(modules, LORA_RANKS)
     if way is None or not (way.exact or draft.known.losses.round):
         raise CannotRepair(
-            "one scale for all layers would have to be rounded (--round does it)"
+            say("one scale for all layers would have to be rounded (--round does it)")
         )
     return changed(_applied(draft, way), *_told(config, modules, way))
 
@@ -111,16 +120,34 @@ def _told(
     told = []
     if ranks != [way.rank]:
         listed = ", ".join(map(str, ranks))
-        told.append(f"rank {listed} filled up with zeros to {way.rank}")
+        told.append(
+            say(
+                "rank {listed} filled up with zeros to {rank}",
+                listed=listed,
+                rank=way.rank,
+            )
+        )
     if config.get("use_rslora"):
-        told.append("use_rslora folded")
+        told.append(say("use_rslora folded"))
     touched = sum(terms != ONCE for terms in way.terms.values())
     if touched:
-        told.append(f"another scale folded into {touched:,} of {len(modules):,} lora_B")
+        told.append(
+            say(
+                "another scale folded into {touched:,} of {count:,} lora_B",
+                touched=touched,
+                count=len(modules),
+            )
+        )
     if way.widened:
-        told.append("all tensors in F32")
-    alpha = f"lora_alpha {config.get('lora_alpha')} becomes {_plain(way.alpha)}"
-    return (*told, f"r {config.get('r')} becomes {way.rank}, {alpha}")
+        told.append(say("all tensors in F32"))
+    both = say(
+        "r {rank} becomes {new_rank}, lora_alpha {alpha} becomes {new_alpha}",
+        rank=config.get("r"),
+        new_rank=way.rank,
+        alpha=config.get("lora_alpha"),
+        new_alpha=_plain(way.alpha),
+    )
+    return (*told, both)
 
 
 def _plain(alpha: float) -> float:
@@ -156,8 +183,10 @@ def _folded(one: Made, half: str, terms: tuple[Fraction, ...], way: Folded) -> M
 
 @repair(
     "C02 C03",
-    "Replaces an update of a rank above 64 by the nearest one of rank 64 (SVD); the "
-    "part of its norm that is lost is measured.",
+    say(
+        "Replaces an update of a rank above 64 by the nearest one of rank 64 (SVD); "
+        "the part of its norm that is lost is measured."
+    ),
     flag="--reduce-rank",
 )
 def reduced_rank(draft: Draft) -> Change | None:
@@ -167,7 +196,7 @@ def reduced_rank(draft: Draft) -> Change | None:
         return None
     config = draft.config or {}
     if _differing(config, modules) or config.get("rank_pattern"):
-        raise CannotRepair("with ranks that differ the rank is not reduced")
+        raise CannotRepair(say("with ranks that differ the rank is not reduced"))
     rank = next(iter(modules.values())).rank
     by_name = {one.name: one for one in draft.tensors}
     cut = {}
@@ -187,4 +216,11 @@ def reduced_rank(draft: Draft) -> Change | None:
     made_draft = draft.with_tensors(new).with_config(
         r=_LARGEST, lora_alpha=alpha, use_rslora=False
     )
-    return changed(made_draft, f"rank {rank} reduced to {_LARGEST} by SVD, in F32")
+    return changed(
+        made_draft,
+        say(
+            "rank {rank} reduced to {largest} by SVD, in F32",
+            rank=rank,
+            largest=_LARGEST,
+        ),
+    )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import glued, say
 from preflight.model.files import FileEntry, leads_out
 from preflight.model.headers import Container, read_container
 from preflight.model.steady import open_regular
@@ -44,16 +45,16 @@ def _is_lora(tensors: tuple[Made, ...]) -> bool:
 
 @repair(
     "D02 D03",
-    "Takes the one directory below that holds the model, such as checkpoint-500/.",
+    say("Takes the one directory below that holds the model, such as checkpoint-500/."),
     kinds=frozenset(WeightType),
 )
 def inner_directory(draft: Draft) -> Change | None:
     """The plan begins there; here it is told."""
     inner = draft.known.inner
-    return changed(draft, f"the model in {inner}/") if inner else None
+    return changed(draft, say("the model in {inner}/", inner=inner)) if inner else None
 
 
-@repair("D04", "Gives adapter_config.json its name.")
+@repair("D04", say("Gives adapter_config.json its name."))
 def config_renamed(draft: Draft) -> Change | None:
     """Take the file that looks like the config under another name."""
     if CONFIG in draft.found.files:
@@ -62,12 +63,15 @@ def config_renamed(draft: Draft) -> Change | None:
     entry = draft.found.files.get(name)
     if entry is None or leads_out(entry):
         return None
-    return changed(draft.with_file(CONFIG, entry), f"{name} becomes {CONFIG}")
+    return changed(
+        draft.with_file(CONFIG, entry),
+        say("{name} becomes {new}", name=name, new=CONFIG),
+    )
 
 
 @repair(
     "D02 D03 D04 D06",
-    "Gives the adapter's weights the name that the import looks for.",
+    say("Gives the adapter's weights the name that the import looks for."),
 )
 def weights_renamed(draft: Draft) -> Change | None:
     """Take the one safetensors file at hand that holds a LoRA."""
@@ -85,7 +89,10 @@ def weights_renamed(draft: Draft) -> Change | None:
     if len(held) != 1:
         return None
     ((name, tensors),) = held.items()
-    return changed(draft.with_tensors(tensors), f"{name} becomes {WEIGHTS}")
+    return changed(
+        draft.with_tensors(tensors),
+        say("{name} becomes {new}", name=name, new=WEIGHTS),
+    )
 
 
 def _weights_near(draft: Draft) -> Iterator[FileEntry]:
@@ -98,7 +105,7 @@ def _weights_near(draft: Draft) -> Iterator[FileEntry]:
             yield entry
 
 
-@repair("D04", "Joins an adapter that was saved in several files.")
+@repair("D04", say("Joins an adapter that was saved in several files."))
 def shards_joined(draft: Draft) -> Change | None:
     """Take all parts of one numbering, each tensor once."""
     if draft.weights or WEIGHTS in draft.found.files:
@@ -112,13 +119,17 @@ def shards_joined(draft: Draft) -> Change | None:
     tensors = tuple(one for file in files for one in file)
     if not all(files) or len({one.name for one in tensors}) < len(tensors):
         return None
-    return changed(draft.with_tensors(tensors), f"{len(files)} files joined")
+    return changed(
+        draft.with_tensors(tensors), say("{count} files joined", count=len(files))
+    )
 
 
 @repair(
     "D04 D05 D06 S01",
-    "Converts weights that torch pickled, without torch and without running anything "
-    "that the pickle says.",
+    say(
+        "Converts weights that torch pickled, without torch and without running "
+        "anything that the pickle says."
+    ),
 )
 def pickle_converted(draft: Draft) -> Change | None:
     """Take the one file of torch that holds a LoRA."""
@@ -131,9 +142,13 @@ def pickle_converted(draft: Draft) -> Change | None:
         tensors = pickled_tensors(draft.source.open(entry), entry)
         if isinstance(tensors, Unavailable):
             if entry.name.startswith("adapter") and not refused:
-                refused = f"{entry.name}: {tensors.reason}"
+                refused = glued(entry.name, ": ", tensors.reason)
         elif _is_lora(tensors):
-            told = f"{len(tensors):,} tensors of {shortened(entry.name, 60)}"
+            told = say(
+                "{count:,} tensors of {name}",
+                count=len(tensors),
+                name=shortened(entry.name, 60),
+            )
             return changed(draft.with_tensors(tensors), told)
     if refused and any(code in draft.known.failed for code in ("D05", "D06")):
         raise CannotRepair(refused)
@@ -142,7 +157,7 @@ def pickle_converted(draft: Draft) -> Change | None:
 
 @repair(
     "D12",
-    "Puts the weights themselves in place of a link that leaves the directory.",
+    say("Puts the weights themselves in place of a link that leaves the directory."),
 )
 def link_followed(draft: Draft) -> Change | None:
     """Follow the link of the weights alone, to a sound file that holds a LoRA."""
@@ -153,4 +168,7 @@ def link_followed(draft: Draft) -> Change | None:
     tensors = tensors_of(entry, found) if isinstance(found, Container) else ()
     if not _is_lora(tensors):
         return None
-    return changed(draft.with_tensors(tensors), f"{WEIGHTS} of {entry.target}")
+    return changed(
+        draft.with_tensors(tensors),
+        say("{name} is now the file {target}", name=WEIGHTS, target=entry.target),
+    )

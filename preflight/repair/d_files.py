@@ -8,6 +8,7 @@ from preflight.catalog.bases import BaseModel
 from preflight.catalog.templates import earlier_templates
 from preflight.catalog.uploadable import role_of
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.caches import is_there
 from preflight.model.files import FileEntry
 from preflight.model.templates import DEFAULT, Template, digests
@@ -28,7 +29,9 @@ _TOKENIZER = (
 
 @repair(
     "D15 D16",
-    "Leaves out what is no part of the model: checkpoints, logs, states, leftovers.",
+    say(
+        "Leaves out what is no part of the model: checkpoints, logs, states, leftovers."
+    ),
     kinds=_BOTH,
 )
 def leftovers(draft: Draft) -> Change | None:
@@ -40,7 +43,14 @@ def leftovers(draft: Draft) -> Change | None:
     ]
     if not {"D15", "D16"} & draft.known.failed or not gone:
         return None
-    return changed(draft, f"{len(gone):,} files left out, as {shortened(gone[0], 60)}")
+    return changed(
+        draft,
+        say(
+            "{count:,} files left out, as {name}",
+            count=len(gone),
+            name=shortened(gone[0], 60),
+        ),
+    )
 
 
 def _is_broken(draft: Draft, name: str, source: Source) -> bool:
@@ -54,8 +64,10 @@ def _is_broken(draft: Draft, name: str, source: Source) -> bool:
 
 @repair(
     "D13 D18 V02 V03",
-    "Leaves out files beside an adapter that are empty or cannot be read: the service "
-    "takes the base's own.",
+    say(
+        "Leaves out files beside an adapter that are empty or cannot be read: the "
+        "service takes the base's own."
+    ),
     kinds=_LORA,
 )
 def broken_files(draft: Draft) -> Change | None:
@@ -66,8 +78,10 @@ def broken_files(draft: Draft) -> Change | None:
 
 @repair(
     "B05 V01 V05",
-    "Leaves out a config.json beside an adapter that is not the base's: a push adds "
-    "the base's own.",
+    say(
+        "Leaves out a config.json beside an adapter that is not the base's: a push "
+        "adds the base's own."
+    ),
     kinds=_LORA,
 )
 def foreign_config(draft: Draft) -> Change | None:
@@ -108,9 +122,11 @@ def _without_templates(draft: Draft, keep: str = "") -> tuple[Draft, list[str]]:
 
 @repair(
     "V03 V04",
-    "Takes a chat template out that is not the base's: the import wants the base's "
-    "default and takes it where there is none. The weights stay as they are; where the "
-    "training used another format, answers may suffer.",
+    say(
+        "Takes a chat template out that is not the base's: the import wants the base's "
+        "default and takes it where there is none. The weights stay as they are; where "
+        "the training used another format, answers may suffer."
+    ),
     kinds=_LORA,
 )
 def foreign_template(draft: Draft) -> Change | None:
@@ -118,8 +134,9 @@ def foreign_template(draft: Draft) -> Change | None:
     if not {"V03", "V04"} & draft.known.failed:
         return None
     made, gone = _without_templates(draft)
-    told = (
-        f"left out: {', '.join(gone)}; where the training used it, answers may suffer"
+    told = say(
+        "left out: {names}; where the training used it, answers may suffer",
+        names=", ".join(gone),
     )
     return changed(made, told) if gone else None
 
@@ -144,8 +161,11 @@ def _is_of_base(template: Template, base: BaseModel | Unavailable) -> bool:
 
 @repair(
     "V03 V04 V07",
-    "Puts the base's own chat template in the place of others, as chat_template.jinja; "
-    "needs a copy of the base, or the template beside the others.",
+    say(
+        "Puts the base's own chat template in the place of others, as "
+        "chat_template.jinja; needs a copy of the base, or the template beside the "
+        "others."
+    ),
     kinds=_FULL,
 )
 def base_template(draft: Draft) -> Change | None:
@@ -156,18 +176,28 @@ def base_template(draft: Draft) -> Change | None:
     own = next((t for t in draft.found.templates if _is_of_base(t, base)), None)
     if own is not None:
         made, gone = _without_templates(draft, keep=own.where)
-        return changed(made, f"left out: {', '.join(gone)}") if gone else None
+        return (
+            changed(made, say("left out: {names}", names=", ".join(gone)))
+            if gone
+            else None
+        )
     text = _own_template(draft)
     if text is None:
-        raise CannotRepair("the base's chat template is not at hand: give --base-dir")
+        raise CannotRepair(
+            say("the base's chat template is not at hand: give --base-dir")
+        )
     made, _ = _without_templates(draft)
-    return changed(made.with_file(_JINJA, text.encode()), f"{_JINJA} of the base")
+    return changed(
+        made.with_file(_JINJA, text.encode()), say("{names} of the base", names=_JINJA)
+    )
 
 
 @repair(
     "V02",
-    "Takes the base's tokenizer in place of one with other tokens; text that uses "
-    "those is split otherwise than in the training.",
+    say(
+        "Takes the base's tokenizer in place of one with other tokens; text that uses "
+        "those is split otherwise than in the training."
+    ),
     kinds=_BOTH,
     flag="--base-tokenizer",
 )
@@ -177,14 +207,16 @@ def base_tokenizer(draft: Draft) -> Change | None:
         return None
     there = [name for name in _TOKENIZER if name in draft.files]
     if draft.kind is WeightType.LORA:
-        return changed(draft.without(*there), f"left out: {', '.join(there)}")
+        return changed(
+            draft.without(*there), say("left out: {names}", names=", ".join(there))
+        )
     found = {name: data for name in _TOKENIZER if (data := base_file(draft, name))}
     if "tokenizer.json" not in found or "tokenizer_config.json" not in found:
-        raise CannotRepair("the base's tokenizer is not at hand: give --base-dir")
+        raise CannotRepair(say("the base's tokenizer is not at hand: give --base-dir"))
     made = draft.without(*there)
     for name, data in found.items():
         made = made.with_file(name, data)
-    return changed(made, f"{', '.join(found)} of the base")
+    return changed(made, say("{names} of the base", names=", ".join(found)))
 
 
 def base_file(draft: Draft, name: str) -> bytes | None:
@@ -200,8 +232,10 @@ def base_file(draft: Draft, name: str) -> bytes | None:
 
 @repair(
     "D08 D13 D18 D20 B03 V02",
-    "Copies from the base what full weights lack or what cannot be read: config, "
-    "generation config, tokenizer, image processor. Needs a copy of the base.",
+    say(
+        "Copies from the base what full weights lack or what cannot be read: config, "
+        "generation config, tokenizer, image processor. Needs a copy of the base."
+    ),
     kinds=_FULL,
 )
 def base_files(draft: Draft) -> Change | None:
@@ -219,7 +253,11 @@ def base_files(draft: Draft) -> Change | None:
     for name in dict.fromkeys(lacking):
         if name != INDEX and (data := base_file(draft, name)):
             made, copied = made.with_file(name, data), [*copied, name]
-    return changed(made, f"{', '.join(copied)} of the base") if copied else None
+    return (
+        changed(made, say("{names} of the base", names=", ".join(copied)))
+        if copied
+        else None
+    )
 
 
 def _has_processor(draft: Draft) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.repair._repair import CannotRepair, Change, changed, repair
 from preflight.repair.draft import Draft
@@ -32,8 +33,10 @@ _TINKER = {"w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 
 @repair(
     "C01 D06 K01",
-    "Turns an adapter of mlx-lm into PEFT's layout: matrices transposed, names and "
-    "config written as PEFT does, lora_alpha from mlx-lm's scale.",
+    say(
+        "Turns an adapter of mlx-lm into PEFT's layout: matrices transposed, names and "
+        "config written as PEFT does, lora_alpha from mlx-lm's scale."
+    ),
 )
 def mlx_converted(draft: Draft) -> Change | None:
     """Convert names, matrices and config together, or nothing."""
@@ -44,17 +47,23 @@ def mlx_converted(draft: Draft) -> Change | None:
     if not names or not any(names.values()):
         return None
     if config.get("fine_tune_type", "lora") != "lora" or not all(names.values()):
-        raise CannotRepair("mlx-lm trained more than a LoRA (DoRA or full weights)")
+        raise CannotRepair(
+            say("mlx-lm trained more than a LoRA (DoRA or full weights)")
+        )
     new = tuple(
         _converted(one, match) for one in draft.tensors if (match := names[one.name])
     )
     rank = {one.shape[-2] for one in new if ".lora_A." in one.name}
     if len(rank) != 1:
-        raise CannotRepair("the ranks of mlx-lm's adapter differ")
+        raise CannotRepair(say("the ranks of mlx-lm's adapter differ"))
     made = draft.with_tensors(new)
     leaves = sorted({m["rest"].rpartition(".")[2] for m in names.values() if m})
     fields = _peft_config(config, rank.pop(), leaves)
-    told = f"scale {_scale(config)} becomes lora_alpha {fields['lora_alpha']}"
+    told = say(
+        "scale {scale} becomes lora_alpha {alpha}",
+        scale=_scale(config),
+        alpha=fields["lora_alpha"],
+    )
     return changed(made.with_document("adapter_config.json", fields), told)
 
 
@@ -69,11 +78,13 @@ def _scale(config: JsonObject) -> float:
     parameters = config.get("lora_parameters")
     found = parameters.get("scale") if isinstance(parameters, Mapping) else None
     if not isinstance(found, (int, float)) or isinstance(found, bool) or found <= 0:
-        raise CannotRepair("mlx-lm's config does not tell the scale")
+        raise CannotRepair(say("mlx-lm's config does not tell the scale"))
     alpha = parameters.get("alpha") if isinstance(parameters, Mapping) else None
     # Releases of early 2024 scaled by scale * alpha / rank, later ones by scale.
     if alpha is not None and alpha != (config["lora_parameters"] or {}).get("rank"):
-        raise CannotRepair("mlx-lm's config has an alpha, which is read in two ways")
+        raise CannotRepair(
+            say("mlx-lm's config has an alpha, which is read in two ways")
+        )
     return float(found)
 
 
@@ -94,7 +105,7 @@ def _peft_config(config: JsonObject, rank: int, leaves: list[str]) -> dict[str, 
     }
 
 
-@repair("K01 S06", "Gives every expert of a mixture the LoRA halves of its own.")
+@repair("K01 S06", say("Gives every expert of a mixture the LoRA halves of its own."))
 def experts_apart(draft: Draft) -> Change | None:
     """Cut tensors over all experts into matrices; their bytes stay as they are."""
     base = draft.known.base
@@ -108,7 +119,9 @@ def experts_apart(draft: Draft) -> Change | None:
             new.extend(_of_experts(one, match, count))
     if len(new) == len(draft.tensors):
         return None
-    told = f"{len(draft.tensors):,} tensors become {len(new):,}"
+    told = say(
+        "{before:,} tensors become {after:,}", before=len(draft.tensors), after=len(new)
+    )
     return changed(draft.with_tensors(tuple(new)), told)
 
 

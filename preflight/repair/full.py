@@ -9,6 +9,7 @@ from dataclasses import replace
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Unavailable, WeightType
+from preflight.language import glued, say
 from preflight.model.files import FileEntry, leads_out
 from preflight.model.headers import Container, read_container
 from preflight.repair._repair import CannotRepair, Change, changed, repair
@@ -53,7 +54,9 @@ def _with_weights(draft: Draft, weights: Weights) -> Draft:
     return replace(made, weights=dict(weights))
 
 
-@repair("D06 D08 D02", "Gives shards the names that loaders look for.", kinds=_FULL)
+@repair(
+    "D06 D08 D02", say("Gives shards the names that loaders look for."), kinds=_FULL
+)
 def shards_renamed(draft: Draft) -> Change | None:
     """Take one numbered set of safetensors under other names, such as torchtune's."""
     if draft.weights:
@@ -74,14 +77,16 @@ def shards_renamed(draft: Draft) -> Change | None:
     if not complete and not (len(files) == 1 and not any(matches)):
         return None
     made = numbered([tensors for _, tensors in files])
-    told = f"{files[0][0].name} becomes {next(iter(made))}"
+    told = say("{name} becomes {new}", name=files[0][0].name, new=next(iter(made)))
     return changed(_with_weights(draft, made), told)
 
 
 @repair(
     "D06 D08",
-    "Converts full weights that torch pickled, without torch and without running "
-    "anything that the pickle says.",
+    say(
+        "Converts full weights that torch pickled, without torch and without running "
+        "anything that the pickle says."
+    ),
     kinds=_FULL,
 )
 def full_pickle_converted(draft: Draft) -> Change | None:
@@ -94,7 +99,7 @@ def full_pickle_converted(draft: Draft) -> Change | None:
     for entry in sorted(entries, key=lambda one: one.name):
         tensors = pickled_tensors(draft.source.open(entry), entry)
         if isinstance(tensors, Unavailable):
-            raise CannotRepair(f"{entry.name}: {tensors.reason}")
+            raise CannotRepair(glued(entry.name, ": ", tensors.reason))
         files.append(tensors)
     totals = {int(m["total"]) for e in entries if (m := _SHARD.search(e.name))}
     if (
@@ -104,7 +109,9 @@ def full_pickle_converted(draft: Draft) -> Change | None:
     ):
         return None
     made = numbered([_once(tensors) for tensors in files])
-    return changed(_with_weights(draft, made), f"{len(files)} files converted")
+    return changed(
+        _with_weights(draft, made), say("{count} files converted", count=len(files))
+    )
 
 
 def _once(tensors: tuple[Made, ...]) -> tuple[Made, ...]:
@@ -115,8 +122,10 @@ def _once(tensors: tuple[Made, ...]) -> tuple[Made, ...]:
 
 @repair(
     "K06",
-    "Gives the tensors of full weights the names that they have on disk: without "
-    "wrappers' marks, and as the base's own files name them.",
+    say(
+        "Gives the tensors of full weights the names that they have on disk: without "
+        "wrappers' marks, and as the base's own files name them."
+    ),
     kinds=_FULL,
 )
 def full_names(draft: Draft) -> Change | None:
@@ -134,7 +143,9 @@ def full_names(draft: Draft) -> Change | None:
     count = len(set(names) - old)
     if not count or len(set(names)) < len(names):
         return None
-    return changed(_with_weights(draft, new), f"{count:,} tensors renamed")
+    return changed(
+        _with_weights(draft, new), say("{count:,} tensors renamed", count=count)
+    )
 
 
 def _on_disk(one: Made, wanted: Mapping[str, object], base: BaseModel) -> str:
@@ -146,8 +157,10 @@ def _on_disk(one: Made, wanted: Mapping[str, object], base: BaseModel) -> str:
 
 @repair(
     "K07",
-    "Leaves the output layer out where the embeddings are tied and it is a copy of "
-    "them.",
+    say(
+        "Leaves the output layer out where the embeddings are tied and it is a copy of "
+        "them."
+    ),
     kinds=_FULL,
 )
 def tied_head(draft: Draft) -> Change | None:
@@ -158,13 +171,15 @@ def tied_head(draft: Draft) -> Change | None:
         file: tuple(one for one in tensors if one.name != _HEAD)
         for file, tensors in draft.weights.items()
     }
-    return changed(_with_weights(draft, new), f"{_HEAD} left out")
+    return changed(_with_weights(draft, new), say("{head} left out", head=_HEAD))
 
 
 @repair(
     "I01 I02 I03 I04 I05 I06 I07",
-    "Makes the index anew from the shards' own headers, gives the shards one numbering "
-    "and leaves out files whose tensors all lie in others.",
+    say(
+        "Makes the index anew from the shards' own headers, gives the shards one "
+        "numbering and leaves out files whose tensors all lie in others."
+    ),
     kinds=_FULL,
 )
 def index_rebuilt(draft: Draft) -> Change | None:
@@ -184,9 +199,15 @@ def index_rebuilt(draft: Draft) -> Change | None:
     if not sound:
         files = dict(numbered([files[name] for name in sorted(files)]))
     made = _with_weights(draft, files)
-    told = [f"{len(files)} files, {sum(map(len, files.values())):,} tensors"]
+    told = [
+        say(
+            "{count} files, {number:,} tensors",
+            count=len(files),
+            number=sum(map(len, files.values())),
+        )
+    ]
     if gone := sorted(set(draft.weights) - set(files)):
-        told.append(f"no longer there: {', '.join(gone[:4])}")
+        told.append(say("no longer there: {names}", names=", ".join(gone[:4])))
     if len(files) == 1:
         return changed(made, *told)
     total = sum(one.size for tensors in files.values() for one in tensors)
@@ -222,11 +243,18 @@ def _chosen(draft: Draft) -> dict[str, tuple[Made, ...]] | None:
     gone = sorted({mapped[n] for n in lost if n not in places} - set(draft.weights))
     if gone:
         raise CannotRepair(
-            f"{gone[0]} is missing, and its tensors are in no other file"
+            say(
+                "{value} is missing, and its tensors are in no other file",
+                value=gone[0],
+            )
         )
     if any(n not in places for n in lost) and isinstance(base, Unavailable):
-        told = "the index names tensors that no file has, and the base is not known"
-        raise CannotRepair(f"{told}: give --base-model")
+        raise CannotRepair(
+            say(
+                "the index names tensors that no file has, and the base is not known: "
+                "give --base-model"
+            )
+        )
     if named and foreign and not lost:
         # The index is complete without them: they are of another save.
         home = {name: file for name, file in home.items() if file in named}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from preflight.catalog.processors import IMAGE_PROCESSORS
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.config_figures import architectures
 from preflight.repair._repair import Change, changed, repair
 from preflight.repair.draft import Draft
@@ -20,7 +21,7 @@ _SPELLED = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 @repair(
     "B03",
-    "Takes a wrapper's prefix off the class in config.json, such as that of FSDP.",
+    say("Takes a wrapper's prefix off the class in config.json, such as that of FSDP."),
     kinds=_FULL,
 )
 def class_name(draft: Draft) -> Change | None:
@@ -33,10 +34,10 @@ def class_name(draft: Draft) -> Change | None:
     if not wrapped:
         return None
     made = draft.with_fields(_CONFIG, architectures=[own])
-    return changed(made, f"{wrapped[0]} becomes {own}")
+    return changed(made, say("{name} becomes {new}", name=wrapped[0], new=own))
 
 
-@repair("S15", "Writes the number format that the weights have.", kinds=_FULL)
+@repair("S15", say("Writes the number format that the weights have."), kinds=_FULL)
 def stated_dtype(draft: Draft) -> Change | None:
     """Set dtype, or torch_dtype, to the format of most values."""
     config = draft.document(_CONFIG)
@@ -49,13 +50,18 @@ def stated_dtype(draft: Draft) -> Change | None:
     if found is None:
         return None
     field = "dtype" if "dtype" in config else "torch_dtype"
-    return changed(draft.with_fields(_CONFIG, **{field: found}), f"{field}: {found}")
+    return changed(
+        draft.with_fields(_CONFIG, **{field: found}),
+        f"{field}: {found}",
+    )
 
 
 @repair(
     "V06",
-    "Writes beside what transformers 5 wrote what older releases read: rope_theta, the "
-    "tokenizer's class, no empty list of tokens.",
+    say(
+        "Writes beside what transformers 5 wrote what older releases read: rope_theta, "
+        "the tokenizer's class, no empty list of tokens."
+    ),
     kinds=_FULL,
 )
 def older_fields(draft: Draft) -> Change | None:
@@ -92,7 +98,10 @@ def _with_theta(config: Mapping[str, object]) -> dict[str, object]:
 
 @repair(
     "D20",
-    "Writes the image processor's class and sizes under the names that releases know.",
+    say(
+        "Writes the image processor's class and sizes under the names that releases "
+        "know."
+    ),
     kinds=_FULL,
 )
 def image_processor(draft: Draft) -> Change | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.headers import Tensor
 from preflight.model.lora import LayerPath, LoraTensor, lora_view
 from preflight.repair._repair import Change, changed, repair
@@ -50,14 +51,21 @@ def renamed(draft: Draft, names: Mapping[str, str]) -> Change | None:
     if not moved or len({one.name for one in new}) < len(new):
         return None
     old, fresh = (shortened(name, 90) for name in moved[0])
-    told = f"{len(moved):,} of {len(new):,} tensors renamed, the first from {old}"
-    return changed(draft.with_tensors(new), told, f"to {fresh}")
+    told = say(
+        "{count:,} of {total:,} tensors renamed, the first from {old}",
+        count=len(moved),
+        total=len(new),
+        old=old,
+    )
+    return changed(draft.with_tensors(new), told, say("to {fresh}", fresh=fresh))
 
 
 @repair(
     "K01 K02",
-    "Removes what wrappers leave in tensor names (_orig_mod., module., FSDP's), an "
-    "adapter's own name and other spellings, and adds base_model.model.",
+    say(
+        "Removes what wrappers leave in tensor names (_orig_mod., module., FSDP's), an "
+        "adapter's own name and other spellings, and adds base_model.model."
+    ),
 )
 def key_names(draft: Draft) -> Change | None:
     """Bring the names to PEFT's form."""
@@ -70,8 +78,11 @@ def _stem(path: LayerPath) -> bool:
 
 @repair(
     "K03",
-    "Puts the layers at the path at which the base's class has them: language_model "
-    "more or less, as releases of transformers differ, or a model. that is missing.",
+    say(
+        "Puts the layers at the path at which the base's class has them: "
+        "language_model more or less, as releases of transformers differ, or a model. "
+        "that is missing."
+    ),
 )
 def layer_paths(draft: Draft) -> Change | None:
     """Bring all layers below one of the paths that the base is known by."""
@@ -113,7 +124,7 @@ def _is_turned(draft: Draft, half: LoraTensor, rank: object) -> bool:
     return half.outer == rank and turned != rank
 
 
-@repair("C03 K03", "Turns matrices that were saved transposed, as MLX keeps them.")
+@repair("C03 K03", say("Turns matrices that were saved transposed, as MLX keeps them."))
 def turned_matrices(draft: Draft) -> Change | None:
     """Transpose all halves; a file in which only some are turned is left alone."""
     rank = (draft.config or {}).get("r")
@@ -124,7 +135,9 @@ def turned_matrices(draft: Draft) -> Change | None:
         return None
     names = {half.tensor.name for half in halves}
     new = tuple(turned(one) if one.name in names else one for one in draft.tensors)
-    return changed(draft.with_tensors(new), f"{len(names):,} matrices turned")
+    return changed(
+        draft.with_tensors(new), say("{count:,} matrices turned", count=len(names))
+    )
 
 
 def turned(one: Made) -> Made:

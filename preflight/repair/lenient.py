@@ -12,10 +12,11 @@ import math
 import re
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.configs import JsonObject, json_object
 
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig", "a byte order mark"),
+    (codecs.BOM_UTF8, "utf-8-sig", say("a byte order mark")),
     (codecs.BOM_UTF32_LE, "utf-32", "UTF-32"),
     (codecs.BOM_UTF32_BE, "utf-32", "UTF-32"),
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
@@ -35,7 +36,7 @@ def lenient_object(data: bytes, name: str) -> tuple[JsonObject, tuple[str, ...]]
         return None
     plain = _STRING_OR_COMMA.sub(lambda m: "" if m[0] == "," else m[0], text)
     if plain != text:
-        odd.append("a comma too many")
+        odd.append(say("a comma too many"))
     try:
         value = json.loads(plain, object_pairs_hook=lambda pairs: _last(pairs, odd))
     except (ValueError, RecursionError):
@@ -67,7 +68,7 @@ def _last(pairs: list[tuple[str, object]], odd: list[str]) -> dict[str, object]:
     if len(made) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        odd.append(f'"{twice}" given twice, of which the last counts')
+        odd.append(say('"{key}" given twice, of which the last counts', key=twice))
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from preflight.language import say
 from preflight.model.lora import LoraView
 from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.repair._repair import Change, changed, repair
@@ -20,7 +21,12 @@ def _without(draft: Draft, names: set[str], what: str) -> Change | None:
     kept = tuple(one for one in draft.tensors if one.name not in names)
     total = sum(one.size for one in draft.tensors)
     share = 100 * sum(one.size for one in gone) / total if total else 0.0
-    told = f"{len(gone):,} tensors of {what} left out, {share:.2g} % of the bytes"
+    told = say(
+        "{count:,} tensors of {what} left out, {share:.2g} % of the bytes",
+        count=len(gone),
+        what=what,
+        share=share,
+    )
     return changed(draft.with_tensors(kept), told)
 
 
@@ -55,29 +61,31 @@ def _of_vocabulary(lora: LoraView) -> set[str]:
 
 @repair(
     "C07 C08 C15 V01",
-    "Leaves out what was trained of the embedding and of the output layer.",
+    say("Leaves out what was trained of the embedding and of the output layer."),
     flag="--drop-head",
 )
 def dropped_head(draft: Draft) -> Change | None:
     """Neither LoRA nor whole matrix of the vocabulary's layers stays."""
-    what = "the embedding and the output layer"
+    what = say("the embedding and the output layer")
     change = _without(draft, _of_vocabulary(draft.lora), what)
     return _without_targets(change, lambda name: bool(vocabulary_layer(name)))
 
 
-@repair("C06", "Leaves out trained biases.", flag="--drop-bias")
+@repair("C06", say("Leaves out trained biases."), flag="--drop-bias")
 def dropped_bias(draft: Draft) -> Change | None:
     """The base's own biases, or none, are served."""
     lora = draft.lora
     names = {h.tensor.name for h in lora.halves if not h.is_weight}
     names |= {t.name for t in lora.others if t.name.endswith(".bias")}
-    return _without(draft, names, "biases")
+    return _without(draft, names, say("biases"))
 
 
 @repair(
     "C07",
-    "Leaves out whole modules that were trained beside the LoRA (modules_to_save, "
-    "norms, heads).",
+    say(
+        "Leaves out whole modules that were trained beside the LoRA (modules_to_save, "
+        "norms, heads)."
+    ),
     flag="--drop-saved-modules",
 )
 def dropped_modules(draft: Draft) -> Change | None:
@@ -88,15 +96,15 @@ def dropped_modules(draft: Draft) -> Change | None:
         for t in lora.others
         if not t.name.endswith(".bias") and "lora_magnitude" not in t.name
     }
-    return _without(draft, names - _of_vocabulary(lora), "whole modules")
+    return _without(draft, names - _of_vocabulary(lora), say("whole modules"))
 
 
 @repair(
     "K04 S06",
-    "Leaves out what was trained of the vision tower.",
+    say("Leaves out what was trained of the vision tower."),
     flag="--drop-vision",
 )
 def dropped_vision(draft: Draft) -> Change | None:
     """The base's own tower is served."""
     names = {one.name for one in draft.tensors if is_visual(one.name)}
-    return _without(draft, names, "the vision tower")
+    return _without(draft, names, say("the vision tower"))

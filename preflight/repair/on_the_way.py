@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from preflight.findings import Severity
+from preflight.language import glued, say
 from preflight.observer import Observer
 from preflight.pipeline.options import PushOptions
 from preflight.repair.draft import Losses
@@ -31,8 +32,8 @@ def repaired_on_the_way(
         yield options
         return
     for step in plan.steps:
-        told = f": {step.told[0]}" if step.told else ""
-        observer.note(f"repaired on the way: {step.repair.name}{told}")
+        what = glued(step.repair.name, *(glued(": ", one) for one in step.told[:1]))
+        observer.note(say("repaired on the way: {what}", what=what))
     name = options.check.directory.resolve().name or "model"
     with repaired_for_now(plan, observer, name) as directory:
         request = replace(options.check.request, weight_type=plan.draft.kind)

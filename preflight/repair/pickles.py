@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from preflight.findings import Unavailable
+from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.source import OpenFile
 from preflight.model.steady import Changed, Unreadable
@@ -69,7 +70,7 @@ class _View(NamedTuple):
 
 def _whole(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise _Refused("a size or an offset in it is no whole number")
+        raise _Refused(say("a size or an offset in it is no whole number"))
     return value
 
 
@@ -77,11 +78,11 @@ def _tensor(
     storage: object, offset: object, size: object, stride: object, *_: object
 ) -> _View:
     if not isinstance(storage, _Storage):
-        raise _Refused("a tensor in it is made of something else than a storage")
+        raise _Refused(say("a tensor in it is made of something else than a storage"))
     if not isinstance(size, tuple) or not isinstance(stride, tuple):
-        raise _Refused("the shape of a tensor in it is none")
+        raise _Refused(say("the shape of a tensor in it is none"))
     if len(size) != len(stride):
-        raise _Refused("the shape of a tensor in it is none")
+        raise _Refused(say("the shape of a tensor in it is none"))
     shape, strides = tuple(map(_whole, size)), tuple(map(_whole, stride))
     return _View(storage, _whole(offset), shape, strides)
 
@@ -99,7 +100,7 @@ class _Settable(OrderedDict[Any, Any]):
 
 def _ordered(*arguments: object) -> _Settable:
     if arguments:
-        raise _Refused("it makes a dictionary of something")
+        raise _Refused(say("it makes a dictionary of something"))
     return _Settable()
 
 
@@ -116,10 +117,10 @@ class _Call:
         return self._function(*arguments)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise _Refused("it changes a function")
+        raise _Refused(say("it changes a function"))
 
     def __setstate__(self, state: object) -> None:
-        raise _Refused("it changes a function")
+        raise _Refused(say("it changes a function"))
 
 
 _ALLOWED: Mapping[tuple[str, str], _Call] = {
@@ -149,9 +150,9 @@ def _check_program(stream: io.BytesIO) -> None:
     begin = stream.tell()
     for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         if opcode.name not in _OPCODES:
-            raise _Refused(f"it holds the instruction {opcode.name}")
+            raise _Refused(say("it holds the instruction {name}", name=opcode.name))
         if opcode.name.endswith("BINPUT") and int(str(argument)) > number:
-            raise _Refused("it counts what it remembers wrongly")
+            raise _Refused(say("it counts what it remembers wrongly"))
     stream.seek(begin)
 
 
@@ -169,20 +170,29 @@ class _Reader(pickle.Unpickler):
             return found
         if module in ("torch", "torch.cuda") and name in _STORAGES:
             return _Kind(_STORAGES[name])
-        raise _Refused(f"it calls {module[:60]}.{name[:60]}, which weights do not need")
+        raise _Refused(
+            say(
+                "it calls {name}, which weights do not need",
+                name=f"{module[:60]}.{name[:60]}",
+            )
+        )
 
     def persistent_load(self, pid: object) -> _Storage:
         """A storage by its description; its bytes lie elsewhere in the file."""
         if type(pid) is not tuple or len(pid) < 5 or pid[0] != "storage":
-            raise _Refused("it names something outside of itself that is no storage")
+            raise _Refused(
+                say("it names something outside of itself that is no storage")
+            )
         kind, key, count = pid[1], pid[2], pid[4]
         if not isinstance(kind, _Kind) or not isinstance(key, str):
-            raise _Refused("a storage in it has no known format")
+            raise _Refused(say("a storage in it has no known format"))
         if len(pid) > 5 and pid[5] is not None:
-            raise _Refused("it shares storages in a way that is not read here")
+            raise _Refused(say("it shares storages in a way that is not read here"))
         made = _Storage(key, kind.dtype, _whole(count))
         if self.storages.setdefault(key, made) != made:
-            raise _Refused(f"the storage {key[:40]} is described in two ways")
+            raise _Refused(
+                say("the storage {key} is described in two ways", key=key[:40])
+            )
         return made
 
 
@@ -206,7 +216,9 @@ def pickled_tensors(
     except (Changed, Unreadable) as error:
         return Unavailable(error.what)
     except Exception as error:  # noqa: BLE001 - a pickle can end in any error
-        return Unavailable(f"it cannot be read as torch writes it ({_short(error)})")
+        return Unavailable(
+            say("it cannot be read as torch writes it ({reason})", reason=_short(error))
+        )
     finally:
         file.close()
 
@@ -224,10 +236,10 @@ def _zipped(file: OpenFile) -> tuple[dict[str, _View], Places]:
         members = {one.filename: one for one in archive.infolist()}
         name = next((n for n in members if n.endswith("/data.pkl")), "")
         if not name or members[name].file_size > _MOST_PICKLE:
-            raise _Refused("there is no data.pkl of a usual size in it")
+            raise _Refused(say("there is no data.pkl of a usual size in it"))
         order = members.get(name.removesuffix("data.pkl") + "byteorder")
         if order is not None and archive.read(order).strip() != b"little":
-            raise _Refused("its numbers have the other byte order")
+            raise _Refused(say("its numbers have the other byte order"))
         reader = _Reader(io.BytesIO(archive.read(name)))
         views = _views(reader.load())
         folder = name.removesuffix("data.pkl") + "data/"
@@ -235,7 +247,9 @@ def _zipped(file: OpenFile) -> tuple[dict[str, _View], Places]:
         for key in reader.storages:
             member = members.get(folder + key)
             if member is None or member.compress_type != zipfile.ZIP_STORED:
-                raise _Refused(f"the storage {key[:40]} is not in it, or is packed")
+                raise _Refused(
+                    say("the storage {key} is not in it, or is packed", key=key[:40])
+                )
             places[key] = (_data_of(file, member), member.file_size)
     return views, places
 
@@ -244,7 +258,7 @@ def _data_of(file: OpenFile, member: zipfile.ZipInfo) -> int:
     """Where a member's own bytes begin: behind its local header."""
     head = file.read(member.header_offset, 30)
     if head[:4] != b"PK\x03\x04":
-        raise _Refused("its table of contents leads elsewhere")
+        raise _Refused(say("its table of contents leads elsewhere"))
     name, extra = struct.unpack("<HH", head[26:30])
     return member.header_offset + 30 + int(name) + int(extra)
 
@@ -254,22 +268,24 @@ def _legacy(file: OpenFile) -> tuple[dict[str, _View], Places]:
     data = file.read(0, min(file.size, _MOST_PICKLE))
     stream = io.BytesIO(data)
     if _Reader(stream).load() != _MAGIC:
-        raise _Refused("it is no file of torch")
+        raise _Refused(say("it is no file of torch"))
     if _Reader(stream).load() != _PROTOCOL:
-        raise _Refused("it has another protocol than torch's")
+        raise _Refused(say("it has another protocol than torch's"))
     system = _Reader(stream).load()
     if not isinstance(system, dict) or not system.get("little_endian"):
-        raise _Refused("its numbers have the other byte order")
+        raise _Refused(say("its numbers have the other byte order"))
     reader = _Reader(stream)
     views = _views(reader.load())
     keys = _Reader(stream).load()
     if not isinstance(keys, list) or set(keys) != set(reader.storages):
-        raise _Refused("the list of its storages is another one")
+        raise _Refused(say("the list of its storages is another one"))
     places, at = {}, stream.tell()
     for key in keys:
         storage = reader.storages[key]
         if int.from_bytes(file.read(at, 8), "little") != storage.elements:
-            raise _Refused(f"the storage {key[:40]} has another length than it says")
+            raise _Refused(
+                say("the storage {key} has another length than it says", key=key[:40])
+            )
         size = storage.elements * _WIDTH.get(storage.dtype, 1)
         places[key] = (at + 8, size)
         at += 8 + size
@@ -314,12 +330,12 @@ def _views(found: object) -> dict[str, _View]:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
     if not isinstance(found, dict) or not found:
-        raise _Refused("it holds no tensors by name")
+        raise _Refused(say("it holds no tensors by name"))
     if len(found) > _MOST_TENSORS:
-        raise _Refused(f"it holds more than {_MOST_TENSORS:,} tensors")
+        raise _Refused(say("it holds more than {most:,} tensors", most=_MOST_TENSORS))
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, _View):
-            raise _Refused(f"{str(name)[:60]} in it is no tensor")
+            raise _Refused(say("{name} in it is no tensor", name=str(name)[:60]))
     return found
 
 
@@ -333,7 +349,7 @@ def _placed(name: str, view: _View, places: Places, entry: FileEntry) -> Made:
     count = 0 if empty else reach + 1
     begin = view.offset * width
     if begin + count * width > size or (not empty and math.prod(view.shape) > 2**40):
-        raise _Refused(f"{name[:60]} reaches beyond its storage")
+        raise _Refused(say("{name} reaches beyond its storage", name=name[:60]))
     strides = None if empty or _is_usual(view) else view.strides
     origin = Origin(entry, dtype, view.shape, start + begin, count * width, strides)
     return Made(name, dtype, view.shape, origin)

@@ -18,6 +18,7 @@ from preflight.findings import (
     Verdict,
     WeightType,
 )
+from preflight.language import glued, say
 from preflight.model.headers import Container, read_container
 from preflight.model.inspection import ADAPTER_CONFIG, Inspection, Request, inspect
 from preflight.model.source import LocalDirectory
@@ -120,8 +121,12 @@ def _inner(found: Inspection, request: Request, report: Report) -> Inspection:
         return found
     if len({one.folder for one in whole}) > 1 or len(whole) > 1:
         raise UsageError(
-            f"{found.directory} holds several models: {whole[0].folder} and others",
-            hint="give the directory of the one that you want",
+            say(
+                "{directory} holds several models: {folder} and others",
+                directory=found.directory,
+                folder=whole[0].folder,
+            ),
+            hint=say("give the directory of the one that you want"),
         )
     return inspect(found.directory / whole[0].folder, request)
 
@@ -142,7 +147,7 @@ def _kind(found: Inspection) -> WeightType:
         if names and all(".lora_" in name for name in names):
             return WeightType.LORA
     raise UsageError(
-        found.weight_type.reason, hint="say which with --weight-type lora or full"
+        found.weight_type.reason, hint=say("say which with --weight-type lora or full")
     )
 
 
@@ -155,7 +160,7 @@ def _applied(draft: Draft) -> tuple[Draft, tuple[Step, ...], tuple[str, ...]]:
         try:
             change = repair.apply(draft)
         except CannotRepair as reason:
-            refused.append(f"{repair.name}: {reason}")
+            refused.append(glued(repair.name, ": ", str(reason)))
             continue
         if change is not None:
             draft = change.draft

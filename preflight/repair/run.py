@@ -10,6 +10,7 @@ from pathlib import Path
 from preflight.directories import cache_home, temporary_directory
 from preflight.errors import UsageError
 from preflight.findings import Outcome, Report, Unavailable, Verdict
+from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.headers import Container, read_container
 from preflight.observer import Observer
@@ -158,9 +159,12 @@ def _require_room(draft: Draft, need: int, free: int, stage: Path) -> None:
     )
     if need - linked > free:
         raise UsageError(
-            f"{human_size(need - linked)} would be written, and there is room for "
-            f"{human_size(free)}",
-            hint="give -o a directory on a disk with more room",
+            say(
+                "{need} would be written, and there is room for {free}",
+                need=human_size(need - linked),
+                free=human_size(free),
+            ),
+            hint=say("give -o a directory on a disk with more room"),
         )
 
 

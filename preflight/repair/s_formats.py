@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.headers import (
     Broken,
@@ -32,8 +33,10 @@ def cast(one: Made, dtype: str, *, rounded: bool = False) -> Made:
 
 @repair(
     "S07 S08",
-    "Widens an adapter's tensors to one format that holds every value: F8 and mixed "
-    "formats become F32, and F64 too where all its values are F32 ones.",
+    say(
+        "Widens an adapter's tensors to one format that holds every value: F8 and "
+        "mixed formats become F32, and F64 too where all its values are F32 ones."
+    ),
 )
 def one_format(draft: Draft) -> Change | None:
     """Cast what has to be cast to F32, each value checked while it is written."""
@@ -47,13 +50,13 @@ def one_format(draft: Draft) -> Change | None:
         one if one.dtype == "F32" else cast(one, "F32", rounded=rounded)
         for one in draft.tensors
     )
-    told = f"{', '.join(sorted(formats))} written as F32"
+    told = say("{names} written as F32", names=", ".join(sorted(formats)))
     return changed(draft.with_tensors(new), told)
 
 
 @repair(
     "S09",
-    'Writes the header anew, with the metadata {"format": "pt"}.',
+    say('Writes the header anew, with the metadata {"format": "pt"}.'),
     kinds=_BOTH,
 )
 def container_metadata(draft: Draft) -> Change | None:
@@ -66,12 +69,16 @@ def container_metadata(draft: Draft) -> Change | None:
         for each in readings
         if isinstance(each, Container) and (each.metadata or {}).get("format") != "pt"
     ]
-    return changed(draft, f"metadata of {len(odd):,} files") if odd else None
+    return (
+        changed(draft, say("metadata of {count:,} files", count=len(odd)))
+        if odd
+        else None
+    )
 
 
 @repair(
     "S02",
-    "Cuts off bytes behind the last tensor that the header describes.",
+    say("Cuts off bytes behind the last tensor that the header describes."),
     kinds=_BOTH,
 )
 def trailing_bytes(draft: Draft) -> Change | None:

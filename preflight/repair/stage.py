@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from preflight.errors import UsageError
+from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.stamp import Stamp
 from preflight.model.steady import open_steady
@@ -88,17 +89,24 @@ def _remove_leftovers(target: Path) -> None:
 def check_target(target: Path, source: Path) -> None:
     """Raise `UsageError` for a place that cannot become the result."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise UsageError(f"{target} is no directory", hint="give -o a new one")
+        raise UsageError(
+            say("{target} is no directory", target=target),
+            hint=say("give -o a new one"),
+        )
     real, own = target.resolve(), source.resolve()
     if real == own or own.is_relative_to(real):
         raise UsageError(
-            "the repaired directory cannot be the one that is repaired",
-            hint="give -o a directory beside it: the source is never written",
+            say("the repaired directory cannot be the one that is repaired"),
+            hint=say("give -o a directory beside it: the source is never written"),
         )
     if real.is_relative_to(own):
         raise UsageError(
-            f"{target} lies within {source}, which is never written",
-            hint="give -o a directory beside it",
+            say(
+                "{target} lies within {source}, which is never written",
+                target=target,
+                source=source,
+            ),
+            hint=say("give -o a directory beside it"),
         )
 
 
@@ -113,8 +121,8 @@ def publish(stage: Path, target: Path, *, force: bool) -> bool:
             return False
         if not force:
             raise UsageError(
-                f"{target} is not empty and holds something else",
-                hint="give -o a new directory, or --force to replace it",
+                say("{target} is not empty and holds something else", target=target),
+                hint=say("give -o a new directory, or --force to replace it"),
             )
         old = target.parent / f".{target.name}{_MARK}{secrets.token_hex(4)}-old"
         target.rename(old)

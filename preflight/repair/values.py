@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from preflight.errors import PreflightError
+from preflight.language import say
 from preflight.model.dtypes import BITS
 from preflight.model.floats import numbers as read_numbers
 from preflight.model.steady import open_steady
@@ -112,8 +113,12 @@ def content(made: Made, losses: Losses) -> bytes:
     import numpy as np
 
     if made.origin.size > LARGEST:
-        told = f"{made.name} has {made.origin.size:,} bytes, too many to be changed"
-        raise NotExact(told, hint="save it again in the form that is needed")
+        told = say(
+            "{name} has {size:,} bytes, too many to be changed",
+            name=made.name,
+            size=made.origin.size,
+        )
+        raise NotExact(told, hint=say("save it again in the form that is needed"))
     if made.reduced is not None:
         return _reduced(made, losses)
     raw = _raw(made.origin)
@@ -149,8 +154,14 @@ def _converted(made: Made, values: Wide, losses: Losses) -> bytes:
     back = numbers(data, made.dtype).reshape(made.shape)
     if not np.array_equal(back, whole, equal_nan=True):
         if not made.rounded:
-            told = f"{made.name} holds a value that {made.dtype} cannot hold exactly"
-            raise NotExact(told, hint="--round lets it be rounded, and tells the loss")
+            told = say(
+                "{name} holds a value that {dtype} cannot hold exactly",
+                name=made.name,
+                dtype=made.dtype,
+            )
+            raise NotExact(
+                told, hint=say("--round lets it be rounded, and tells the loss")
+            )
         losses.note(made.name, _distance(back, whole))
     return data
 
@@ -192,7 +203,12 @@ def _halves(
 
     a, b = matrix(first), matrix(second)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise NotExact(f"{second.name} holds NaN or Inf, so that it has no nearest one")
+        raise NotExact(
+            say(
+                "{name} holds NaN or Inf, so that it has no nearest one",
+                name=second.name,
+            )
+        )
     halves = nearest(a, b, rank)
     back = {
         half: numbers(written(values, dtype), dtype).reshape(values.shape)
@@ -217,7 +233,8 @@ def apart(a: Wide, b: Wide, c: Wide, d: Wide) -> float:
 def _product_norm(a: Wide, b: Wide) -> float:
     import numpy as np
 
-    left, right = np.linalg.qr(b)[1], np.linalg.qr(a.T)[1]
+    # The annotations of numpy know but one of qr's modes.
+    left, right = (np.asarray(np.linalg.qr(each, mode="r")) for each in (b, a.T))
     return float(np.linalg.norm(left @ right.T))
 
 

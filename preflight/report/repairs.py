@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from preflight.language import glued, say, say_n
 from preflight.record import RunRecord
 from preflight.text import shortened
 
@@ -21,21 +22,24 @@ def repair_lines(record: RunRecord) -> Iterator[str]:
     if done is None:
         return
     if not done.plan.steps:
-        yield "nothing was found that a repair could change"
+        yield say("nothing was found that a repair could change")
     for step in done.plan.steps:
         flag = f" ({step.repair.flag})" if step.repair.flag else ""
-        yield f"repair  {step.repair.name}{flag}"
-        yield from (f"  {shortened(line, _LONGEST)}" for line in step.told)
+        yield glued(say("repair"), f"  {step.repair.name}{flag}")
+        yield from (glued("  ", shortened(line, _LONGEST)) for line in step.told)
     for reason in done.plan.refused:
-        yield f"not repaired  {reason}"
+        yield glued(say("not repaired"), "  ", reason)
     yield from _losses(done)
     if done.written:
-        yield f"made {done.target}"
+        yield say("made {target}", target=done.target)
     if linked := done.filled.linked:
-        more = f" and {len(linked) - 1:,} more" if len(linked) > 1 else ""
-        yield (
-            f"note  {linked[0]}{more}: the same file as in the source, under a second "
-            "name (a hard link); edit neither in place"
+        yield say_n(
+            "note  {first}: the same file as in the source, under a second name (a "
+            "hard link); edit neither in place",
+            "note  {first} and others ({count:,} in all): the same files as in the "
+            "source, under a second name (hard links); edit neither in place",
+            count=len(linked),
+            first=linked[0],
         )
 
 
@@ -43,9 +47,11 @@ def _losses(done: Repaired) -> Iterator[str]:
     if not done.filled.losses:
         return
     ordered = sorted(done.filled.losses.items(), key=lambda item: -item[1])
-    yield (
-        f"loss  {ordered[0][1]:.3g} of the norm at most, in {len(ordered):,} tensors; "
-        "relative, largest first:"
+    yield say_n(
+        "loss  {most} of the norm, in one tensor:",
+        "loss  {most} of the norm at most, in {count:,} tensors; the largest first:",
+        count=len(ordered),
+        most=f"{ordered[0][1]:.3g}",
     )
     for name, loss in ordered[:_NAMED]:
         yield f"  {loss:.3g}  {shortened(name, 90)}"
