@@ -21,6 +21,7 @@ MAX_WORKERS = 64
 # Seconds: a new number settles (connections open, socket buffers fill) before its rate
 # is measured; a number that was found good rests before another one is tried.
 _SETTLE, _MEASURE, _REST = 0.5, 1.0, 10.0
+_HASTE = 0.5  # of these times, until a number was found at all: begin quickly
 _GAIN = 1.1  # more workers must make it so many times as fast
 _LOSS = 0.97  # fewer workers are better at this rate already: they cost less
 _SLOWER, _FASTER = 0.6, 1.3  # times the rate held: the link is another one now
@@ -99,9 +100,10 @@ class Found:
         self._last_cut = float("-inf")
         self._refused_at = most + 1  # workers
         self._rests_until = 0.0
+        self._pace = _HASTE
         self._tries_fewer = False
         self._from: tuple[float, int] | None = None  # when the measure began; bytes
-        self._settled = self._clock.now() + _SETTLE
+        self._settled = self._clock.now() + _SETTLE * _HASTE
 
     @property
     def now(self) -> int:
@@ -128,7 +130,7 @@ class Found:
                     self._from = now, moved
                 return
             since, before = self._from
-            if now - since < _MEASURE:
+            if now - since < _MEASURE * self._pace:
                 return
             self._from = now, moved
             if moved > before:  # else nothing moves at all, and no number mends that
@@ -149,7 +151,7 @@ class Found:
 
     def _settle(self) -> None:
         self._from = None
-        self._settled = self._clock.now() + _SETTLE
+        self._settled = self._clock.now() + _SETTLE * self._pace
 
     def _use(self, number: int) -> None:
         self._now = max(1, min(number, self.most))
@@ -214,6 +216,6 @@ class Found:
             self._use(self._good * 2 // 3)
 
     def _rest(self, now: float) -> None:
-        self._rests_until = now + _REST
+        self._pace, self._rests_until = 1.0, now + _REST
         if self._now != self._good:
             self._use(self._good)
