@@ -8,6 +8,7 @@ Of the bucket every kind of call is tried that a push makes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from preflight.catalog.explanations import Service
@@ -17,9 +18,8 @@ from preflight.doctor.results import Finding, Level, note, of_error, ok, skipped
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
 from preflight.language import glued, say
-from preflight.oss.client import PROBE_PREFIX
-from preflight.oss.errors import PermissionMissing
-from preflight.oss.inspector import BucketInspector
+from preflight.oss.errors import Missing, PermissionMissing
+from preflight.oss.inspector import NO_UPLOAD, BucketInspector, probe_key
 from preflight.oss.preconditions import (
     CLOCK_TOLERANCE,
     TAG_KEY,
@@ -233,30 +233,47 @@ def _looks(
         say("may be asked for uploads"),
         lambda: next(inspector.list_uploads(prefix), None),
     )
-    probe: list[tuple[str, str]] = []
-    yield say("may be written to"), lambda: probe.append(inspector.begin_probe(prefix))
-    key, upload_id = probe[0] if probe else (f"{prefix}{PROBE_PREFIX}none", "")
-    yield say("may be read from"), lambda: inspector.head(key)
-    if probe:
-        yield (
-            say("may be asked for parts"),
-            lambda: next(inspector.list_parts(key, upload_id), None),
-        )
-        yield say("may be cleaned up"), lambda: _clean_up(inspector, key, upload_id)
-
-
-def _clean_up(inspector: BucketInspector, key: str, upload_id: str) -> None:
+    probe = _Probe(inspector, prefix)
     try:
-        inspector.abort(key, upload_id)
-    except PermissionMissing as error:
-        raise PermissionMissing(
-            say(
-                "{message}; so this unfinished upload stays there",
-                message=error.message,
-            ),
-            hint=error.hint,
-            request_id=error.request_id,
-        ) from error
+        yield say("may be written to"), probe.begin
+        yield say("may be read from"), lambda: inspector.head(probe.key)
+        yield say("may be asked for parts"), probe.list_parts
+        yield say("may be cleaned up"), probe.end
+    finally:  # a look that failed otherwise ends them all
+        probe.drop()
+
+
+class _Probe:
+    """An upload that is begun and aborted, or where it may not be, none at all."""
+
+    def __init__(self, inspector: BucketInspector, prefix: str) -> None:
+        self._inspector, self._prefix = inspector, prefix
+        self.key, self._id = probe_key(prefix), ""
+
+    def begin(self) -> None:
+        """Raises `PermissionMissing` where nothing may be written."""
+        try:
+            self._inspector.prove_abortable(self._prefix)
+        except PermissionMissing:  # told at the end: what is begun now would stay
+            self._inspector.prove_sendable(self._prefix)
+        else:
+            self.key, self._id = self._inspector.begin_probe(self._prefix)
+
+    def list_parts(self) -> None:
+        """Raises `PermissionMissing` where parts may not be listed."""
+        with suppress(Missing):  # there is none where it could not be begun
+            next(self._inspector.list_parts(self.key, self._id or NO_UPLOAD), None)
+
+    def drop(self) -> None:
+        """Abort what is still there, whatever comes of that."""
+        if self._id:
+            with suppress(PreflightError):
+                self.end()
+
+    def end(self) -> None:
+        """Raises `PermissionMissing` where uploads may not be aborted."""
+        upload_id, self._id = self._id, ""
+        self._inspector.abort(self.key, upload_id or NO_UPLOAD)
 
 
 def _of_issue(issue: BucketIssue) -> Finding:

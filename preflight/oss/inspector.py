@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING
 from preflight.catalog.permissions import Permission
 from preflight.errors import ConfigurationError, TransferError
 from preflight.language import say
+from preflight.oss.body import BytesBody
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.errors import Missing, PermissionMissing, translated
 from preflight.oss.models import BucketInfo
 
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult
+
+NO_UPLOAD = "0" * 32  # the id of an upload that nobody began
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +139,31 @@ class BucketInspector(BucketClient):
         """Begin an upload below `prefix` and drop it: the same permission as a put.
 
         No object ever appears, so an imported model stays valid and no permission to
-        delete is needed. Raises `PermissionMissing` for a key that may not write.
+        delete is needed. Raises `PermissionMissing` for a key that may not write, or
+        not abort; then nothing was begun.
         """
-        key, upload_id = self.begin_probe(prefix)
-        self.abort(key, upload_id)
+        self.prove_abortable(prefix)
+        self.abort(*self.begin_probe(prefix))
+
+    def prove_abortable(self, prefix: str) -> None:
+        """Ask to abort what is not there; raises `PermissionMissing` where none may.
+
+        OSS looks at permissions first. So nothing is begun that could not be removed.
+        """
+        self.abort(probe_key(prefix), NO_UPLOAD)
+
+    def prove_sendable(self, prefix: str) -> None:
+        """Send a part to where there is no upload: it needs the permission of a put.
+
+        Nothing is kept of it. Raises `PermissionMissing`.
+        """
+        with suppress(Missing):
+            self.upload_part(probe_key(prefix), NO_UPLOAD, 1, lambda: BytesBody(b"-"))
 
     def begin_probe(self, prefix: str) -> tuple[str, str]:
         """An upload of a probe below `prefix`: its key and id; never completed.
 
-        One that is still there from before is taken, so that a key which may not
-        abort leaves one behind and not one for each run.
+        One that is still there from before, as a run leaves that was killed, is taken.
         """
         try:
             left = next(self.list_uploads(f"{prefix}{PROBE_PREFIX}"), None)
@@ -153,5 +172,10 @@ class BucketInspector(BucketClient):
         if left is not None:
             return left.key, left.upload_id
         # OSS docs, "RAM policies": oss:PutObject covers InitiateMultipartUpload.
-        key = f"{prefix}{PROBE_PREFIX}{secrets.token_hex(4)}"
+        key = probe_key(prefix)
         return key, self.initiate(key)
+
+
+def probe_key(prefix: str) -> str:
+    """A key below `prefix` that nobody else uses."""
+    return f"{prefix}{PROBE_PREFIX}{secrets.token_hex(4)}"
