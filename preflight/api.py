@@ -22,10 +22,12 @@ from preflight.directories import home_directory, state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Outcome, Result, Severity, Verdict, WeightType
 from preflight.language import say
-from preflight.model.inspection import Request
+from preflight.model.base_choice import Request
+from preflight.model.source import LocalDirectory, ModelSource
 from preflight.observer import Observer
 from preflight.pipeline import checked as stages
 from preflight.pipeline.options import TIMEOUT, CheckOptions, PushOptions, Waiting
+from preflight.pipeline.places import opened_place
 from preflight.pipeline.push import push as run_push
 from preflight.pipeline.services import bucket_access
 from preflight.progress import Progress
@@ -171,8 +173,9 @@ class CheckFlags(TypedDict, total=False):
     """How to judge a directory: the flags that `check` and `push` share.
 
     `base_model`: an API code or hub id; by default what the directory names.
-    `base_dir`: a copy of the base to compare with; `base_from_hub`: fetch one. `scan`
-    False does not look at values. `ignore`: `CODE=reason`; `strict`: warnings count.
+    `base_dir`: a copy of the base to compare with; `base_from_hub`: fetch one. `scan`:
+    whether to look at values; by default those of a directory are looked at, and those
+    of a bucket are not. `ignore`: `CODE=reason`; `strict`: warnings count.
     `measure`: compare full weights with a base at hand, for the map of the HTML page.
     """
 
@@ -180,7 +183,7 @@ class CheckFlags(TypedDict, total=False):
     weight_type: WeightType | str | None
     base_dir: str | Path | None
     base_from_hub: bool
-    scan: bool
+    scan: bool | None
     ignore: Iterable[str]
     strict: bool
     measure: bool
@@ -191,17 +194,25 @@ def check(
     *,
     select: Iterable[str] = (),
     observer: Observer | None = None,
+    settings: Callable[[], Settings] | None = None,
     **flags: Unpack[CheckFlags],
 ) -> CheckReport:
-    """Judge a model directory; a rule that fails raises nothing, see `CheckReport`.
+    """Judge a model; a rule that fails raises nothing, see `CheckReport`.
 
-    `select`: only these rules or families. Raises `UsageError` when there is no such
-    directory and for arguments that cannot be carried out.
+    `directory` is a path, or `oss://bucket/prefix/` of a model that lies there already;
+    keys and region for that come from the environment and the usual files, or from
+    `settings`. `select`: only these rules or families. Raises `UsageError` when there
+    is no such place and for arguments that cannot be carried out; for a bucket also
+    `ConfigurationError`, `AccessDenied` and `TransferError`.
     """
     record = RunRecord("check", str(directory))
-    options = check_options(directory, flags, select)
-    with explained():
-        record.take(stages.check(options, observer or Gatherer(record)))
+    watching = observer or Gatherer(record)
+    read, scan = settings or settings_reader((Need.OSS,)), bool(flags.get("scan"))
+    with (
+        explained(),
+        opened_place(directory, read, watching, scan=scan) as source,
+    ):
+        record.take(stages.check(check_options(source, flags, select), watching))
     return CheckReport(record)
 
 
@@ -280,12 +291,13 @@ def _repaired(
 
 
 def check_options(
-    directory: str | Path, flags: CheckFlags, select: Iterable[str] = ()
+    place: ModelSource | str | Path, flags: CheckFlags, select: Iterable[str] = ()
 ) -> CheckOptions:
     """What to check and how, as the pipeline takes it.
 
     Raises `UsageError` for arguments that cannot be carried out.
     """
+    source = LocalDirectory(Path(place)) if isinstance(place, (str, Path)) else place
     kind, base_dir = flags.get("weight_type"), flags.get("base_dir")
     request = Request(
         WeightType(kind) if kind else None,
@@ -299,8 +311,10 @@ def check_options(
         ignore=flags.get("ignore", ()),
         strict=flags.get("strict", False),
     )
-    scan, measure = flags.get("scan", True), flags.get("measure", False)
-    return CheckOptions(Path(directory), request, scan, policy, measure)
+    scan, measure = flags.get("scan"), flags.get("measure", False)
+    if scan is None:
+        scan = not source.location.url
+    return CheckOptions(source, request, scan, policy, measure)
 
 
 def settings_reader(

@@ -14,6 +14,13 @@ class WeightType(str, Enum):
     FULL = "full"
 
 
+class Where(str, Enum):
+    """What kind of place a model lies in."""
+
+    DIRECTORY = "a directory on this machine"
+    BUCKET = "a prefix of a bucket"
+
+
 class Severity(str, Enum):
     """`ERROR`: the import fails or the model is broken. `WARNING`: it may."""
 

@@ -38,6 +38,7 @@ LEVELS = {
     "repair": 5,
     "pipeline": 4,
     "rules": 3,
+    "sources": 3,
     "upload": 3,
     "studio": 3,
     "model": 2,

@@ -15,3 +15,11 @@ LORA_REQUIRED = ("adapter_model.safetensors", "adapter_config.json")
 FULL_REQUIRED = ("config.json", "tokenizer_config.json")
 
 DISPLAY_NAME_LIMIT = 50  # characters
+
+# User guide "Model import": not Archive, Cold Archive or Deep Cold Archive.
+_ARCHIVE_CLASSES = frozenset({"Archive", "ColdArchive", "DeepColdArchive"})
+
+
+def is_importable_class(storage_class: str) -> bool:
+    """Whether objects of this storage class can be read without a restore."""
+    return storage_class not in _ARCHIVE_CLASSES

@@ -13,11 +13,16 @@ from preflight.commands._values import seconds
 from preflight.errors import UsageError
 from preflight.findings import WeightType
 from preflight.language import say
+from preflight.pipeline.places import read_place
 from preflight.progress import ProgressMode
 from preflight.report import FORMATS
 
 if TYPE_CHECKING:
     from preflight.repair.draft import Losses
+_MANY = say(
+    "directory of the weights, or oss://bucket/prefix/ of what lies there already; of "
+    "several a table"
+)
 
 
 def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -33,11 +38,9 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
     parser.add_argument(
         "model_dir",
         metavar="MODEL_DIR",
-        type=Path,
+        type=read_place,
         nargs="+" if many else None,
-        help=say("directory of the weights; of several a table")
-        if many
-        else say("directory of the weights"),
+        help=_MANY if many else say("directory of the weights"),
     )
     model, rules = group(parser, "model"), group(parser, "rules")
     add_base_dir(parser)
@@ -47,8 +50,19 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         action="store_true",
         help=say("without a local copy of the base, fetch its headers and small files"),
     )
+    if many:
+        rules.add_argument(
+            "--scan",
+            action="store_true",
+            default=None,
+            help=say("look for NaN, Inf and zeros in a bucket, too; reads all of it"),
+        )
     rules.add_argument(
-        "--no-scan", action="store_true", help=say("do not look for NaN, Inf and zeros")
+        "--no-scan",
+        action="store_false",
+        dest="scan",
+        default=None,
+        help=say("do not look for NaN, Inf and zeros"),
     )
     rules.add_argument(
         "--strict", action="store_true", help=say("let warnings count as errors")
@@ -88,7 +102,7 @@ def check_flags(arguments: argparse.Namespace) -> CheckFlags:
         "weight_type": arguments.weight_type,
         "base_dir": arguments.base_dir,
         "base_from_hub": arguments.base_from_hub,
-        "scan": not arguments.no_scan,
+        "scan": arguments.scan,
         "ignore": arguments.ignore,
         "strict": arguments.strict,
         "measure": any(place.form == "html" for place in report_places(arguments)),

@@ -12,9 +12,10 @@ from preflight.commands._shown import show_report
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
 from preflight.model.files import is_directory
-from preflight.model.inspection import decide_weight_type
 from preflight.model.source import LocalDirectory
 from preflight.model.steady import Unreadable
+from preflight.model.weight_type import decide_weight_type
+from preflight.pipeline.places import ModelPlace
 from preflight.pipeline.planned import require_pushable
 from preflight.record import ErrorRecord, Gatherer, RunRecord
 from preflight.report import render_many
@@ -33,9 +34,9 @@ def directory_at(path: Path) -> bool:
         return False
 
 
-def models_below(directory: Path) -> tuple[Path, ...]:
+def models_below(directory: ModelPlace) -> tuple[Path, ...]:
     """The models in the folders below a directory that holds none itself."""
-    if not directory_at(directory):
+    if isinstance(directory, str) or not directory_at(directory):
         return ()
     walk = LocalDirectory(directory).walk()
     names = {entry.name: entry for entry in walk.entries if entry.at_top}
@@ -48,9 +49,9 @@ def models_below(directory: Path) -> tuple[Path, ...]:
 def check_many(
     arguments: Namespace,
     terminal: Terminal,
-    directories: Sequence[Path],
+    directories: Sequence[ModelPlace],
     *,
-    parent: Path | None = None,
+    parent: ModelPlace | None = None,
 ) -> int:
     """Judge each and tell all in one report; the exit code is the worst of all.
 
@@ -72,7 +73,7 @@ def check_many(
     return code
 
 
-def _checked(arguments: Namespace, directory: Path) -> RunRecord:
+def _checked(arguments: Namespace, directory: ModelPlace) -> RunRecord:
     record = RunRecord("check", str(directory))
     observer = Gatherer(record)
     try:

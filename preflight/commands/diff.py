@@ -10,8 +10,9 @@ from typing import Any
 from preflight.commands._flags import add_base_dir, add_format, add_wide
 from preflight.errors import UsageError
 from preflight.language import say
+from preflight.model.base_choice import Request
 from preflight.model.differences import Difference, NotComparable, difference
-from preflight.model.inspection import Request, inspect
+from preflight.model.inspection import inspect
 from preflight.model.updates import UpdatePair
 from preflight.report.differences import difference_lines
 from preflight.report.document import envelope

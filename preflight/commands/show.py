@@ -10,7 +10,8 @@ from preflight.commands._flags import add_base_dir, add_format, add_wide
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.language import say
-from preflight.model.inspection import Inspection, Request, inspect
+from preflight.model.base_choice import Request
+from preflight.model.inspection import Inspection, inspect
 from preflight.model.update_map import ModuleUpdate, UpdateMap
 from preflight.pipeline.checked import measured
 from preflight.record import Gatherer, RunRecord

@@ -9,8 +9,8 @@ from enum import Enum
 from preflight.findings import Unavailable, WeightType
 from preflight.language import say
 from preflight.model.comparison import compared_weights
-from preflight.model.inspection import Inspection
-from preflight.model.tensor_bytes import CannotCompare, Place, places
+from preflight.model.inspection import Inspection, opener
+from preflight.model.tensor_bytes import CannotCompare, Place, files_of, places
 from preflight.model.updates import UpdatePair, compared
 
 _ALIKE = 1e-7  # a share that rounding makes
@@ -70,7 +70,7 @@ def _names(found: Inspection) -> set[str]:
         raise NotComparable(
             say(
                 "{directory}: {reason}",
-                directory=found.directory,
+                directory=found.location.shown,
                 reason=found.tensors.reason,
             )
         )
@@ -88,7 +88,7 @@ def _pairs(
                 raise NotComparable(
                     say(
                         "{directory} holds no LoRA to compare",
-                        directory=found.directory,
+                        directory=found.location.shown,
                     )
                 )
         return Measure.UPDATE, tuple(compared(one, other))
@@ -103,7 +103,7 @@ def _pairs(
 
 def _places(found: Inspection) -> dict[str, Place]:
     assert not isinstance(found.containers, Unavailable)  # noqa: S101 - `_names` asked
-    return places(found.directory, found.containers)
+    return places(opener(found.source, found.files), found.containers)
 
 
 def _base(found: Inspection) -> dict[str, Place] | None:
@@ -113,7 +113,7 @@ def _base(found: Inspection) -> dict[str, Place] | None:
         return None
     if isinstance(reference.containers, Unavailable):
         return None
-    return places(reference.directory, reference.containers)
+    return places(files_of(reference.directory), reference.containers)
 
 
 def _config(found: Inspection) -> object:

@@ -49,7 +49,8 @@ class FileEntry:
     """One entry below the model directory.
 
     `name` is relative with `/` as separator, `size` in bytes, `target` where a link
-    leads (resolved), `inside` whether that is within the directory.
+    leads (resolved), `inside` whether that is within the directory. `storage_class` is
+    that of an object in a bucket.
     """
 
     name: str
@@ -60,6 +61,7 @@ class FileEntry:
     target: Path | None = None
     inside: bool = True
     readable: bool = True
+    storage_class: str = ""
 
     @property
     def is_file(self) -> bool:

@@ -2,7 +2,7 @@
 
 The format: https://huggingface.co/docs/safetensors/index#format. The library's own
 answer is one sentence that changes between releases, so the cause is found here;
-`oracle_accepts` asks the library itself, which has the last word.
+`oracle.py` asks the library itself, which has the last word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from operator import attrgetter
-from pathlib import Path
 from typing import TypeGuard
 
 from preflight.findings import Unavailable
@@ -38,7 +37,7 @@ from preflight.model.containers import (
 from preflight.model.dtypes import BITS
 from preflight.model.recognise import HEAD_BYTES, instead_of, recognise
 from preflight.model.source import OpenFile
-from preflight.model.steady import Changed, Unreadable, open_regular
+from preflight.model.steady import Changed, Unreadable
 from preflight.text import shortened
 
 __all__ = [
@@ -53,8 +52,8 @@ __all__ = [
     "Reading",
     "Tensor",
     "Unread",
-    "oracle_accepts",
     "read_container",
+    "whole_header",
 ]
 
 MAX_HEADER_BYTES = 100_000_000  # MAX_HEADER_SIZE of the safetensors library
@@ -101,21 +100,10 @@ def read_container(file: OpenFile | Unavailable, name: str) -> Reading:
             return Broken(name, Cause.UNREADABLE, error.without_name)
 
 
-def oracle_accepts(path: Path) -> bool | str:
-    """True if the safetensors library opens the file, otherwise its message.
-
-    Reads the header only. Needs numpy, which the library imports to open a file.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    file = open_regular(path)
-    if isinstance(file, Unavailable):
-        return file.reason  # the library would wait for a FIFO's writer
-    try:
-        with closing(file), safe_open(file.path, framework="numpy"):
-            return True
-    except (SafetensorError, OSError, ValueError) as error:
-        return shortened(str(error), 500)
+def whole_header(head: bytes) -> int:
+    """By the first bytes of a file, how many its header takes with its length."""
+    length = int.from_bytes(head[:8], "little")
+    return 8 + length if length <= MAX_HEADER_BYTES else HEAD_BYTES
 
 
 def _container(file: OpenFile, name: str) -> Container:

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from preflight.catalog.bases import BaseModel
 from preflight.catalog.trainers import Trace, recognise
-from preflight.catalog.uploadable import Role, is_full_weights, role_of
+from preflight.catalog.uploadable import role_of
 from preflight.findings import Unavailable, WeightType
 from preflight.language import say
 from preflight.limits import require_address_space
-from preflight.model.base_claim import (
-    BaseClaim,
-    choose_base,
-    named_by,
-    named_path,
-    read_claim,
-)
-from preflight.model.base_lookup import config_at, find_reference
+from preflight.model.base_choice import BaseFacts, Request, find_bases
+from preflight.model.base_claim import BaseClaim
 from preflight.model.configs import JsonObject, read_json_object, read_text
 from preflight.model.containers import Container, Reading, Tensor, not_usable
 from preflight.model.files import FileEntry, Walk
-from preflight.model.guess import guess_bases
-from preflight.model.headers import read_container
+from preflight.model.headers import read_container, whole_header
 from preflight.model.identity import Identity
-from preflight.model.lfs import find_lfs_pointers
+from preflight.model.lfs import find_lfs_pointers, may_be_pointers
+from preflight.model.location import Location
 from preflight.model.lora import LoraView, lora_view
-from preflight.model.recognise import require_directory
+from preflight.model.oracle import library_accepts
 from preflight.model.reference import Reference
 from preflight.model.scan import TensorValues
-from preflight.model.source import LocalDirectory, ModelSource
-from preflight.model.steady import open_regular
-from preflight.model.templates import Template, read_templates
+from preflight.model.source import LocalDirectory, ModelSource, Soon
+from preflight.model.steady import Changed, Unreadable
+from preflight.model.templates import JINJA, Template, read_templates
+from preflight.model.tensor_bytes import Opener
 from preflight.model.text_comparison import (
     TextComparison,
     compare_text,
@@ -48,29 +41,20 @@ from preflight.model.vocabulary import (
     read_tokenizer,
     read_vocabulary,
 )
-
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-
-_ADAPTER_LIKE = re.compile(r"^adapt(er)?[_-]?(model|config)", re.IGNORECASE)
-_FULL_LIKE = re.compile(
-    r"^(pytorch_)?model.*\.(safetensors|bin)$|^model\.safetensors\."
+from preflight.model.weight_type import (
+    ADAPTER_CONFIG,
+    INDEX,
+    SINGLE,
+    decide_weight_type,
+    spare_files,
+    weight_files,
 )
+
 _TRAINERS_RECORDS = ("args.json",)  # ms-swift's, in which the base is named
 _NOT_SCANNED = Unavailable(say("the values were not scanned"))
-_MOST_SPARE = 16  # files whose headers are read though they stay behind
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a person asked to be checked, beside the directory itself."""
-
-    weight_type: WeightType | None = None
-    base_model: str | None = None
-    base_dir: Path | None = None
-    base_from_hub: bool = False
+_FAR = Unavailable(say("values that are far away are read with --scan alone"))
+_HEADS = 1 << 20  # bytes of all weight files that are fetched at once, before it is
+_LEAST, _MOST = 8 << 10, 256 << 10  # known how long their headers are; of each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +70,11 @@ class Inspection:
     none, `candidates` are the bases that fit by shape, and `compared` is the single
     candidate, if there is exactly one. Nothing is imported on the word of these two.
     `text` compares samples with the base's, `tied_head` tells whether a saved output
-    layer is the embedding.
+    layer is the embedding. `refused` holds what the safetensors library says of the
+    containers that it does not open. `source` is where all of it was read from.
     """
 
-    directory: Path
+    location: Location
     weight_type: WeightType | Unavailable
     walk: Walk
     files: Mapping[str, FileEntry]
@@ -117,60 +102,10 @@ class Inspection:
     tied_head: bool | Unavailable
     values: tuple[TensorValues, ...] | Unavailable = _NOT_SCANNED
     tower: VisionTowerComparison | Unavailable = _NOT_SCANNED
-
-
-def decide_weight_type(names: Mapping[str, FileEntry]) -> WeightType | Unavailable:
-    """LoRA or full weights, judged by the names at the top of the directory."""
-    adapter = ADAPTER_WEIGHTS in names or ADAPTER_CONFIG in names
-    full = any(map(is_full_weights, names)) or INDEX in names
-    if adapter and full:
-        return Unavailable(
-            say(
-                "an adapter and full weights lie side by side; say which with "
-                "--weight-type lora or --weight-type full"
-            )
-        )
-    if not adapter and not full:
-        adapter = any(_ADAPTER_LIKE.match(name) for name in names)
-        full = not adapter and any(_FULL_LIKE.match(name) for name in names)
-    if adapter:
-        return WeightType.LORA
-    if full or "config.json" in names:
-        return WeightType.FULL
-    return Unavailable(
-        say("neither adapter nor full weights lie directly in the directory")
+    refused: Mapping[str, str] = field(default_factory=dict)
+    source: ModelSource = field(
+        default=LocalDirectory(Path()), repr=False, compare=False
     )
-
-
-def weight_files(
-    names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
-) -> tuple[FileEntry, ...]:
-    """The safetensors files that would be uploaded, in name order."""
-    if weight_type is WeightType.LORA:
-        return tuple(e for n, e in names.items() if n == ADAPTER_WEIGHTS)
-    if weight_type is WeightType.FULL:
-        return tuple(
-            e for n, e in names.items() if role_of(n, weight_type) is Role.WEIGHTS
-        )
-    return ()
-
-
-def spare_files(
-    names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
-) -> tuple[FileEntry, ...]:
-    """The other safetensors at the top, which no import takes, in name order.
-
-    Weights of the other kind of import are none of them: `D02` tells of those.
-    """
-    if isinstance(weight_type, Unavailable):
-        return ()
-    spare = (
-        entry
-        for name, entry in sorted(names.items())
-        if name.endswith(".safetensors") and entry.is_file and entry.size
-        if not any(role_of(name, kind) for kind in WeightType)
-    )
-    return tuple(islice(spare, _MOST_SPARE))
 
 
 @dataclass(slots=True)
@@ -265,37 +200,29 @@ def _all_tensors(
     return tuple(tensors)
 
 
-def inspect(directory: Path, request: Request | None = None) -> Inspection:
-    """Read a directory once, everything but the weights' values.
+def inspect(place: ModelSource | Path, request: Request | None = None) -> Inspection:
+    """Read a model's files once, everything but the weights' values.
 
-    Raises `UsageError` when `directory` is not one; whatever is wrong inside becomes an
-    `Unavailable` part.
+    Raises `UsageError` when there is no such place, and what a source raises that
+    cannot be asked; whatever is wrong inside becomes an `Unavailable` part.
     """
     request = request or Request()
     require_address_space()
-    require_directory(directory)
-    source: ModelSource = LocalDirectory(directory)
+    source = LocalDirectory(place) if isinstance(place, Path) else place
     found = source.walk()
     names = {e.name: e for e in found.entries if e.at_top}
     weight_type = request.weight_type or decide_weight_type(names)
+    source.expect(_soon(names, weight_type))
     read = _read_documents(source, names)
     documents = read.documents
     weights = weight_files(names, weight_type)
     containers = _containers(source, weights, weight_type)
     tensors = _all_tensors(containers)
-    claim = _claim(documents, weight_type, directory)
-    asked = request.base_model or named_by(request.base_dir, claim)
-    requested, base = choose_base(asked, claim)
     config, lora = _config(documents, weight_type), _lora(tensors, weight_type)
-    candidates: tuple[BaseModel, ...]
-    candidates = () if isinstance(base, Unavailable) else (base,)
-    if isinstance(base, Unavailable) and asked is None:
-        figures = _figures(config, request.base_dir, claim)
-        candidates = guess_bases(claim, figures, tensors, lora)
-    compared = candidates[0] if len(candidates) == 1 else base
-    reference = _reference(request, compared, claim, directory)
+    facts = BaseFacts(documents, weight_type, config, tensors, lora)
+    bases = find_bases(request, source.location, facts)
     return Inspection(
-        directory=directory,
+        location=source.location,
         weight_type=weight_type,
         walk=found,
         files=names,
@@ -315,46 +242,79 @@ def inspect(directory: Path, request: Request | None = None) -> Inspection:
         traces=_traces(source, found, documents),
         tensors=tensors,
         lora=lora,
-        claim=claim,
-        requested=requested,
-        base=base,
-        candidates=candidates,
-        compared=compared,
-        reference=reference,
-        text=_text(directory, weight_type, containers, reference),
-        tied_head=head_is_the_embedding(directory, containers),
+        claim=bases.claim,
+        requested=bases.requested,
+        base=bases.base,
+        candidates=bases.candidates,
+        compared=bases.compared,
+        reference=bases.reference,
+        text=_text(source, names, weight_type, containers, bases.reference),
+        tied_head=_tied_head(source, names, containers),
+        refused=_refused(source, names, containers),
+        source=source,
     )
 
 
-def _reference(
-    request: Request,
-    compared: BaseModel | Unavailable,
-    claim: BaseClaim,
-    directory: Path,
-) -> Reference | Unavailable:
-    named, from_hub = named_path(claim, directory), request.base_from_hub
-    return find_reference(request.base_dir, compared, named=named, from_hub=from_hub)
+def _soon(
+    names: Mapping[str, FileEntry], weight_type: WeightType | Unavailable
+) -> Iterator[Soon]:
+    """What will be read, and how much of it."""
+    for name, entry in names.items():
+        read = name == JINJA or (name.endswith(".json") and _is_read(name))
+        if entry.is_file and (read or may_be_pointers(entry, weight_type)):
+            yield Soon(entry)
+    heads = (*weight_files(names, weight_type), *spare_files(names, weight_type))
+    first = max(_LEAST, min(_MOST, _HEADS // max(1, len(heads))))
+    yield from (Soon(entry, first, whole_header) for entry in heads)
+
+
+def _refused(
+    source: ModelSource,
+    names: Mapping[str, FileEntry],
+    containers: tuple[Reading, ...] | Unavailable,
+) -> dict[str, str]:
+    """Of each sound container what the library says that does not open it."""
+    refused = {}
+    for found in () if isinstance(containers, Unavailable) else containers:
+        if not isinstance(found, Container):
+            continue
+        try:
+            with source.as_path(names[found.file], found.data_start) as path:
+                answer = library_accepts(path)
+        except (Changed, Unreadable) as error:
+            answer = error.without_name
+        if answer is not True:
+            refused[found.file] = str(answer)
+    return refused
+
+
+def opener(source: ModelSource, names: Mapping[str, FileEntry]) -> Opener:
+    """Opens the files at the top by name."""
+    return lambda name: source.open(names[name])
+
+
+def _tied_head(
+    source: ModelSource,
+    names: Mapping[str, FileEntry],
+    containers: tuple[Reading, ...] | Unavailable,
+) -> bool | Unavailable:
+    if not source.reads_values:
+        return _FAR
+    return head_is_the_embedding(opener(source, names), containers)
 
 
 def _text(
-    directory: Path,
+    source: ModelSource,
+    names: Mapping[str, FileEntry],
     weight_type: WeightType | Unavailable,
     containers: tuple[Reading, ...] | Unavailable,
     reference: Reference | Unavailable,
 ) -> TextComparison | Unavailable:
     if weight_type is not WeightType.FULL:
         return Unavailable(say("these are no full weights"), applicable=False)
-    return compare_text(directory, containers, reference)
-
-
-def _claim(
-    documents: Mapping[str, JsonObject | Unavailable],
-    weight_type: WeightType | Unavailable,
-    directory: Path,
-) -> BaseClaim:
-    """What the directory says of its base, with the config that lies where it says."""
-    claim = read_claim(documents, weight_type)
-    return replace(claim, config=config_at(named_path(claim, directory)))
+    if not source.reads_values:
+        return _FAR
+    return compare_text(opener(source, names), containers, reference)
 
 
 def _traces(
@@ -365,17 +325,6 @@ def _traces(
     """What trainers left in the directory, below it, and in the folder above."""
     below = (entry.name for entry in found.entries)
     return recognise((*below, *source.above()), documents)
-
-
-def _figures(
-    config: JsonObject | Unavailable, base_dir: Path | None, claim: BaseClaim
-) -> JsonObject | Unavailable:
-    """The config to know the base by: an adapter's own, the given or named base's."""
-    if not isinstance(config, Unavailable):
-        return config
-    if base_dir is None:
-        return claim.config
-    return read_json_object(open_regular(base_dir / "config.json"), "config.json")
 
 
 def _lora(

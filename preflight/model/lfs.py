@@ -22,6 +22,12 @@ def is_uploadable(name: str, weight_type: WeightType | Unavailable) -> bool:
     return any(role_of(name, kind) is not None for kind in kinds)
 
 
+def may_be_pointers(entry: FileEntry, weight_type: WeightType | Unavailable) -> bool:
+    """Whether a file is looked into: it is uploadable, and of a pointer's size."""
+    small = entry.is_file and 0 < entry.size < _LARGEST
+    return small and is_uploadable(entry.name, weight_type)
+
+
 def find_lfs_pointers(
     source: ModelSource,
     entries: Iterable[FileEntry],
@@ -34,10 +40,7 @@ def find_lfs_pointers(
     return tuple(
         entry.name
         for entry in entries
-        if entry.is_file
-        and 0 < entry.size < _LARGEST
-        and is_uploadable(entry.name, weight_type)
-        and _is_pointer(source, entry)
+        if may_be_pointers(entry, weight_type) and _is_pointer(source, entry)
     )
 
 

@@ -18,11 +18,17 @@ from preflight.findings import Unavailable, WeightType
 from preflight.language import say
 from preflight.model.floats import numbers, width_of
 from preflight.model.headers import Tensor
-from preflight.model.inspection import Inspection
+from preflight.model.inspection import Inspection, opener
 from preflight.model.lora import LoraTensor
 from preflight.model.pieces import Pieces
 from preflight.model.scale import scale_of
-from preflight.model.tensor_bytes import CannotCompare, OpenTensors, Place, places
+from preflight.model.tensor_bytes import (
+    CannotCompare,
+    OpenTensors,
+    Place,
+    files_of,
+    places,
+)
 from preflight.model.update_map import (
     CellState,
     Measured,
@@ -300,6 +306,6 @@ def norm_meter(found: Inspection) -> NormMeter | Unavailable:
     if isinstance(found.reference.containers, Unavailable):
         return found.reference.containers
     return ChangeMeter(
-        places(found.directory, found.containers),
-        places(found.reference.directory, found.reference.containers),
+        places(opener(found.source, found.files), found.containers),
+        places(files_of(found.reference.directory), found.reference.containers),
     )

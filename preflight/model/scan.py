@@ -16,7 +16,8 @@ from preflight.errors import PreflightError
 from preflight.language import say
 from preflight.model.coverage import Coverage
 from preflight.model.headers import Container, Tensor
-from preflight.model.steady import BLOCK, Changed, SteadyFile
+from preflight.model.source import ModelFile
+from preflight.model.steady import BLOCK, Changed
 from preflight.model.tallies import Format, Kind, Tally, format_of, meter
 
 OnPiece = Callable[[Tensor, int, memoryview], None]
@@ -174,21 +175,27 @@ def _values(file: str, tensor: Tensor, form: Format, tally: Tally) -> TensorValu
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    """What one reading of a file tells: its tensors' values, and its CRC-64."""
+
+    values: tuple[TensorValues, ...]
+    crc: int
+
+
 def scan_file(
-    file: SteadyFile,
+    file: ModelFile,
     container: Container,
     *,
-    block: int = BLOCK,
     on_bytes: Callable[[int], None] | None = None,
-    also: Callable[[memoryview], None] | None = None,
     on_piece: OnPiece | None = None,
-) -> tuple[TensorValues, ...]:
-    """Read `file` once, `block` bytes at a time, and return the values of its tensors.
+) -> ScannedFile:
+    """Read `file` once; the values of its tensors, and its sum by the way.
 
-    `on_bytes` is told how many bytes are done with each block; `also` sees the bytes
-    of the file in order, and `on_piece` those of each tensor, in memory that is used
-    again. Raises `Changed` if the file
-    is not, or does not stay, the one that `container` describes.
+    `on_bytes` is told how many bytes are done with each block, and `on_piece` sees
+    those of each tensor in memory that is used again, both maybe from several threads.
+    Raises `Changed` if the file is not, or does not stay, the one that `container`
+    describes.
     """
     if file.size != container.size:
         raise Changed(
@@ -200,10 +207,11 @@ def scan_file(
             ),
         )
     scanner = ValueScanner(container, on_piece)
-    for part in file.blocks(block):
-        scanner.feed(part.offset, part.data)
-        if also:
-            also(part.data)
+
+    def take(offset: int, block: memoryview) -> None:
+        scanner.feed(offset, block)
         if on_bytes:
-            on_bytes(len(part.data))
-    return scanner.result()
+            on_bytes(len(block))
+
+    crc = file.crc(on_block=take)
+    return ScannedFile(scanner.result(), crc)

@@ -67,9 +67,11 @@ class Unreadable(TransferError):
     `without_name` is the message without the file's name.
     """
 
-    def __init__(self, name: str, error: OSError | ValueError) -> None:
-        self.without_name = cannot_read(error)
-        super().__init__(glued(name, " ", self.without_name), hint=_MEND)
+    def __init__(
+        self, name: str, error: OSError | ValueError | str, *, hint: str = _MEND
+    ) -> None:
+        self.without_name = error if isinstance(error, str) else cannot_read(error)
+        super().__init__(glued(name, " ", self.without_name), hint=hint)
 
 
 class _Passing(Unreadable):

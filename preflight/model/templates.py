@@ -16,7 +16,7 @@ Reader = Callable[[FileEntry], "str | Unavailable"]
 # transformers <= 4.51 writes the first, newer ones the .jinja file, processors of
 # vision models chat_template.json as well (transformers, tokenization_utils_base.py).
 _FIELDS = ("tokenizer_config.json", "chat_template.json", "config.json")
-_JINJA = "chat_template.jinja"
+JINJA = "chat_template.jinja"
 DEFAULT = "default"
 
 
@@ -86,9 +86,9 @@ def read_templates(
 ) -> tuple[Template, ...]:
     """Every chat template at the top of the directory, each with its place."""
     found: list[Template] = []
-    entry = files.get(_JINJA)
+    entry = files.get(JINJA)
     if entry is not None and entry.is_file:
-        found.append(Template(_JINJA, read(entry)))
+        found.append(Template(JINJA, read(entry)))
     for name in _FIELDS:
         document = documents.get(name)
         if isinstance(document, Mapping):

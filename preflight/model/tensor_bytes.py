@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from preflight.findings import Unavailable
 from preflight.model.headers import Container, Reading, Tensor
-from preflight.model.steady import Changed, SteadyFile, Unreadable, open_regular
+from preflight.model.source import OpenFile
+from preflight.model.steady import Changed, Unreadable, open_regular
 
 CHUNK = 1 << 20  # bytes of the base held at a time; twice that of an F32 copy
 
@@ -19,18 +20,28 @@ class CannotCompare(Exception):
     """A file could not be read; the text says which and why."""
 
 
+Opener = Callable[[str], "OpenFile | Unavailable"]
+"""Opens a weight file of one model by its name; the reason follows that name."""
+
+
+def files_of(directory: Path) -> Opener:
+    """The files of a directory on this machine."""
+    return lambda name: open_regular(directory / name)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A tensor and the file it lies in."""
 
-    path: Path
+    opener: Opener
+    file: str
     tensor: Tensor
 
 
-def places(directory: Path, containers: Iterable[Reading]) -> dict[str, Place]:
+def places(opener: Opener, containers: Iterable[Reading]) -> dict[str, Place]:
     """Where each tensor of the readable files lies, by name."""
     return {
-        tensor.name: Place(directory / container.file, tensor)
+        tensor.name: Place(opener, container.file, tensor)
         for container in containers
         if isinstance(container, Container)
         for tensor in container.tensors
@@ -42,22 +53,23 @@ class OpenTensors:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack, self._lock = stack, threading.Lock()
-        self._open: dict[Path, SteadyFile] = {}
+        self._open: dict[tuple[Opener, str], OpenFile] = {}
 
     def read(self, place: Place, at: int, count: int) -> bytes:
         """`count` bytes of a tensor from its byte `at` on; raises `CannotCompare`."""
         with self._lock:
-            file = self._open.get(place.path) or self._opened(place.path)
+            file = self._open.get((place.opener, place.file)) or self._opened(place)
         try:
             return file.read(place.tensor.start + at, count)
         except (Changed, Unreadable) as error:
             raise CannotCompare(error.message) from error
 
-    def _opened(self, path: Path) -> SteadyFile:
-        file = open_regular(path)
+    def _opened(self, place: Place) -> OpenFile:
+        file = place.opener(place.file)
         if isinstance(file, Unavailable):
-            raise CannotCompare(f"{path.name} {file.reason}")
-        self._open[path] = self._stack.enter_context(file)
+            raise CannotCompare(f"{place.file} {file.reason}")
+        self._stack.enter_context(closing(file))
+        self._open[place.opener, place.file] = file
         return file
 
     def same(self, mine: Place, wanted: Place, ranges: Iterable[range]) -> bool:

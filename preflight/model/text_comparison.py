@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from preflight.findings import Unavailable
 from preflight.language import say
@@ -15,9 +14,11 @@ from preflight.model.headers import Reading
 from preflight.model.reference import Reference
 from preflight.model.tensor_bytes import (
     CannotCompare,
+    Opener,
     OpenTensors,
     Place,
     comparable,
+    files_of,
     places,
     samples_of,
 )
@@ -37,7 +38,7 @@ class TextComparison:
 
 
 def compare_text(
-    directory: Path,
+    opener: Opener,
     containers: tuple[Reading, ...] | Unavailable,
     reference: Reference | Unavailable,
 ) -> TextComparison | Unavailable:
@@ -48,8 +49,8 @@ def compare_text(
         return reference
     if isinstance(reference.containers, Unavailable):
         return reference.containers
-    mine = places(directory, containers)
-    wanted = places(reference.directory, reference.containers)
+    mine = places(opener, containers)
+    wanted = places(files_of(reference.directory), reference.containers)
     pairs = [
         (mine[name], place)
         for name, place in wanted.items()
@@ -75,12 +76,12 @@ def _alike(tensors: OpenTensors, mine: Place, wanted: Place) -> bool:
 
 
 def head_is_the_embedding(
-    directory: Path, containers: tuple[Reading, ...] | Unavailable
+    opener: Opener, containers: tuple[Reading, ...] | Unavailable
 ) -> bool | Unavailable:
     """Whether a saved output layer has the embedding's values, judged by samples."""
     if isinstance(containers, Unavailable):
         return containers
-    found = places(directory, containers)
+    found = places(opener, containers)
     head = found.get(HEAD)
     twin = next((p for name, p in found.items() if name.endswith(_EMBEDDING)), None)
     if head is None or twin is None:

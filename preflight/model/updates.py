@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from preflight.model.inspection import Inspection
 from preflight.model.lora import LoraTensor
 from preflight.model.norms import why_not_measured
 from preflight.model.scale import scale_of
-from preflight.model.steady import SteadyFile, open_steady
+from preflight.model.source import OpenFile
 from preflight.model.update_map import place_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Halves:
     """The halves of all modules of an adapter, read one module at a time."""
 
     found: Inspection
-    _files: dict[str, SteadyFile] = field(default_factory=dict)
+    _files: dict[str, OpenFile] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     _homes: dict[str, str] = field(default_factory=dict)
 
@@ -113,9 +113,8 @@ class Halves:
         return self
 
     def _open(self, container: Container) -> None:
-        entry = self.found.files[container.file]
-        steady = open_steady(entry.real_path, entry.name, entry.stamp)
-        self._files[container.file] = self._stack.enter_context(steady)
+        file = self.found.source.reopen(self.found.files[container.file])
+        self._files[container.file] = self._stack.enter_context(closing(file))
         self._homes.update((each.name, container.file) for each in container.tensors)
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from preflight.findings import Unavailable
 from preflight.language import say
@@ -13,10 +12,12 @@ from preflight.model.headers import Reading
 from preflight.model.reference import Reference
 from preflight.model.tensor_bytes import (
     CannotCompare,
+    Opener,
     OpenTensors,
     Place,
     all_of,
     comparable,
+    files_of,
     places,
 )
 
@@ -40,7 +41,7 @@ def is_visual(name: str) -> bool:
 
 
 def compare_vision_tower(
-    directory: Path,
+    opener: Opener,
     containers: tuple[Reading, ...] | Unavailable,
     reference: Reference | Unavailable,
     on_bytes: Callable[[int], None] | None = None,
@@ -48,7 +49,7 @@ def compare_vision_tower(
     """Compare the tensors of the vision tower that both sides have.
 
     Reads them on both sides in chunks and stops within a tensor at its first
-    difference. `on_bytes` is told how many bytes of `directory` are done with.
+    difference. `on_bytes` is told how many bytes of the model's files are done with.
     """
     if isinstance(containers, Unavailable):
         return containers
@@ -56,8 +57,8 @@ def compare_vision_tower(
         return reference
     if isinstance(reference.containers, Unavailable):
         return reference.containers
-    mine = _visual(directory, containers)
-    wanted = _visual(reference.directory, reference.containers)
+    mine = _visual(opener, containers)
+    wanted = _visual(files_of(reference.directory), reference.containers)
     if not wanted:
         return Unavailable(say("the base has no vision tower"))
     try:
@@ -66,8 +67,8 @@ def compare_vision_tower(
         return Unavailable(str(stop))
 
 
-def _visual(directory: Path, containers: Iterable[Reading]) -> dict[str, Place]:
-    found = places(directory, containers)
+def _visual(opener: Opener, containers: Iterable[Reading]) -> dict[str, Place]:
+    found = places(opener, containers)
     return {name: place for name, place in found.items() if is_visual(name)}
 
 

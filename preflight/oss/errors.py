@@ -71,6 +71,10 @@ class Refused(TransferError):
     """OSS understood the request and will not do it; asking again changes nothing."""
 
 
+class Superseded(Refused):
+    """Under this key lies another object than the one that was asked for."""
+
+
 class Occupied(Refused):
     """An object of that key exists, and the request must not overwrite one."""
 
@@ -130,6 +134,7 @@ _TRANSIENT_CODES = {
     "InvalidDigest",
 }
 _TRANSIENT_STATUS = {408, 429}
+_REFUSALS = {"FileAlreadyExists": Occupied, "PreconditionFailed": Superseded}
 
 
 def _text(body: object) -> str:
@@ -244,7 +249,7 @@ def _answered(
         )
     if code == "PublicEndpointForbidden":
         return ConfigurationError(message, hint=hint, request_id=request_id)
-    kind = Occupied if code == "FileAlreadyExists" else Refused
+    kind = _REFUSALS.get(code, Refused)
     return kind(message, hint=hint, request_id=request_id)
 
 

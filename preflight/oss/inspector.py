@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING
 from preflight.catalog.permissions import Permission
 from preflight.errors import ConfigurationError, TransferError
 from preflight.language import say
-from preflight.oss.body import BytesBody
+from preflight.oss.body import BLOCK, BytesBody
 from preflight.oss.client import PROBE_PREFIX, BucketClient
-from preflight.oss.errors import Missing, PermissionMissing, translated
-from preflight.oss.models import BucketInfo
+from preflight.oss.errors import (
+    Missing,
+    OssUnavailable,
+    PermissionMissing,
+    not_oss,
+    translated,
+)
+from preflight.oss.models import BucketInfo, Read, Span
 
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult
 
 NO_UPLOAD = "0" * 32  # the id of an upload that nobody began
+# What the vendor's SDKs write beside an object that they encrypt on the client's side
+# (OSS docs, "Client-side encryption").
+_SEALED = "x-oss-meta-client-side-encryption-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,17 @@ class BucketInspector(BucketClient):
             del found[prefix]
         return found
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The names directly under `prefix`, of objects and folders: the first page."""
+        page = self._ask(
+            f"list {prefix}",
+            partial(self._oss.list_objects_v2, prefix, delimiter="/", max_keys=1000),
+            self._allow(Permission.LIST_OBJECTS),
+        )
+        keys = (*(each.key for each in page.object_list), *page.prefix_list)
+        names = (key.removeprefix(prefix).rstrip("/") for key in keys)
+        return tuple(name for name in names if name)
+
     def set_tag(self, key: str, value: str) -> None:
         """Give the bucket a tag and keep its others; the call replaces them all."""
         from oss2.models import Tagging, TaggingRule
@@ -134,6 +154,40 @@ class BucketInspector(BucketClient):
             return self._retried(attempt)
         except Missing:
             return None
+
+    def read(self, span: Span, sink: Callable[[int, bytes], None]) -> Read:
+        """Hand the bytes of a span to `sink(offset, bytes)`, in order.
+
+        After a failure it begins again at the start of the span. Raises `Missing`, and
+        `Superseded` for another object than the span names.
+        """
+        last = span.start + span.count - 1
+        call = partial(
+            self._oss.get_object,
+            span.key,
+            byte_range=(span.start, last),
+            headers={"If-Match": f'"{span.etag}"'} if span.etag else {},
+        )
+        action = f"read {span.key}"
+        allow = self._allow(Permission.GET_OBJECT, span.key)
+
+        def attempt() -> Read:
+            with translated(action, self.access, allow):
+                answer = call()
+                if not answer.request_id or answer.status != 206:
+                    answer.resp.response.close()
+                    raise not_oss(action, answer.status)
+                at = span.start
+                while piece := answer.read(BLOCK):
+                    sink(at, piece)
+                    at += len(piece)
+            if at <= last:
+                told = f"{action}: the answer ended {last + 1 - at:,} bytes early"
+                raise OssUnavailable(told, why="answers end early")
+            sealed = any(name.lower().startswith(_SEALED) for name in answer.headers)
+            return Read(answer.server_crc, sealed)
+
+        return self._retried(attempt)
 
     def prove_writable(self, prefix: str) -> None:
         """Begin an upload below `prefix` and drop it: the same permission as a put.

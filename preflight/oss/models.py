@@ -28,6 +28,31 @@ class ListedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes of one state of an object: from `start`, `count` of them (at least one).
+
+    `etag` names the state; without it any will do.
+    """
+
+    key: str
+    start: int
+    count: int
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What OSS says of an object while it sends its bytes.
+
+    `crc64` is that of the whole object. `sealed`: whoever uploaded it had encrypted it
+    before, with a key that OSS does not know.
+    """
+
+    crc64: int | None
+    sealed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """A part that OSS holds; `size` in bytes, `crc64` None where OSS did not say."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from preflight.catalog.regions import find_region, import_regions
+from preflight.catalog.service import is_importable_class
 from preflight.findings import Severity
 from preflight.language import joined, say
 from preflight.oss.client import BucketClient
@@ -17,7 +18,6 @@ from preflight.oss.inspector import BucketInspector
 # https://www.alibabacloud.com/help/en/model-studio/model-import
 TAG_KEY, TAG_VALUE = "bailian-datahub-access", "read"
 CLOCK_TOLERANCE = 60.0  # seconds; OSS itself tolerates 15 minutes
-_ARCHIVE_CLASSES = {"Archive", "ColdArchive", "DeepColdArchive"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,6 @@ class BucketIssue:
     severity: Severity
     message: str
     hint: str = ""
-
-
-def is_importable_class(storage_class: str) -> bool:
-    """Whether objects of this storage class can be read without a restore."""
-    return storage_class not in _ARCHIVE_CLASSES
 
 
 def _cannot_tell(what: str, error: PermissionMissing, permission: str) -> BucketIssue:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from preflight.crc import crc64
 from preflight.errors import RulesFailed
 from preflight.findings import (
     Report,
@@ -16,7 +15,7 @@ from preflight.findings import (
     WeightType,
 )
 from preflight.language import say
-from preflight.model.inspection import Inspection, inspect
+from preflight.model.inspection import Inspection, inspect, opener
 from preflight.model.scan import TensorValues
 from preflight.model.update_map import UpdateMap
 from preflight.model.vision_tower import VisionTowerComparison, compare_vision_tower
@@ -50,7 +49,13 @@ def check(options: CheckOptions, observer: Observer) -> Checked:
     checked = inspected(options, observer)
     if options.scan:
         return scanned(checked, observer)
-    return unscanned(checked, say("not scanned, as --no-scan asks"), observer)
+    return unscanned(checked, _why_not_scanned(options), observer)
+
+
+def _why_not_scanned(options: CheckOptions) -> str:
+    if options.source.location.url:
+        return say("not scanned; the values of a bucket's objects are read with --scan")
+    return say("not scanned, as --no-scan asks")
 
 
 def inspected(options: CheckOptions, observer: Observer) -> Checked:
@@ -59,7 +64,7 @@ def inspected(options: CheckOptions, observer: Observer) -> Checked:
     Raises `UsageError` when there is no such directory.
     """
     with observer.stage("inspect"):
-        found = inspect(options.directory, options.request)
+        found = inspect(options.source, options.request)
     with observer.stage("rules"):
         kind = found.weight_type
         report = Report(options.policy.run(STATIC_RULES, found, kind))
@@ -123,13 +128,9 @@ def _scan(checked: Checked, observer: Observer) -> tuple[Scanned, dict[str, int]
         with observer.progress() as progress:
             progress.start(sum(c.size for c in scan.sound), "scanning")
             for container in scan.sound:
-                name = container.file
-                sums[name] = 0
-
-                def add(block: memoryview, name: str = name) -> None:
-                    sums[name] = crc64(block, sums[name])
-
-                values += scan.read(container, on_bytes=progress.advance, also=add)
+                read = scan.read(container, on_bytes=progress.advance)
+                values += read.values
+                sums[container.file] = read.crc
         return scan.ended(tuple(values)), sums
 
 
@@ -138,7 +139,7 @@ def measured(found: Inspection, observer: Observer) -> UpdateMap | Unavailable:
 
     Raises `Changed` and `Unreadable`.
     """
-    options = CheckOptions(found.directory, measure=True)
+    options = CheckOptions(found.source, measure=True)
     seen, _ = _scan(Checked(options, found, Report()), observer)
     return seen.updates
 
@@ -147,4 +148,5 @@ def _vision_tower(found: Inspection) -> VisionTowerComparison | Unavailable:
     """The vision tower of full weights against the base's own copy."""
     if found.weight_type is not WeightType.FULL:
         return Unavailable(say("an adapter has no vision tower"))
-    return compare_vision_tower(found.directory, found.containers, found.reference)
+    files = opener(found.source, found.files)
+    return compare_vision_tower(files, found.containers, found.reference)

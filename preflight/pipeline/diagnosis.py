@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from preflight.catalog.service import FULL_REQUIRED, LORA_RANKS, LORA_REQUIRED
+from preflight.catalog.service import (
+    FULL_REQUIRED,
+    LORA_RANKS,
+    LORA_REQUIRED,
+    is_importable_class,
+)
 from preflight.clock import ServiceClocks
 from preflight.destination import Destination
 from preflight.errors import PreflightError
@@ -20,7 +25,7 @@ from preflight.findings import Severity, WeightType
 from preflight.language import glued, say
 from preflight.model.configs import parse_json
 from preflight.oss.inspector import BucketInspector, Stored
-from preflight.oss.preconditions import check_bucket, is_importable_class
+from preflight.oss.preconditions import check_bucket
 from preflight.studio.jobs import ImportJob
 from preflight.text import shortened
 from preflight.upload.transfer import UploadedObject

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from preflight.destination import Destination, DestinationTemplate
 from preflight.findings import Unavailable, WeightType
-from preflight.model.inspection import Request
+from preflight.model.base_choice import Request
+from preflight.model.source import ModelSource
 from preflight.oss.access import CredentialsSource
 from preflight.rules.policy import Policy
 from preflight.upload.parts import TransferOptions
@@ -23,7 +24,7 @@ class CheckOptions:
     the base as well; an adapter is measured by itself.
     """
 
-    directory: Path
+    source: ModelSource
     request: Request = field(default_factory=Request)
     scan: bool = True
     policy: Policy = field(default_factory=Policy)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 
 from preflight.catalog.base import BaseModel
 from preflight.catalog.service import DISPLAY_NAME_LIMIT
@@ -19,6 +18,7 @@ from preflight.findings import Unavailable, WeightType
 from preflight.language import say, without_ending
 from preflight.model.base_config import base_config
 from preflight.model.inspection import Inspection
+from preflight.model.location import Location
 from preflight.observer import Observer
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.options import PushOptions
@@ -52,7 +52,7 @@ def planned(options: PushOptions, checked: Checked, observer: Observer) -> Plann
     destination = _settled(options, checked, chosen, observer)
     request = ImportRequest(
         model_name=base.code,
-        display_name=options.display_name or default_name(found.directory),
+        display_name=options.display_name or default_name(found.location),
         weight_type=kind,
         bucket=destination.bucket,
         prefix=destination.prefix,
@@ -122,8 +122,11 @@ def _without_base(found: Inspection) -> str:
 def _with_base(found: Inspection) -> str:
     """The command that names the base; `ID` where more than one would fit."""
     code = found.candidates[0].code if len(found.candidates) == 1 else "ID"
-    where = shlex.quote(str(found.directory))
-    command = f"preflight push {where} oss://BUCKET/PREFIX/ --base-model {code}"
+    where = shlex.quote(found.location.shown)
+    verb, to = "push", " oss://BUCKET/PREFIX/"
+    if found.location.url:
+        verb, to = "import", ""
+    command = f"preflight {verb} {where}{to} --base-model {code}"
     if code != "ID":
         return command
     return say("{command}  (`preflight bases` lists them)", command=command)
@@ -150,7 +153,7 @@ def _settled(
 ) -> Destination:
     found, template = checked.found, options.destination
     values: dict[str, Callable[[], str]] = {
-        "name": partial(tidy_name, found.directory),
+        "name": partial(tidy_name, found.location),
         "date": lambda: datetime.now(timezone.utc).strftime("%Y%m%d"),
         "digest": lambda: _digest_told(chosen, checked.sums, observer),
     }
@@ -188,11 +191,11 @@ def digest(
     return text.hexdigest()[:_DIGITS]
 
 
-def default_name(directory: Path) -> str:
+def default_name(location: Location) -> str:
     """What a model is called in the console, unless it was given a name."""
-    return tidy_name(directory)[:DISPLAY_NAME_LIMIT]
+    return tidy_name(location)[:DISPLAY_NAME_LIMIT]
 
 
-def tidy_name(directory: Path) -> str:
+def tidy_name(location: Location) -> str:
     """A model directory's name as a part of a key."""
-    return re.sub(r"[^\w.-]+", "-", directory.resolve().name).strip(".-") or "model"
+    return re.sub(r"[^\w.-]+", "-", location.name).strip(".-") or "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from preflight.findings import Unavailable, WeightType
@@ -11,8 +12,14 @@ from preflight.model.containers import not_usable
 from preflight.model.headers import Container
 from preflight.model.inspection import Inspection
 from preflight.model.norms import NormMeter, norm_meter
-from preflight.model.scan import OnPiece, TensorValues, ValueScanner, scan_file
-from preflight.model.steady import SteadyFile, open_steady
+from preflight.model.scan import (
+    OnPiece,
+    ScannedFile,
+    TensorValues,
+    ValueScanner,
+    scan_file,
+)
+from preflight.model.source import ModelFile
 from preflight.model.update_map import UpdateMap
 
 Values = tuple[TensorValues, ...] | Unavailable
@@ -37,13 +44,12 @@ def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
     return tuple(c for c in found.containers if isinstance(c, Container))
 
 
-def weights_of(found: Inspection, container: Container) -> SteadyFile:
+def weights_of(found: Inspection, container: Container) -> ModelFile:
     """A weight file as it was when it was inspected; the caller closes it.
 
     Raises `Changed` and `Unreadable`.
     """
-    entry = found.files[container.file]
-    return open_steady(entry.real_path, entry.name, entry.stamp)
+    return found.source.reopen(found.files[container.file])
 
 
 class Scan:
@@ -82,13 +88,10 @@ class Scan:
         container: Container,
         *,
         on_bytes: Callable[[int], None] | None = None,
-        also: Callable[[memoryview], None] | None = None,
-    ) -> tuple[TensorValues, ...]:
-        """Read a file once and tell its values. Raises `Changed` and `Unreadable`."""
-        with weights_of(self._found, container) as file:
-            return scan_file(
-                file, container, on_bytes=on_bytes, also=also, on_piece=self.on_piece
-            )
+    ) -> ScannedFile:
+        """Read a file once: values and CRC-64. Raises `Changed` and `Unreadable`."""
+        with closing(weights_of(self._found, container)) as file:
+            return scan_file(file, container, on_bytes=on_bytes, on_piece=self.on_piece)
 
     def ended(self, values: Values) -> Scanned:
         """All bytes were read."""

@@ -60,7 +60,10 @@ class Tap:
         found: list[TensorValues] = []
         for container in self._sound:
             scanner = self._scanners.get(container.file)
-            found += scanner.result() if scanner else self._scan.read(container)
+            if scanner is not None:
+                found += scanner.result()
+            else:
+                found += self._scan.read(container).values
         return self._scan.ended(tuple(found))
 
     def __enter__(self) -> Tap:

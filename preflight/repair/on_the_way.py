@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from preflight.findings import Severity
 from preflight.language import glued, say
+from preflight.model.source import LocalDirectory
 from preflight.observer import Observer
 from preflight.pipeline.options import PushOptions
 from preflight.repair.draft import Losses
@@ -34,10 +35,12 @@ def repaired_on_the_way(
     for step in plan.steps:
         what = glued(step.repair.name, *(glued(": ", one) for one in step.told[:1]))
         observer.note(say("repaired on the way: {what}", what=what))
-    name = options.check.directory.resolve().name or "model"
+    name = options.check.source.location.name or "model"
     with repaired_for_now(plan, observer, name) as directory:
         request = replace(options.check.request, weight_type=plan.draft.kind)
-        check = replace(options.check, directory=directory, request=request)
+        check = replace(
+            options.check, source=LocalDirectory(directory), request=request
+        )
         yield replace(options, check=check)
 
 

@@ -19,9 +19,11 @@ from preflight.findings import (
     WeightType,
 )
 from preflight.language import glued, say
+from preflight.model.base_choice import Request
 from preflight.model.headers import Container, read_container
-from preflight.model.inspection import ADAPTER_CONFIG, Inspection, Request, inspect
+from preflight.model.inspection import Inspection, inspect
 from preflight.model.source import LocalDirectory
+from preflight.model.weight_type import ADAPTER_CONFIG
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.options import CheckOptions
 from preflight.repair import REPAIRS, Step
@@ -66,18 +68,22 @@ def planned_repair(options: CheckOptions, losses: Losses) -> RepairPlan:
 
     Raises `UsageError` for no directory, and for one that holds several models.
     """
-    found = inspect(options.directory, options.request)
+    found = inspect(options.source, options.request)
     before = _judged(options, found)
     found = _inner(found, options.request, before)
     kind = _kind(found)
-    inner = found.directory.relative_to(options.directory).as_posix().strip(".")
+    inner = (
+        found.location.directory.relative_to(options.source.location.directory)
+        .as_posix()
+        .strip(".")
+    )
     failed = failing(before) | failing(_judged(options, found))
     known = replace(_known(found, failed, losses), inner=inner)
     seen, report = found, before
     steps: tuple[Step, ...] = ()
     refused: tuple[str, ...] = ()
     for _ in range(_ROUNDS):
-        source = LocalDirectory(found.directory)
+        source = LocalDirectory(found.location.directory)
         draft = first_draft(found, source, kind, known)
         draft, steps, refused = _applied(draft)
         if not draft.weights:
@@ -90,8 +96,8 @@ def planned_repair(options: CheckOptions, losses: Losses) -> RepairPlan:
         known = replace(more, inner=inner)
     carried = tuple(o for o in before.select(Result.FAILED) if o.code in CARRIED)
     report = report.joined(carried)
-    where = options.directory
-    seen = replace(seen, directory=where)
+    here = options.source.location
+    where, seen = here.directory, replace(seen, location=here)
     return RepairPlan(where, draft, steps, refused, before, report, seen, carried)
 
 
@@ -123,19 +129,19 @@ def _inner(found: Inspection, request: Request, report: Report) -> Inspection:
         raise UsageError(
             say(
                 "{directory} holds several models: {folder} and others",
-                directory=found.directory,
+                directory=found.location.shown,
                 folder=whole[0].folder,
             ),
             hint=say("give the directory of the one that you want"),
         )
-    return inspect(found.directory / whole[0].folder, request)
+    return inspect(found.location.directory / whole[0].folder, request)
 
 
 def _kind(found: Inspection) -> WeightType:
     """Adapter or full weights; an adapter's weights may have the name of full ones."""
     if not isinstance(found.weight_type, Unavailable):
         return found.weight_type
-    source = LocalDirectory(found.directory)
+    source = LocalDirectory(found.location.directory)
     if ADAPTER_CONFIG in found.files:
         named = [
             e for n, e in found.files.items() if n.startswith("model") and e.is_file
@@ -192,6 +198,8 @@ def is_repairable(checked: Checked) -> bool:
 
     Asked of a directory that failed; the values of the weights are not judged again.
     """
+    if checked.found.location.url:
+        return False  # a repair is made of a directory
     failed = told_left(checked.report)
     lossless = {code for one in REPAIRS if one.is_lossless for code in one.codes}
     if not all(outcome.code in lossless for outcome in failed):

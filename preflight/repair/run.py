@@ -13,6 +13,7 @@ from preflight.findings import Outcome, Report, Unavailable, Verdict
 from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.headers import Container, read_container
+from preflight.model.source import LocalDirectory
 from preflight.observer import Observer
 from preflight.pipeline.checked import Checked, check
 from preflight.pipeline.options import CheckOptions
@@ -177,11 +178,11 @@ def _checked(
 ) -> Checked:
     """The rules over what was made, under the name that it will have."""
     kind = replace(options.request, weight_type=plan.draft.kind)
-    found = check(replace(options, directory=stage, request=kind), observer)
-    named = replace(options, directory=target)
+    made, named = LocalDirectory(stage), LocalDirectory(target)
+    found = check(replace(options, source=made, request=kind), observer)
     report = with_carried(found.report, plan)
-    found = replace(found, options=named, report=report)
-    found = replace(found, found=replace(found.found, directory=target))
+    found = replace(found, options=replace(options, source=named), report=report)
+    found = replace(found, found=replace(found.found, location=named.location))
     observer.reached(found)
     return found
 

@@ -121,13 +121,16 @@ def _ready(record: RunRecord) -> Answer:
 
 
 def _push_command(record: RunRecord) -> str:
-    """The push of what was checked, with the flags that it was checked with."""
+    """What brings in what was checked, with the flags that it was checked with."""
     if record.checked is None:
         return ""
     options = record.checked.options
-    name = tidy_name(options.directory)
-    words = ["preflight push", shlex.quote(record.directory)]
-    words.append(f"oss://BUCKET/models/{name}-{{digest}}/")
+    location = options.source.location
+    if location.url:
+        words = ["preflight import", shlex.quote(location.url)]
+    else:
+        words = ["preflight push", shlex.quote(record.directory)]
+        words.append(f"oss://BUCKET/models/{tidy_name(location)}-{{digest}}/")
     if options.request.base_model is not None:
         words.append(f"--base-model {shlex.quote(options.request.base_model)}")
     if options.request.weight_type is not None:

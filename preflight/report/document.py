@@ -76,6 +76,8 @@ def _upload(upload: Uploaded) -> dict[str, Any]:
 
 def _path(directory: str) -> str:
     """Where the directory is, so that `status` finds it from anywhere."""
+    if "://" in directory:
+        return directory
     return str(Path(directory).resolve()) if directory else ""
 
 

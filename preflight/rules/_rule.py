@@ -19,6 +19,7 @@ from preflight.findings import (
     Severity,
     Unavailable,
     WeightType,
+    Where,
 )
 from preflight.language import say
 from preflight.text import shortened
@@ -29,6 +30,9 @@ Check = Callable[..., Iterator[Answer]]
 BOTH = frozenset(WeightType)
 LORA = frozenset({WeightType.LORA})
 FULL = frozenset({WeightType.FULL})
+ANYWHERE = frozenset(Where)
+ON_DISK = frozenset({Where.DIRECTORY})
+IN_BUCKET = frozenset({Where.BUCKET})
 
 SHOWN = 12  # problems kept of one rule; the rest is counted
 # Names of tensors and values of files may be of any length; a finding is for people.
@@ -41,7 +45,8 @@ class Rule:
     """One rule: a pure function of parts of the inspection, and its manual page.
 
     `reads` are the function's parameters: fields of `Inspection` by name. A rule that
-    says `| Unavailable` of a parameter judges its absence itself.
+    says `| Unavailable` of a parameter judges its absence itself. `where` are the kinds
+    of places that it can judge.
     """
 
     code: str
@@ -51,6 +56,7 @@ class Rule:
     check: Check
     reads: tuple[str, ...]
     copes_without: frozenset[str]
+    where: frozenset[Where] = ANYWHERE
 
     @property
     def name(self) -> str:
@@ -83,6 +89,7 @@ def rule(
     fix: str,
     severity: Severity = Severity.ERROR,
     applies: frozenset[WeightType] = BOTH,
+    where: frozenset[Where] = ANYWHERE,
 ) -> Callable[[Check], Rule]:
     """Turn a generator function into the rule with this code; registers nothing."""
     if not _CODE.match(code):
@@ -92,18 +99,22 @@ def rule(
         parameters = inspect.signature(check).parameters
         copes = {n for n, p in parameters.items() if "Unavailable" in str(p.annotation)}
         reads = tuple(parameters)
-        return Rule(code, severity, applies, fix, check, reads, frozenset(copes))
+        return Rule(code, severity, applies, fix, check, reads, frozenset(copes), where)
 
     return made
 
 
-def run_rule(rule: Rule, facts: object) -> Outcome:
+def run_rule(rule: Rule, facts: Any) -> Outcome:  # noqa: ANN401 - tests give others
     """The outcome of one rule over `facts`, whose fields the rule names.
 
-    An unavailable field skips the rule with that reason, or makes it not applicable.
+    An unavailable field skips the rule with that reason, or makes it not applicable,
+    as another place than the rule is for does.
     A rule that breaks on an input nobody thought of has proven nothing and therefore
     counts as failed.
     """
+    if rule.where != ANYWHERE and (here := facts.location.where) not in rule.where:
+        reason = f"this is {here.value}"
+        return _outcome(rule, Result.NOT_APPLICABLE, reason=reason)
     values: dict[str, Any] = {name: getattr(facts, name) for name in rule.reads}
     lacking = [
         value

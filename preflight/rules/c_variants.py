@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.findings import Problem, Severity, Unavailable
@@ -12,6 +11,7 @@ from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import Walk
 from preflight.model.identity import Identity
+from preflight.model.location import Location
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.rules._rule import LORA, rule
@@ -187,7 +187,7 @@ def no_trained_tokens(
 )
 def adapter_fits_the_original_base(
     adapter_config: JsonObject,
-    directory: Path,
+    location: Location,
     walk: Walk,
     requested: Identity | Unavailable,
 ) -> Iterator[Problem]:
@@ -211,7 +211,7 @@ def adapter_fits_the_original_base(
     changed = kind.startswith(_CHANGES_THE_BASE)
     if changed:
         message = say("{told}: the base that it was trained on was changed", told=told)
-        there = _converted(directory, walk, requested)
+        there = _converted(location, walk, requested)
         yield Problem(where, message, fix=there or _conversion(adapter_config))
     elif kind == "lora_ga":
         message = say(
@@ -227,12 +227,14 @@ def adapter_fits_the_original_base(
         yield Problem(f"{CONFIG}: loftq_config", message, Severity.WARNING)
 
 
-def _converted(directory: Path, walk: Walk, requested: Identity | Unavailable) -> str:
+def _converted(
+    location: Location, walk: Walk, requested: Identity | Unavailable
+) -> str:
     """The adapter that a trainer converted already, if it lies there."""
     # ms-swift leaves it in converted/default/, LLaMA-Factory in pissa_converted/.
     for found in candidates(walk):
         if "convert" in found.folder.lower():
-            there = command(directory / found.folder, requested)
+            there = command(location.below(found.folder), requested)
             return say(
                 "Take the converted adapter in {folder}: {there}",
                 folder=found.folder,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from preflight.catalog.service import FULL_REQUIRED, LORA_REQUIRED
 from preflight.catalog.trainers import Trace
@@ -13,8 +12,9 @@ from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.language import say
 from preflight.model.files import FileEntry, Walk
 from preflight.model.identity import Identity
-from preflight.model.inspection import INDEX
 from preflight.model.lfs import is_uploadable
+from preflight.model.location import Location
+from preflight.model.weight_type import INDEX
 from preflight.rules._rule import FULL, LORA, rule
 from preflight.rules.d_subdirectories import candidates, command
 from preflight.rules.d_weights import other_forms
@@ -75,7 +75,7 @@ def directory_readable(
     fix=say("Point preflight at the directory that holds the weights themselves."),
 )
 def weight_type_decidable(
-    directory: Path,
+    location: Location,
     files: Files,
     weight_type: WeightType | Unavailable,
     requested: Identity | Unavailable,
@@ -92,7 +92,7 @@ def weight_type_decidable(
     full = [name for name in files if is_full_weights(name) or name == INDEX]
     adapter = [name for name in (WEIGHTS, CONFIG) if name in files]
     if full and adapter:
-        yield from _side_by_side(directory, adapter, full, requested)
+        yield from _side_by_side(location, adapter, full, requested)
         return
     yield Problem(".", weight_type.reason)
     strange = [n for n in files if n.endswith(".safetensors") and not _is_usual(n)]
@@ -112,7 +112,7 @@ def weight_type_decidable(
 
 
 def _side_by_side(
-    directory: Path,
+    location: Location,
     adapter: list[str],
     full: list[str],
     requested: Identity | Unavailable,
@@ -135,7 +135,7 @@ def _side_by_side(
         told = say(
             "for the {kind} weights: {command}",
             kind=kind.value,
-            command=command(directory, requested, kind),
+            command=command(location, requested, kind),
         )
         yield Problem(names[0], told, fix=fix)
 
@@ -262,7 +262,7 @@ def _no_weights(files: Files) -> Problem:
 
 @rule("D03", fix=say("Run the command of the sub-directory that you want."))
 def weights_at_the_top(
-    directory: Path,
+    location: Location,
     walk: Walk,
     files: Files,
     weight_type: WeightType | Unavailable,
@@ -284,6 +284,6 @@ def weights_at_the_top(
             "{what}, saved {saved}: {command}",
             what=found.what,
             saved=found.saved,
-            command=command(directory / found.folder, requested),
+            command=command(location.below(found.folder), requested),
         )
         yield Problem(found.weights, told)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from preflight.catalog.service import is_importable_class
 from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.language import say
 from preflight.model.configs import JsonObject
 from preflight.model.files import FileEntry, FileKind, Walk, leads_out
 from preflight.model.lfs import is_uploadable
-from preflight.rules._rule import rule
+from preflight.rules._rule import IN_BUCKET, ON_DISK, rule
 from preflight.text import shortened
 
 # C01 and I01 tell of these.
@@ -63,7 +64,11 @@ _FOLLOW = say(
 )
 
 
-@rule("D12", fix=say("Put a regular, readable copy of the file in its place."))
+@rule(
+    "D12",
+    where=ON_DISK,
+    fix=say("Put a regular, readable copy of the file in its place."),
+)
 def regular_files(
     files: Files, weight_type: WeightType | Unavailable
 ) -> Iterator[Problem]:
@@ -87,6 +92,28 @@ def regular_files(
                 "is a link that leaves the directory, to {target}", target=target
             )
             yield Problem(where, told, fix=_FOLLOW)
+
+
+@rule(
+    "D22",
+    where=IN_BUCKET,
+    fix=say(
+        "Restore the object and copy it to the class Standard, or upload it again."
+    ),
+)
+def objects_can_be_read(
+    files: Files, weight_type: WeightType | Unavailable
+) -> Iterator[Problem]:
+    """An import reads the objects at once, and archived ones have to be restored first.
+
+    Causes: a lifecycle rule of the bucket that archives what is old, an upload to a
+    bucket of another class.
+    Source: storage classes, user guide "Model import".
+    """
+    for entry in _taken(files, weight_type):
+        kind = entry.storage_class
+        if not is_importable_class(kind):
+            yield Problem(entry.name, say("is of storage class {kind}", kind=kind))
 
 
 @rule("D13", fix=say("Save or copy the file again, or remove it if it is not needed."))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.uploadable import is_full_weights
@@ -13,6 +12,7 @@ from preflight.findings import Unavailable, WeightType
 from preflight.language import say
 from preflight.model.files import FileEntry, Walk
 from preflight.model.identity import Identity
+from preflight.model.location import Location
 from preflight.text import shortened
 
 ADAPTER = say("an adapter")
@@ -30,18 +30,18 @@ class Candidate:
 
 
 def command(
-    directory: Path,
+    location: Location,
     requested: Identity | Unavailable,
     weight_type: WeightType | None = None,
 ) -> str:
-    """The command line that checks `directory`, fit to be pasted into a shell.
+    """The command line that checks a place, fit to be pasted into a shell.
 
     A base that was asked for is asked for again.
     """
     chosen = ["--weight-type", weight_type.value] if weight_type else []
     if isinstance(requested, Identity):
         chosen += ["--base-model", requested.given]
-    line = shlex.join(["preflight", "check", str(directory), *chosen])
+    line = shlex.join(["preflight", "check", location.shown, *chosen])
     return shortened(line, _LONGEST)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.trainers import UNUSABLE, Form, Trace
@@ -17,6 +16,7 @@ from preflight.model.files import FileEntry, Walk
 from preflight.model.headers import Container, Reading, Tensor
 from preflight.model.identity import Identity
 from preflight.model.lfs import is_uploadable
+from preflight.model.location import Location
 from preflight.model.vision_tower import is_visual
 from preflight.rules._rule import FULL, LORA, rule
 from preflight.rules.d_subdirectories import ADAPTER, candidates, command
@@ -54,7 +54,7 @@ def remedy(trace: Trace) -> str:
     return glued(asked, " ", advice) if advice else asked
 
 
-def _form_problem(trace: Trace, directory: Path, wanted: str) -> Problem:
+def _form_problem(trace: Trace, location: Location, wanted: str) -> Problem:
     told: str = trace.signature.what
     if trace.folder == "..":
         told = say("{what}, one directory up", what=told)
@@ -63,7 +63,7 @@ def _form_problem(trace: Trace, directory: Path, wanted: str) -> Problem:
     if len(trace.names) > 1:
         told = say("{told} ({count:,} entries)", told=told, count=len(trace.names))
     told = say("{told}; {wanted} is needed", told=told, wanted=wanted)
-    line = trace.command(directory)
+    line = trace.command(location.directory)
     return Problem(
         trace.first, told, fix=remedy(trace), details=(line,) if line else ()
     )
@@ -96,7 +96,7 @@ def other_forms(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
     fix=say("Load the adapter and save it again with safe_serialization=True."),
 )
 def adapter_is_safetensors(
-    directory: Path, files: Files, traces: tuple[Trace, ...]
+    location: Location, files: Files, traces: tuple[Trace, ...]
 ) -> Iterator[Problem]:
     """Adapters pickled by torch are not read by the import, only safetensors are.
 
@@ -116,14 +116,14 @@ def adapter_is_safetensors(
         if trace is None or not trace.signature.command:
             yield Problem(name, told)
         else:
-            line = trace.command(directory)
+            line = trace.command(location.directory)
             fix = say("Run the command above, which makes it of the pickle.")
             yield Problem(name, told, fix=fix, details=(line,))
 
 
 @rule("D06", fix=_SAVE_AGAIN)
 def weights_are_safetensors(
-    directory: Path,
+    location: Location,
     walk: Walk,
     files: Files,
     traces: tuple[Trace, ...],
@@ -148,7 +148,7 @@ def weights_are_safetensors(
     if candidates(walk):  # D03 tells of what lies below
         found = tuple(trace for trace in found if trace.folder in ("", ".."))
     for trace in found:
-        yield _form_problem(trace, directory, wanted)
+        yield _form_problem(trace, location, wanted)
     told = {name for trace in found for name in trace.names}
     if any(map(_ADAPTER_PICKLES.match, files)):
         return  # D05 tells of those
@@ -181,7 +181,7 @@ _MERGE = say(
 
 @rule("D19", severity=Severity.WARNING, fix=_MERGE)
 def no_trained_weights_left_behind(
-    directory: Path,
+    location: Location,
     files: Files,
     traces: tuple[Trace, ...],
     spare: tuple[Reading, ...],
@@ -222,7 +222,7 @@ def no_trained_weights_left_behind(
     for name, trace in beside.items():
         if name in read:
             continue
-        line = trace.command(directory)
+        line = trace.command(location.directory)
         told = glued(trace.signature.what, ": ", _taken_by(adapter=adapter))
         yield Problem(name, told, details=(line,) if line else ())
     if adapter:
@@ -295,7 +295,7 @@ def _spare(reading: Reading, *, adapter: bool) -> Iterator[Problem]:
     ),
 )
 def adapter_is_merged(
-    directory: Path,
+    location: Location,
     walk: Walk,
     files: Files,
     traces: tuple[Trace, ...],
@@ -324,5 +324,5 @@ def adapter_is_merged(
     by_verl = any(t.signature.id == "verl-adapter" and not t.folder for t in traces)
     if by_verl:
         told = say("{told} verl's merger does not do it", told=told)
-    line = command(directory / found[0].folder, requested)
+    line = command(location.below(found[0].folder), requested)
     yield Problem(found[0].weights, told, details=(line,))

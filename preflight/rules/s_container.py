@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from preflight.findings import CannotTell, Problem, Severity
 from preflight.language import say
@@ -16,7 +15,6 @@ from preflight.model.headers import (
     Reading,
     Tensor,
     Unread,
-    oracle_accepts,
 )
 from preflight.rules._rule import Answer, rule
 from preflight.text import shortened
@@ -106,7 +104,7 @@ def safetensors_layout_sound(containers: Containers) -> Iterator[Problem]:
 
 @rule("S04", fix=say("Save the file again with the safetensors library."))
 def safetensors_library_agrees(
-    directory: Path, containers: Containers
+    containers: Containers, refused: Mapping[str, str]
 ) -> Iterator[Answer]:
     """The library that serving engines load with must accept the file, too.
 
@@ -117,9 +115,8 @@ def safetensors_library_agrees(
         if isinstance(found, Broken):
             yield CannotTell(say("a container is broken already by the rules before"))
             continue
-        answer = oracle_accepts(directory / found.file)
-        if answer is not True:
-            yield Problem(found.file, str(answer))
+        if found.file in refused:
+            yield Problem(found.file, refused[found.file])
 
 
 @rule(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from preflight.catalog.service import is_importable_class
 from preflight.errors import VerificationFailed
 from preflight.language import glued, joined, say
 from preflight.oss.client import BucketClient
 from preflight.oss.models import ListedObject
-from preflight.oss.preconditions import is_importable_class
 from preflight.upload.plan import UploadPlan
 from preflight.upload.transfer import Manifest, UploadedObject
 

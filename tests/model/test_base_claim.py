@@ -10,6 +10,7 @@ import pytest
 
 from preflight.catalog.bases import load_bases
 from preflight.findings import Unavailable, WeightType
+from preflight.model.base_choice import Request
 from preflight.model.base_claim import (
     BaseClaim,
     choose_base,
@@ -21,7 +22,7 @@ from preflight.model.configs import JsonObject
 from preflight.model.guess import guess_bases
 from preflight.model.headers import Tensor
 from preflight.model.identity import Match
-from preflight.model.inspection import Request, inspect
+from preflight.model.inspection import inspect
 from preflight.model.lora import lora_view
 
 NONE = Unavailable("it is not there")

@@ -27,9 +27,9 @@ from preflight.model.headers import (
     Container,
     Reading,
     Unread,
-    oracle_accepts,
     read_container,
 )
+from preflight.model.oracle import oracle_accepts
 from preflight.model.steady import Access, Calls, open_regular
 from preflight.rules.s_container import (
     safetensors_header_readable,

@@ -11,7 +11,8 @@ from fixtures.adapters import build_adapter
 from fixtures.full import build_full
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
-from preflight.model.inspection import Request, inspect
+from preflight.model.base_choice import Request
+from preflight.model.inspection import inspect
 from preflight.model.reference import WrongReference
 
 

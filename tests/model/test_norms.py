@@ -20,14 +20,15 @@ from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
 from preflight.api import check
 from preflight.findings import Unavailable
+from preflight.model.base_choice import Request
 from preflight.model.differences import NotComparable, difference
 from preflight.model.headers import Container, Tensor, read_container
-from preflight.model.inspection import Inspection, Request, inspect
+from preflight.model.inspection import Inspection, inspect
 from preflight.model.norms import AdapterMeter, ChangeMeter, NormMeter, norm_meter
 from preflight.model.scale import scale_of
 from preflight.model.scan import ValueScanner
 from preflight.model.steady import Calls, open_regular
-from preflight.model.tensor_bytes import Place
+from preflight.model.tensor_bytes import Place, files_of
 from preflight.model.update_map import CellState, UpdateMap
 from preflight.model.updates import compared
 from preflight.pipeline.checked import measured
@@ -308,7 +309,7 @@ def test_the_base_itself_is_unchanged_and_what_one_alone_has_is_told(
     assert {cell.state for cell in found.cells.values()} == {CellState.UNCHANGED}
     assert found.total == 0
     places = {
-        name: Place(tmp_path, Tensor(name, "F32", (2,), 0, 8))
+        name: Place(files_of(tmp_path), "gone", Tensor(name, "F32", (2,), 0, 8))
         for name in ("model.layers.0.a.weight", "model.layers.1.a.weight")
     }
     first, second = places

@@ -13,9 +13,10 @@ from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL, write_tiny_bases
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
+from preflight.model.base_choice import Request
 from preflight.model.base_config import GeneratedFile, base_config
 from preflight.model.base_lookup import find_reference
-from preflight.model.inspection import Request, inspect
+from preflight.model.inspection import inspect
 from preflight.model.reference import Reference, WrongReference
 
 HUB_NAME = "models--fixtures--Tiny-Text"

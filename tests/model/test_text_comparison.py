@@ -15,7 +15,7 @@ from preflight.findings import Unavailable
 from preflight.model.headers import Reading, read_container
 from preflight.model.reference import Reference, read_reference
 from preflight.model.steady import open_regular
-from preflight.model.tensor_bytes import samples_of
+from preflight.model.tensor_bytes import files_of, samples_of
 from preflight.model.text_comparison import (
     TextComparison,
     compare_text,
@@ -52,11 +52,13 @@ def copy_of_the_base(directory: Path, tensors: Tensors = LAYERS) -> Reference:
 def test_what_is_the_same_and_what_differs(tmp_path: Path) -> None:
     base = copy_of_the_base(tmp_path / "base")
     mine = tmp_path / "mine"
-    assert compare_text(mine, saved(mine, LAYERS), base) == TextComparison(3, 0)
+    assert compare_text(files_of(mine), saved(mine, LAYERS), base) == TextComparison(
+        3, 0
+    )
     for name, value in LAYERS.items():
         changed = {**LAYERS, name: value * 1.5}
         different = 0 if name.startswith("visual") else 1
-        found = compare_text(mine, saved(mine, changed), base)
+        found = compare_text(files_of(mine), saved(mine, changed), base)
         assert found == TextComparison(3, different), name
 
 
@@ -64,16 +66,18 @@ def test_only_what_can_be_compared_is_compared(tmp_path: Path) -> None:
     base = copy_of_the_base(tmp_path / "base")
     mine = tmp_path / "mine"
     half = {name: value.astype(np.float16) for name, value in LAYERS.items()}
-    found = compare_text(mine, saved(mine, half), base)
+    found = compare_text(files_of(mine), saved(mine, half), base)
     assert isinstance(found, Unavailable)
     fewer = {**half, "model.norm.weight": LAYERS["model.norm.weight"]}
-    assert compare_text(mine, saved(mine, fewer), base) == TextComparison(1, 0)
+    assert compare_text(files_of(mine), saved(mine, fewer), base) == TextComparison(
+        1, 0
+    )
     nothing = Unavailable("there is none")
-    assert compare_text(mine, nothing, base) == nothing
-    assert compare_text(mine, saved(mine, LAYERS), nothing) == nothing
+    assert compare_text(files_of(mine), nothing, base) == nothing
+    assert compare_text(files_of(mine), saved(mine, LAYERS), nothing) == nothing
     containers = saved(mine, LAYERS)
     (mine / NAME).unlink()
-    assert "does not exist" in str(compare_text(mine, containers, base))
+    assert "does not exist" in str(compare_text(files_of(mine), containers, base))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_only_what_can_be_compared_is_compared(tmp_path: Path) -> None:
 )
 def test_a_head_and_its_embedding(tmp_path: Path, head: object, same: bool) -> None:
     containers = saved(tmp_path, {**LAYERS, "lm_head.weight": head})
-    assert head_is_the_embedding(tmp_path, containers) is same
+    assert head_is_the_embedding(files_of(tmp_path), containers) is same
 
 
 def test_a_head_of_which_one_stretch_was_trained(tmp_path: Path) -> None:
@@ -94,11 +98,11 @@ def test_a_head_of_which_one_stretch_was_trained(tmp_path: Path) -> None:
     head = embedding.copy()
     head[7000:9000] *= 1.01
     tensors = {"model.embed_tokens.weight": embedding, "lm_head.weight": head}
-    assert head_is_the_embedding(tmp_path, saved(tmp_path, tensors)) is False
+    assert head_is_the_embedding(files_of(tmp_path), saved(tmp_path, tensors)) is False
 
 
 def test_there_is_no_head(tmp_path: Path) -> None:
-    found = head_is_the_embedding(tmp_path, saved(tmp_path, LAYERS))
+    found = head_is_the_embedding(files_of(tmp_path), saved(tmp_path, LAYERS))
     assert isinstance(found, Unavailable)
 
 

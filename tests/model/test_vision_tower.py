@@ -14,7 +14,7 @@ from preflight.findings import Unavailable
 from preflight.model.headers import Container, read_container
 from preflight.model.reference import Reference, read_reference
 from preflight.model.steady import open_regular
-from preflight.model.tensor_bytes import CHUNK
+from preflight.model.tensor_bytes import CHUNK, files_of
 from preflight.model.vision_tower import (
     VisionTowerComparison,
     compare_vision_tower,
@@ -43,7 +43,7 @@ def _build(directory: Path, *, dtype: str = "BF16", shard_bytes: int = 60_000) -
 
 def _compare(mine: Path, base: Path) -> VisionTowerComparison:
     found = compare_vision_tower(
-        mine, _containers(mine), read_reference(base, "the base")
+        files_of(mine), _containers(mine), read_reference(base, "the base")
     )
     assert isinstance(found, VisionTowerComparison)
     return found
@@ -129,15 +129,19 @@ def test_other_precision_or_shape_is_not_judged(tmp_path: Path) -> None:
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     mine = _build(tmp_path / "mine")
     containers, none = _containers(mine), Unavailable("there is no copy")
-    assert compare_vision_tower(mine, none, none) is none
-    assert compare_vision_tower(mine, containers, none) is none
+    assert compare_vision_tower(files_of(mine), none, none) is none
+    assert compare_vision_tower(files_of(mine), containers, none) is none
     plain = tmp_path / "plain"
     plain.mkdir()
     save_file({"model.norm.weight": np.ones(4)}, plain / "model.safetensors")
-    text = compare_vision_tower(mine, containers, read_reference(plain, "the base"))
+    text = compare_vision_tower(
+        files_of(mine), containers, read_reference(plain, "the base")
+    )
     assert isinstance(text, Unavailable)
     empty: Reference = read_reference(tmp_path / "bases", "the base")
-    assert isinstance(compare_vision_tower(mine, containers, empty), Unavailable)
+    assert isinstance(
+        compare_vision_tower(files_of(mine), containers, empty), Unavailable
+    )
 
 
 def test_file_that_shrinks_or_vanishes(tmp_path: Path) -> None:
@@ -146,11 +150,11 @@ def test_file_that_shrinks_or_vanishes(tmp_path: Path) -> None:
     first = next(c for c in containers if any(is_visual(t.name) for t in c.tensors))
     path = mine / first.file
     path.write_bytes(path.read_bytes()[: first.data_start])
-    shrunk = compare_vision_tower(mine, containers, copy)
+    shrunk = compare_vision_tower(files_of(mine), containers, copy)
     assert isinstance(shrunk, Unavailable)
     assert "shrank" in shrunk.reason
     path.unlink()
-    gone = compare_vision_tower(mine, containers, copy)
+    gone = compare_vision_tower(files_of(mine), containers, copy)
     assert isinstance(gone, Unavailable)
     assert "does not exist" in gone.reason
 
@@ -159,6 +163,6 @@ def test_progress_is_told(tmp_path: Path) -> None:
     base = _build(tmp_path / "base")
     done: list[int] = []
     copy = read_reference(base, "the base")
-    compare_vision_tower(base, _containers(base), copy, done.append)
+    compare_vision_tower(files_of(base), _containers(base), copy, done.append)
     visual = [t for c in _containers(base) for t in c.tensors if is_visual(t.name)]
     assert sum(done) == sum(tensor.size for tensor in visual)

@@ -6,11 +6,12 @@ from datetime import datetime, timezone
 
 import pytest
 
+from preflight.catalog.service import is_importable_class
 from preflight.errors import AccessDenied, UsageError
 from preflight.findings import Severity
 from preflight.oss.access import OssAccess
 from preflight.oss.inspector import BucketInspector
-from preflight.oss.preconditions import check_bucket, is_importable_class, tag_bucket
+from preflight.oss.preconditions import check_bucket, tag_bucket
 from preflight.sandbox import Sandbox
 from preflight.sandbox.oss.credentials import Credential
 from preflight.sandbox.oss.policy import lacking

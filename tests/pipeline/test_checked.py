@@ -10,7 +10,8 @@ from fixtures.faults import FAULTS
 from preflight.crc import crc64
 from preflight.errors import UsageError
 from preflight.findings import Result, Unavailable, Verdict, WeightType
-from preflight.model.inspection import Request
+from preflight.model.base_choice import Request
+from preflight.model.source import LocalDirectory
 from preflight.pipeline.checked import check
 from preflight.pipeline.options import CheckOptions
 from preflight.record import Gatherer, RunRecord
@@ -22,7 +23,7 @@ def checked(
     directory: Path, request: Request | None = None, *, scan: bool = True
 ) -> RunRecord:
     gathered = Gatherer(RunRecord("check", str(directory)))
-    options = CheckOptions(directory, request or Request(), scan=scan)
+    options = CheckOptions(LocalDirectory(directory), request or Request(), scan=scan)
     assert check(options, gathered) == gathered.record.checked
     return gathered.record
 
@@ -54,7 +55,7 @@ def test_without_a_scan_its_rules_are_skipped_and_never_passed(tmp_path: Path) -
 def test_what_is_known_before_a_directory_fails_is_kept(tmp_path: Path) -> None:
     record = RunRecord("check")
     with pytest.raises(UsageError, match="no such directory"):
-        check(CheckOptions(tmp_path / "gone"), Gatherer(record))
+        check(CheckOptions(LocalDirectory(tmp_path / "gone")), Gatherer(record))
     assert record.stage == "inspect"
     assert record.report.outcomes == ()
 
@@ -94,6 +95,6 @@ def test_the_inspection_and_the_sums_of_what_was_read_are_handed_on(
     assert found is not None
     assert not isinstance(found.found.tensors, Unavailable)
     assert len(found.found.tensors) == 8
-    assert found.found.directory == adapter
+    assert found.found.location.directory == adapter
     weights = "adapter_model.safetensors"
     assert found.sums == {weights: crc64((adapter / weights).read_bytes())}

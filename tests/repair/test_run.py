@@ -13,6 +13,7 @@ import pytest
 from fixtures.faults import FAULTS
 from fixtures.tiny import TINY_TEXT, TINY_VL
 from preflight.findings import Verdict
+from preflight.model.source import LocalDirectory
 from preflight.pipeline.options import CheckOptions
 from preflight.record import Gatherer, RunRecord
 from preflight.repair import REPAIRS
@@ -304,7 +305,7 @@ def test_a_shard_that_is_gone_is_never_repaired_away(
 
 
 def _planned(directory: Path) -> tuple[CheckOptions, RepairPlan]:
-    options = CheckOptions(directory)
+    options = CheckOptions(LocalDirectory(directory))
     return options, planned_repair(options, Losses())
 
 

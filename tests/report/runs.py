@@ -13,6 +13,8 @@ from preflight.destination import parse_destination
 from preflight.findings import Outcome, Report, Unavailable, WeightType
 from preflight.model.base_claim import BaseClaim
 from preflight.model.inspection import Inspection
+from preflight.model.location import Location
+from preflight.model.source import LocalDirectory
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.options import CheckOptions
@@ -41,11 +43,11 @@ def checked(*outcomes: Outcome, kind: WeightType = WeightType.LORA) -> Checked:
         containers=no_weights,
         tensors=no_weights,
         lora=no_weights,
-        directory=Path("out/adapter"),
+        location=Location(Path("out/adapter")),
         candidates=(),
         files={},
     )
-    options = CheckOptions(Path("out/adapter"))
+    options = CheckOptions(LocalDirectory(Path("out/adapter")))
     return Checked(options, cast("Inspection", found), Report(outcomes), due=False)
 
 

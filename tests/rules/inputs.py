@@ -10,11 +10,13 @@ from preflight.catalog.bases import load_bases
 from preflight.findings import Problem, Severity
 from preflight.model.files import FileEntry, FileKind, Walk
 from preflight.model.headers import Container, Tensor
+from preflight.model.location import Location
 from preflight.model.lora import LoraView, lora_view
 from preflight.model.scan import TensorValues
 from preflight.rules import Rule
 
 ROOT = Path("/models/run 1")
+HERE = Location(ROOT)
 PREFIX = "base_model.model.model.layers."
 
 

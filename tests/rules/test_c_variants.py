@@ -15,7 +15,7 @@ from preflight.rules.c_variants import (
     usual_task,
 )
 from tests.rules.inputs import (
-    ROOT,
+    HERE,
     adapter,
     config,
     pair,
@@ -174,14 +174,14 @@ def test_initialisations(value: object, expected: list[Severity]) -> None:
 
 
 def _initialised(declared: object, *names: str) -> list[Severity]:
-    facts = {"adapter_config": declared, "directory": ROOT, "walk": walk(*names)}
+    facts = {"adapter_config": declared, "location": HERE, "walk": walk(*names)}
     facts["requested"] = Unavailable("not asked for")
     return severities(adapter_fits_the_original_base, **facts)
 
 
 def _remedy(*names: str, **fields: object) -> str:
     declared = config(**fields)
-    facts = {"adapter_config": declared, "directory": ROOT, "walk": walk(*names)}
+    facts = {"adapter_config": declared, "location": HERE, "walk": walk(*names)}
     facts["requested"] = Unavailable("not asked for")
     (found,) = problems(adapter_fits_the_original_base, **facts)
     return found.fix

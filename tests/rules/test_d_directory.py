@@ -8,7 +8,7 @@ from preflight.catalog.trainers import recognise
 from preflight.findings import Severity, Unavailable, WeightType
 from preflight.model.files import FileEntry, FileKind
 from preflight.model.identity import identify
-from preflight.model.inspection import decide_weight_type
+from preflight.model.weight_type import decide_weight_type
 from preflight.rules.d_directory import (
     adapter_files_present,
     directory_readable,
@@ -16,7 +16,7 @@ from preflight.rules.d_directory import (
     weight_type_decidable,
     weights_at_the_top,
 )
-from tests.rules.inputs import ROOT, entry, files, problems, severities, told, walk
+from tests.rules.inputs import HERE, entry, files, problems, severities, told, walk
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
 NOT_ASKED = Unavailable("no base was asked for")
@@ -28,7 +28,7 @@ TOP = "model.safetensors"
 def asked_nothing(
     there: Mapping[str, FileEntry], kind: WeightType | Unavailable
 ) -> dict[str, object]:
-    facts = {"directory": ROOT, "files": there, "weight_type": kind}
+    facts = {"location": HERE, "files": there, "weight_type": kind}
     return {**facts, "requested": NOT_ASKED}
 
 
@@ -61,7 +61,7 @@ def test_stopped_walk_is_a_warning() -> None:
 def test_decided_weight_type_is_enough(kind: WeightType) -> None:
     both = files(WEIGHTS, TOP)
     facts = {
-        "directory": ROOT,
+        "location": HERE,
         "files": both,
         "weight_type": kind,
         "requested": NOT_ASKED,
@@ -73,7 +73,7 @@ def test_mixture_gives_a_command_for_each() -> None:
     both = files(WEIGHTS, CONFIG, "model-00001-of-00002.safetensors")
     kind = decide_weight_type(both)
     facts = {
-        "directory": ROOT,
+        "location": HERE,
         "files": both,
         "weight_type": kind,
         "requested": NOT_ASKED,
@@ -85,7 +85,7 @@ def test_mixture_gives_a_command_for_each() -> None:
 
 def test_the_commands_keep_the_base_that_was_asked_for() -> None:
     both = files(WEIGHTS, CONFIG, TOP)
-    facts = {"directory": ROOT, "files": both, "weight_type": decide_weight_type(both)}
+    facts = {"location": HERE, "files": both, "weight_type": decide_weight_type(both)}
     text = told(weight_type_decidable, **facts, requested=identify("qwen3-8b"))
     assert text.count("--base-model qwen3-8b") == 2
 
@@ -94,7 +94,7 @@ def test_adapter_saved_as_model_is_named() -> None:
     both = files(CONFIG, TOP)
     kind = decide_weight_type(both)
     facts = {
-        "directory": ROOT,
+        "location": HERE,
         "files": both,
         "weight_type": kind,
         "requested": NOT_ASKED,
@@ -105,7 +105,7 @@ def test_adapter_saved_as_model_is_named() -> None:
 def test_no_weights_at_all_is_one_problem() -> None:
     kind = decide_weight_type(files("notes.txt"))
     facts = {
-        "directory": ROOT,
+        "location": HERE,
         "files": files("notes.txt"),
         "weight_type": kind,
         "requested": NOT_ASKED,
@@ -120,7 +120,7 @@ def test_strange_weights_alone_are_named(name: str) -> None:
     alone = files(name)
     kind = decide_weight_type(alone)
     facts = {
-        "directory": ROOT,
+        "location": HERE,
         "files": alone,
         "weight_type": kind,
         "requested": NOT_ASKED,
@@ -228,7 +228,7 @@ def test_missing_weights_are_told_once() -> None:
 def _below(*names: str, top: tuple[str, ...] = ()) -> str:
     made = [entry(name, mtime_ns=at * 10**18) for at, name in enumerate(names)]
     found = walk(*made, *top)
-    facts = {"directory": ROOT, "walk": found, "files": files(*top)}
+    facts = {"location": HERE, "walk": found, "files": files(*top)}
     kind = decide_weight_type(files(*top))
     return told(weights_at_the_top, **facts, weight_type=kind, requested=NOT_ASKED)
 
@@ -259,7 +259,7 @@ def test_weights_at_the_top_are_enough(top: tuple[str, ...]) -> None:
 
 def test_hidden_and_empty_candidates_are_left_out() -> None:
     made = [entry(f".cache/{WEIGHTS}"), entry(f"checkpoint-1/{WEIGHTS}", size=0)]
-    facts = {"directory": ROOT, "walk": walk(*made), "files": {}}
+    facts = {"location": HERE, "walk": walk(*made), "files": {}}
     assert (
         problems(weights_at_the_top, **facts, weight_type=UNKNOWN, requested=NOT_ASKED)
         == []

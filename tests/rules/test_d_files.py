@@ -1,28 +1,34 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from preflight.destination import parse_destination
 from preflight.errors import UsageError
-from preflight.findings import Severity, WeightType
+from preflight.findings import Result, Severity, WeightType
 from preflight.model.files import FileEntry, FileKind, walk
 from preflight.model.inspection import inspect
+from preflight.model.location import Location
+from preflight.rules import run_rule
 from preflight.rules.d_files import (
     json_files_readable,
     names_fit_for_objects,
     no_empty_files,
     no_lfs_pointers,
     nothing_unfinished,
+    objects_can_be_read,
     regular_files,
 )
 from preflight.upload.plan import plan_upload
 from tests.rules import inputs
-from tests.rules.inputs import entry, files, problems, severities, told
+from tests.rules.inputs import HERE, entry, files, problems, severities, told
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
+BUCKET = Location(Path("one"), "oss://bucket/one/")
 BLOB = "4d7a2146" * 8
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
 
@@ -223,3 +229,16 @@ def test_other_json_files_are_not_read(tmp_path: Path) -> None:
     for name in ("train.json", "args.json", "config.json"):
         (tmp_path / name).write_text("{}")
     assert set(inspect(tmp_path).documents) == {"args.json", "config.json"}
+
+
+def test_archived_objects_are_told_of_a_bucket_alone() -> None:
+    archived = replace(entry("adapter_config.json"), storage_class="Archive")
+    facts = {"files": files(archived, "adapter_model.safetensors"), "weight_type": LORA}
+    assert told(objects_can_be_read, **facts) == (
+        "adapter_config.json: is of storage class Archive"
+    )
+    for rule, place in ((objects_can_be_read, HERE), (regular_files, BUCKET)):
+        facts_there = SimpleNamespace(location=place, **facts)
+        outcome = run_rule(rule, facts_there)
+        assert outcome.result is Result.NOT_APPLICABLE
+        assert outcome.reason == f"this is {place.where.value}"

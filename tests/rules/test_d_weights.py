@@ -14,7 +14,7 @@ from preflight.rules.d_weights import (
     no_trained_weights_left_behind,
     weights_are_safetensors,
 )
-from tests.rules.inputs import ROOT, entry, files, problems, severities, walk
+from tests.rules.inputs import HERE, ROOT, entry, files, problems, severities, walk
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
 UNKNOWN = Unavailable("neither adapter nor full weights")
@@ -32,7 +32,7 @@ def facts(
     made = [entry(name, size=5000) for name in names]
     told = recognise((*names, *above), {})
     return {
-        "directory": ROOT,
+        "location": HERE,
         "walk": walk(*made),
         "files": files(*made),
         "traces": told,

@@ -12,7 +12,8 @@ from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.tokenizer import Transformers
 from preflight.findings import Report, Result, Verdict
-from preflight.model.inspection import Request, inspect
+from preflight.model.base_choice import Request
+from preflight.model.inspection import inspect
 from preflight.rules import STATIC_RULES, run_rules
 
 FAMILIES = (Family.INDEX, Family.FULL_MODEL, Family.VOCABULARY, Family.TEMPLATE)

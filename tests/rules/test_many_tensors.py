@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from preflight.findings import Result
-from preflight.model.inspection import Request, inspect
+from preflight.model.base_choice import Request
+from preflight.model.inspection import inspect
 from preflight.rules import STATIC_RULES, run_rules
 from tests.model.safetensors_bytes import container
 

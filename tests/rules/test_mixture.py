@@ -10,7 +10,8 @@ from fixtures.adapters import SEVEN, build_adapter
 from fixtures.mixture import EXPERT_LAYERS, EXPERTS, MIXTURE, write_mixture
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Report, Result, Unavailable, Verdict
-from preflight.model.inspection import Inspection, Request, inspect
+from preflight.model.base_choice import Request
+from preflight.model.inspection import Inspection, inspect
 from preflight.rules import RULES
 from preflight.rules._rule import run_rules
 from preflight.rules.k_modules import misfit
