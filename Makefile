@@ -188,10 +188,11 @@ kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 .PHONY: browser-test
 browser-test: $(READY) ## the HTML report in a real browser (needs Debian's chromium)
 	@command -v chromium >/dev/null || { echo 'apt-get install chromium'; exit 2; }
-	$(BIN)/python -m pytest -rs tests/report/test_html.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	PREFLIGHT_BROWSER=1 $(BIN)/python -m pytest -rs tests/report/test_browser.py
 
 .PHONY: screenshots
-screenshots: $(READY) ## docs/report-light.png and report-dark.png, by Debian's chromium
+screenshots: $(READY) ## docs/report-light.png, -dark and -phone, by Debian's chromium
 	$(BIN)/python -m tests.screenshots
 
 .PHONY: test-pythons

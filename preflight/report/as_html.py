@@ -6,38 +6,26 @@ before that, as on a terminal.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflight.findings import Outcome, Result, Severity, Unavailable
-from preflight.model.update_map import CellState, ModuleUpdate, UpdateMap
+from preflight.language import current_language
 from preflight.record import RunRecord
 from preflight.report import Style
-from preflight.report.answer import Tone, answer
-from preflight.report.failed import why
-from preflight.report.maps import amount
-from preflight.report.subject import label, subject
+from preflight.report.page import page_words, run_values
+from preflight.report.several import Several, headings
+from preflight.report.subject import label
 from preflight.text import escaped
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_LEVELS = 9  # shades of the map
-_MARKS = {
-    CellState.ZERO: ("zero", "0"),
-    CellState.UNCHANGED: ("same", "same"),
-    CellState.NOT_IN_BASE: ("unread", "new"),
-    CellState.NOT_FINITE: ("nonfinite", "NaN"),
-    CellState.MISSING: ("missing", "missing"),
-    CellState.UNREADABLE: ("unread", "?"),
-}
-
 
 def _shown(value: object) -> object:
-    return escaped(value) if isinstance(value, str) else value
+    """Text made visible; what a macro of the template made is that already."""
+    made = hasattr(value, "__html__")
+    return escaped(value) if isinstance(value, str) and not made else value
 
 
 @cache
@@ -56,142 +44,52 @@ def _template() -> Template:
 
 
 def render(record: RunRecord, _: Style) -> str:
-    """The whole page."""
-    return _template().render(_values(record)) + "\n"
+    """The page of one run."""
+    run = run_values(record, "run")
+    return _page(f"{run['name']}: {run['word']}", [run], None)
 
 
-def _values(record: RunRecord) -> dict[str, Any]:
-    found = answer(record)
-    tone = found.tone if found else Tone.BAD
-    return {
-        "name": label(record.directory) or record.command,
-        "command": record.command,
-        "started": record.started.astimezone().strftime("%Y-%m-%d %H:%M %z"),
-        "tone": tone.name.lower(),
-        "mark": tone.mark(marks=True),
-        "word": found.word if found else "NOT FINISHED",
-        "rest": found.rest if found else "",
-        "following": found.following if found else "",
-        "about": subject(record, 0),
-        "error": record.error,
-        "findings": list(_findings(record)),
-        "map": _map(record),
-        "upload": _upload(record),
-        "job": _job(record),
-        "stages": [(name, f"{took:.1f}") for name, took in record.stages.items()],
-        "rules": [
-            {
-                "code": each.code,
-                "name": each.name,
-                "result": each.result.value,
-                "reason": each.reason,
-            }
-            for each in record.report.outcomes
-        ],
-    }
-
-
-def _findings(record: RunRecord) -> Iterator[dict[str, Any]]:
-    failed = record.report.select(Result.FAILED)
-    for severity in Severity:
-        yield from (_finding(each) for each in failed if each.severity is severity)
-
-
-def _finding(outcome: Outcome) -> dict[str, Any]:
-    fixes = dict.fromkeys(each.fix or outcome.fix for each in outcome.problems)
-    return {
-        "severity": outcome.severity.value,
-        "code": outcome.code,
-        "name": outcome.name,
-        "problems": outcome.problems,
-        "hidden": max(0, outcome.count - len(outcome.problems)),
-        "why": why(outcome.code),
-        "fixes": [fix for fix in fixes if fix],
-    }
-
-
-def _map(record: RunRecord) -> dict[str, Any] | None:
-    if record.checked is None or isinstance(record.checked.updates, Unavailable):
-        return None
-    return _map_values(record.checked.updates)
-
-
-def _map_values(found: UpdateMap) -> dict[str, Any]:
+def render_many(several: Several, _: Style) -> str:
+    """One page: a table that links to the part of each directory, and the parts."""
+    runs = [
+        run_values(record, f"run-{number}")
+        for number, record in enumerate(several.records, 1)
+    ]
+    name = label(several.parent) or several.rest
     rows = [
         {
-            "layer": layer,
-            "cells": [_cell(found, found.at(layer, kind)) for kind in found.kinds],
+            "id": run["id"],
+            "directory": each.directory,
+            "tone": each.tone.name.lower(),
+            "mark": each.tone.mark(marks=True),
+            "word": each.word,
+            "errors": each.errors,
+            "warnings": each.warnings,
+            "saved": each.saved,
         }
-        for layer in found.layers
+        for run, each in zip(runs, several.summaries(), strict=True)
     ]
-    states = Counter(
-        found.at(layer, kind).state for layer in found.layers for kind in found.kinds
-    )
-    return {
-        "relative": found.relative,
-        "largest": amount(found, found.largest),
-        "total": amount(found, found.total),
-        "kinds": found.kinds,
+    whole = {
+        "name": name,
+        "tone": several.tone.name.lower(),
+        "mark": several.tone.mark(marks=True),
+        "word": several.word,
+        "rest": several.rest,
+        "following": several.following,
+        "headings": headings(),
         "rows": rows,
-        "counts": [
-            (state.value, states[state]) for state in CellState if states[state]
-        ],
-        "others": [
-            {
-                "module": each.kind,
-                "text": f"{amount(found, each.norm)} ({each.state.value})",
-            }
-            for each in found.others
-        ],
     }
+    return _page(f"{name}: {several.word}", runs, whole)
 
 
-def _cell(found: UpdateMap, update: ModuleUpdate) -> dict[str, str]:
-    if update.state in _MARKS:
-        css, text = _MARKS[update.state]
-        return {"css": css, "text": text}
-    share = update.norm / found.largest if found.largest else 0.0
-    level = min(_LEVELS - 1, int(_LEVELS * share))
-    return {"css": f"l{level}", "text": amount(found, update.norm)}
-
-
-def _upload(record: RunRecord) -> dict[str, Any] | None:
-    if (done := record.uploaded) is not None:
-        names = {item.key: item.name for item in done.plan.items}
-        return {
-            "title": "Upload",
-            "caption": f"to {done.plan.destination.url}, "
-            f"{done.sent:,} bytes were sent by this run",
-            "sums": True,
-            "files": [
-                {"name": names[o.key], "size": f"{o.size:,}", "crc": str(o.crc64)}
-                for o in done.manifest.objects
-            ],
-        }
-    if record.planned is not None:
-        plan = record.planned.plan
-        return {
-            "title": "Plan",
-            "caption": f"to {plan.destination.url}",
-            "sums": False,
-            "files": [{"name": i.name, "size": f"{i.size:,}"} for i in plan.items],
-        }
-    return None
-
-
-def _job(record: RunRecord) -> list[tuple[str, str]]:
-    if record.imported is None:
-        return []
-    job = record.imported.job
-    created = job.created.astimezone() if job.created else None
-    told = [
-        ("job", job.job_id),
-        ("state", job.word),
-        ("model", job.model_name),
-        ("console name", job.display_name),
-        ("created", created.strftime("%Y-%m-%d %H:%M %z") if created else ""),
-        ("from", job.source),
-        ("error", job.error_code),
-        *[("likely cause", cause) for cause in record.imported.causes],
-    ]
-    return [(name, value) for name, value in told if value]
+def _page(
+    title: str, runs: list[dict[str, Any]], several: dict[str, Any] | None
+) -> str:
+    made = _template().render(
+        title=title,
+        runs=runs,
+        several=several,
+        words=page_words(),
+        language=current_language().replace("_", "-"),
+    )
+    return made + "\n"

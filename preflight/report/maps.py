@@ -15,7 +15,7 @@ from preflight.text import columns, cut, padded
 
 _SHADES = "░▒▓█"
 _PLAIN = ".:*#"
-_MARKS = {
+MARKS = {
     CellState.ZERO: "0",
     CellState.UNCHANGED: "=",
     CellState.NOT_FINITE: "!",
@@ -67,9 +67,9 @@ def _group(
     found: UpdateMap, group: Sequence[int], kind: str, shades: Sequence[str]
 ) -> str:
     cells = [found.at(layer, kind) for layer in group]
-    marked = [cell for cell in cells if cell.state in _MARKS]
+    marked = [cell for cell in cells if cell.state in MARKS]
     if marked:
-        return _MARKS[marked[0].state]
+        return MARKS[marked[0].state]
     return _shade(max(cell.norm for cell in cells), found.largest, shades)
 
 
@@ -125,8 +125,8 @@ def short_names(kinds: Sequence[str]) -> list[str]:
 
 
 def _cell(found: UpdateMap, update: ModuleUpdate, shades: Sequence[str]) -> str:
-    if update.state in _MARKS:
-        return _MARKS[update.state] * 3
+    if update.state in MARKS:
+        return MARKS[update.state] * 3
     norm = percent(update.norm) if found.relative else f"{update.norm:.2g}"
     return f"{_shade(update.norm, found.largest, shades) * 3} {norm}"
 
@@ -138,10 +138,10 @@ def _legend(found: UpdateMap, shades: Sequence[str], width: int) -> Iterator[str
     if found.largest:
         step = found.largest / len(shades)
         parts = [f"{s} to {amount(found, step * n)}" for n, s in enumerate(shades, 1)]
-        marked = [f"{m} {s.value}" for s, m in _MARKS.items() if states[s]]
+        marked = [f"{m} {s.value}" for s, m in MARKS.items() if states[s]]
         yield f"shades  {'  '.join([*parts, *marked])}"
     elif states:
-        marked = [f"{m} {s.value}" for s, m in _MARKS.items() if states[s]]
+        marked = [f"{m} {s.value}" for s, m in MARKS.items() if states[s]]
         yield f"marks   {'  '.join(marked)}"
     if found.others:
         names = short_names([other.kind for other in found.others])

@@ -54,6 +54,11 @@ def subject_of(
     return short
 
 
+def facts(found: Inspection) -> list[str]:
+    """The same as a list, each part whole."""
+    return [word + more for word, more in _parts(found)]
+
+
 def _parts(found: Inspection) -> Iterator[Part]:
     if isinstance(found.weight_type, Unavailable):
         if TOKENIZER in found.files:
