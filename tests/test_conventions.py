@@ -185,6 +185,46 @@ def test_heavy_imports_stand_inside_functions() -> None:
     assert wrong == []
 
 
+# Files that others may put a FIFO, a socket or a device in the place of
+
+# These read files of the package itself, of the kernel, or one that a flag names.
+READ_PLAINLY = {
+    "preflight.catalog.explanations",
+    "preflight.catalog.loaders",
+    "preflight.catalog.trainers",
+    "preflight.commands.sandbox",
+    "preflight.doctor.local",
+    "preflight.process",
+    "preflight.report.schemas",
+    "preflight.repair.stage",  # a descriptor's own path
+}
+
+
+def reads_plainly(node: ast.AST) -> bool:
+    """Whether it is a call that would wait for a FIFO's writer."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+    if name in ("read_text", "read_bytes"):
+        # Of a path; the functions of that name in `model` take an open file.
+        return True
+    opens = name == "open" or (
+        isinstance(node.func, ast.Name) and node.func.id == "open"
+    )
+    modes = [each.value for each in node.args if isinstance(each, ast.Constant)]
+    return opens and any(mode in ("r", "rb", "rt") for mode in modes)
+
+
+def test_files_of_users_are_opened_without_waiting_for_them() -> None:
+    """`regular.read_regular` for small ones, `model.steady` for those of a model."""
+    found = {
+        name_of(path)
+        for path in IN_THE_HOUSE
+        if any(map(reads_plainly, ast.walk(parsed(path))))
+    }
+    assert found - READ_PLAINLY == set()
+
+
 # What a module looks like
 
 

@@ -12,6 +12,7 @@ from preflight.language import say
 from preflight.model.caches import is_there
 from preflight.model.files import FileEntry
 from preflight.model.templates import DEFAULT, Template, digests
+from preflight.regular import read_regular
 from preflight.repair._repair import CannotRepair, Change, changed, repair
 from preflight.repair.draft import CONFIG, Draft, Source
 from preflight.text import shortened
@@ -225,7 +226,7 @@ def base_file(draft: Draft, name: str) -> bytes | None:
     if isinstance(reference, Unavailable) or not is_there(reference.directory / name):
         return None
     try:
-        return (reference.directory / name).read_bytes()
+        return read_regular(reference.directory / name)
     except OSError:
         return None
 

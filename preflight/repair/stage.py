@@ -21,7 +21,7 @@ from preflight.errors import UsageError
 from preflight.language import say
 from preflight.model.files import FileEntry
 from preflight.model.stamp import Stamp
-from preflight.model.steady import open_steady
+from preflight.model.steady import SteadyFile, open_steady
 from preflight.repair.container import Advance
 
 _MARK = ".preflight-"
@@ -174,7 +174,7 @@ def place(entry: FileEntry, path: Path, advance: Advance) -> bool:
     """
     with open_steady(entry.real_path, entry.name, entry.stamp) as source:
         if entry.size >= _SMALL:
-            cloned = _clone(entry, path)
+            cloned = _clone(source, path)
             if cloned or _link(entry, path):
                 source.check_unchanged()
                 advance(entry.size)
@@ -188,10 +188,10 @@ def place(entry: FileEntry, path: Path, advance: Advance) -> bool:
     return False
 
 
-def _clone(entry: FileEntry, path: Path) -> bool:
+def _clone(source: SteadyFile, path: Path) -> bool:
     try:
-        with entry.real_path.open("rb") as source, path.open("xb") as file:
-            fcntl.ioctl(file.fileno(), _FICLONE, source.fileno())
+        with source.path.open("rb") as opened, path.open("xb") as file:
+            fcntl.ioctl(file.fileno(), _FICLONE, opened.fileno())
             os.fsync(file.fileno())
     except OSError:
         path.unlink(missing_ok=True)
@@ -206,7 +206,7 @@ def _link(entry: FileEntry, path: Path) -> bool:
         if error.errno in _NO_LINK:
             return False
         raise
-    if Stamp.of(path.stat()) != entry.stamp:
+    if not Stamp.of(path.stat()).fits(entry.stamp):
         path.unlink()
         return False
     return True

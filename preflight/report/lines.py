@@ -7,6 +7,8 @@ import re
 from json import JSONDecoder
 from pathlib import Path
 
+from preflight.regular import read_regular
+
 _LARGEST = 1 << 20  # bytes of a config; larger files are not looked through
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -19,7 +21,7 @@ def line_of(path: Path, field: str) -> int:
     try:
         if not field or path.stat().st_size > _LARGEST:
             return 0
-        text = path.read_text("utf-8")
+        text = read_regular(path).decode()
         for wanted in (field, re.split(r"[.\[ ]", field, maxsplit=1)[0]):
             if (at := _position(text, wanted)) is not None:
                 return text.count("\n", 0, at) + 1
