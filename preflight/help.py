@@ -76,7 +76,11 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def add_text(self, text: str | None) -> None:
         """A description or an epilog."""
-        super().add_text(text if text is None else localized(text))
+        if text is not None:
+            text = localized(text)
+            if "\n" not in text:  # what has lines is laid out already
+                text = "\n".join(wrapped(text, self._width))
+        super().add_text(text)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.help is None else localized(action.help)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 
 from preflight import __version__
 from preflight.commands import COMMANDS, EXAMPLES, load_command
 from preflight.help import HelpFormatter
 from preflight.language import LANGUAGES, altered, glued, joined, known_language, say
-from preflight.text import shortened
+from preflight.text import nearest, shortened
 
 EXIT_CODES = (
     (0, say("done")),
@@ -105,8 +104,19 @@ class Parser(argparse.ArgumentParser):
     def meant(self, word: str) -> str:
         """The flag that was likely meant by a word that is none here, or nothing."""
         flags = [flag for flag in self._option_string_actions if flag[:2] == "--"]
-        near = get_close_matches(word.partition("=")[0], flags, n=1, cutoff=0.75)
-        return near[0] if near else ""
+        return nearest(word.partition("=")[0], flags, 0.75)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401
+        """As that of argparse, with the value that was likely meant."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError:
+            meant = nearest(str(value), map(str, action.choices or ()))
+            if not meant:
+                raise
+            # All that there are would only hide the one.
+            told = glued(say("invalid choice: {value!r}", value=value), meant)
+            raise argparse.ArgumentError(action, told) from None
 
 
 def _common() -> Parser:
@@ -197,7 +207,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if rest:
         command = parser.commands[found.command]
         told = say("unrecognized arguments: {words}", words=" ".join(rest))
-        command.error(_with_guess(told, command.meant(rest[0])))
+        command.error(glued(told, command.meant(rest[0])))
     return cast("argparse.Namespace", found)
 
 
@@ -209,17 +219,8 @@ def _without_help(words: list[str]) -> list[str]:
 
 
 def _no_command(word: str) -> str:
-    near = get_close_matches(word, COMMANDS, n=1, cutoff=0.6)
-    told = say("there is no command {word!r}", word=word)
-    if near:
-        return _with_guess(told, near[0])
-    return glued(told, ": ", ", ".join(COMMANDS))
-
-
-def _with_guess(told: str, meant: str) -> str:
-    return (
-        say("{told}; did you mean {meant}?", told=told, meant=meant) if meant else told
-    )
+    meant = nearest(word, COMMANDS) or f": {', '.join(COMMANDS)}"
+    return glued(say("there is no command {word!r}", word=word), meant)
 
 
 def whole_parser() -> Parser:

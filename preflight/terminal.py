@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,14 @@ from preflight.language import for_programs, glued, localized, say
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.progress.bar import undrawn
 from preflight.progress.events import write_event
-from preflight.text import Line, json_text, printable, render_lines
+from preflight.text import (
+    Line,
+    folded,
+    in_letters_of,
+    json_text,
+    printable,
+    render_lines,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,20 @@ class Terminal:
         if stream is None or not stream.isatty():
             return 0
         return shutil.get_terminal_size((80, 24)).columns
+
+    @property
+    def height(self) -> int:
+        """Lines of the terminal that results go to; 0 where they go elsewhere."""
+        return shutil.get_terminal_size((80, 24)).lines if self.width else 0
+
+    @property
+    def dies_with_its_line(self) -> bool:
+        """Whether this is an SSH session whose end reaches the run, too."""
+        over_ssh = any(os.environ.get(name) for name in ("SSH_CONNECTION", "SSH_TTY"))
+        kept = any(os.environ.get(name) for name in ("TMUX", "STY", "ZELLIJ"))
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as nohup asks
+        told = unfailing(sys.stderr).isatty()
+        return over_ssh and told and not (kept or ignored)
 
     @staticmethod
     def can_show(text: str) -> bool:
@@ -60,9 +82,11 @@ class Terminal:
             return
         stream = unfailing(sys.stderr)
         # The last door: whatever a server or a library echoed, no secret goes out.
-        line = printable(masked(localized(text)), limit=4000)
+        shown = printable(masked(localized(text)), limit=4000)
+        shown = in_letters_of(getattr(stream, "encoding", None) or "ascii", shown)
         with undrawn():
-            stream.write(f"{line}\n")
+            for line in folded(shown, _width_of(stream)):
+                stream.write(f"{line}\n")
             stream.flush()
 
     def tell(self, error: PreflightError) -> None:
@@ -93,7 +117,12 @@ class Terminal:
 
     def show_lines(self, lines: Iterable[str | Line], *, color: bool = False) -> None:
         """A result for people, on standard output."""
-        self.show(render_lines(lines, color=color))
+        self.show_text(render_lines(lines, color=color))
+
+    def show_text(self, text: str) -> None:
+        """The same, where the lines were rendered already."""
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        self.show(in_letters_of(encoding, text))
 
     def show_document(self, value: object) -> None:
         """A result for programs, on standard output."""
@@ -146,6 +175,16 @@ class _Unfailing:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever else it has
         return getattr(self._stream, name)
+
+
+def _width_of(stream: TextIO) -> int:
+    """Columns of a terminal; 0 of what is none, or does not know its size."""
+    if not stream.isatty():
+        return 0
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
 
 
 def unfailing(stream: TextIO | None) -> TextIO:

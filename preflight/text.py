@@ -14,11 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from preflight.hidden import masked, masked_value
-from preflight.language import localized, middle_out
+from preflight.language import localized, middle_out, say
 
 _SGR_END = "\x1b[0m"
 # What may need care in a document: JSON itself escapes what lies below the space.
 _BEYOND_ASCII = re.compile(r"[^\x20-\x7e\n]")
+# What one copies stays on one line: code in backquotes, and a command to its end.
+_WHOLE = re.compile(r"`[^`]*`|(?:(?<=: )|(?<=  )|^)preflight (?!itself\b)[a-z].*")
+_LABEL = re.compile(r" *(?:\S{1,14}  +)?")
+_NARROWEST = 20  # columns; a terminal that says it has fewer is not believed
+# Our own marks in letters that every stream has.
+_PLAIN = str.maketrans({"→": "->", "·": "|", "✔": "OK", "✘": "FAIL", "…": "..."})
 
 
 def _visible(character: str) -> str:
@@ -105,7 +111,10 @@ def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[st
 def _words(text: str) -> Iterator[str]:
     """The pieces that a line may end after, each with the space that follows it."""
     start = 0
+    whole = {n for each in _WHOLE.finditer(text) for n in range(*each.span())[1:]}
     for at in range(1, len(text)):
+        if at in whole:
+            continue
         before, after = text[at - 1], text[at]
         if before == " " and after != " ":
             fine = True
@@ -118,6 +127,39 @@ def _words(text: str) -> Iterator[str]:
             yield text[start:at]
             start = at
     yield text[start:]
+
+
+def folded(text: str, width: int) -> Iterator[str]:
+    """The lines that `text` makes in at most `width` columns (0: without a limit).
+
+    Those after the first are indented below what follows a label such as `next  `.
+    """
+    shown = localized(text)
+    if not width or columns(shown) <= width:
+        yield shown
+        return
+    found = _LABEL.match(shown)
+    label = found[0] if found else ""
+    indent = " " * len(label if label.strip() else f"{label}  ")
+    room = max(width, _NARROWEST)
+    yield from wrapped(shown[len(label) :], room, first=label, others=indent)
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """`; did you mean WORD?` with the known word that is most like it, or nothing."""
+    from difflib import get_close_matches  # slow to import, seldom needed
+
+    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return say("; did you mean {word}?", word=near[0]) if near else ""
+
+
+def in_letters_of(encoding: str, text: str) -> str:
+    """`text`, with our own marks in plain letters where `encoding` lacks them."""
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_PLAIN)
+    return text
 
 
 def json_text(value: object) -> str:
@@ -151,6 +193,13 @@ class Line:
     """A line for people, of pieces some of which may be coloured."""
 
     pieces: Sequence[str | Colored]
+
+    @property
+    def text(self) -> str:
+        """What it says, without colour."""
+        return "".join(
+            each if isinstance(each, str) else each.text for each in self.pieces
+        )
 
     def render(self, *, color: bool = False) -> str:
         """The line as a terminal may have it: escaped, in colour if that is wanted."""

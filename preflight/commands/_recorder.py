@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import threading
 import time
 from argparse import Namespace
@@ -18,7 +19,7 @@ from preflight.failure import Failure, told_as_error
 from preflight.findings import Unavailable
 from preflight.language import say
 from preflight.pipeline.imported import Imported
-from preflight.progress import Counting, Progress
+from preflight.progress import SENDING, Counting, Progress
 from preflight.record import (
     ErrorRecord,
     Gatherer,
@@ -33,6 +34,7 @@ from preflight.retry import RetryEvent
 from preflight.terminal import Terminal
 
 _KEPT = ("push", "import")  # what changes something is recorded
+_LONG = 1_000_000_000  # bytes; fewer are gone before a line is cut
 _SAVE_SECONDS = 2.0  # between two records of one stage
 
 
@@ -44,6 +46,7 @@ class Recorder(Gatherer):
         self._terminal = terminal
         self._path: Path | None = None
         self._saving, self._saved = threading.RLock(), time.monotonic()
+        self._stage = ""  # that moved bytes last
 
     def begin(self) -> None:
         """Write the record for the first time; where that fails, none is kept."""
@@ -106,13 +109,30 @@ class Recorder(Gatherer):
     def _moved(self, stage: str, done: int, total: int) -> None:
         """From any thread; one of them writes, the others go on."""
         self.record.progress = StageProgress(stage, done, total)
+        is_new, self._stage = stage != self._stage, stage
+        if is_new and stage == SENDING:
+            self._warn_of_the_line(total)
         now = time.monotonic()
-        if now - self._saved >= _SAVE_SECONDS and self._saving.acquire(blocking=False):
+        due = is_new or now - self._saved >= _SAVE_SECONDS
+        if due and self._saving.acquire(blocking=False):
             try:
                 self._saved = now
                 self.save(durable=False)  # a worker must not wait for a busy disk
             finally:
                 self._saving.release()
+
+    def _warn_of_the_line(self, total: int) -> None:
+        """A long upload ends with the SSH session that it was typed in."""
+        if total >= _LONG and self._terminal.dies_with_its_line:
+            again = shlex.join(["preflight", *self.record.argv])
+            self.say(
+                say(
+                    "note  when this SSH line is cut, the upload ends: what was sent "
+                    "stays safe in OSS, and the same command goes on (tmux would "
+                    "outlive the line): {command}",
+                    command=again,
+                )
+            )
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -34,7 +34,8 @@ def show_report(arguments: Namespace, terminal: Terminal, make: Making) -> None:
         style = _style(arguments, terminal, to_file=place.file is not None)
         text = make(place.form, style)
         if place.file is None:
-            terminal.show(text)
+            shown = terminal.show_text if place.form == "text" else terminal.show
+            shown(text)
             continue
         try:
             place.file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,7 @@ def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:
         quiet=terminal.quiet,
         marks=to_file or terminal.can_show("✔✘·"),
         width=0 if to_file else terminal.width,
+        height=0 if to_file else terminal.height,
     )
 
 

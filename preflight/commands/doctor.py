@@ -16,11 +16,12 @@ from preflight.destination import Destination, parse_destination
 from preflight.doctor import Examination, Finding, Level, examine
 from preflight.doctor.diagnostics import FIX_FIRST
 from preflight.errors import ConfigurationError, UsageError
-from preflight.language import glued, say, say_n
+from preflight.language import ENGLISH, current_language, glued, say, say_n
+from preflight.report.answer import Tone
 from preflight.report.document import envelope
 from preflight.settings import Need, Settings, masked
 from preflight.terminal import Terminal
-from preflight.text import padded
+from preflight.text import folded, padded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "json":
         terminal.show_document(_document(found, exit_code))
     else:
-        terminal.show_lines(_lines(found))
+        marks = terminal.can_show("✔✘")
+        verbose = arguments.verbose > 0
+        lines = _lines(found, destination, marks=marks, verbose=verbose)
+        wide = (each for line in lines for each in folded(line, terminal.width))
+        terminal.show_lines(wide)
     return exit_code
 
 
@@ -93,23 +98,76 @@ def _masked(finding: Finding) -> Finding:
     return replace(finding, message=message, hint=hint)
 
 
-def _lines(found: Sequence[Finding]) -> Iterator[str]:
-    for each in found:
+def _lines(
+    found: Sequence[Finding],
+    destination: Destination | None,
+    *,
+    marks: bool,
+    verbose: bool,
+) -> Iterator[str]:
+    """Problems first; what is well is listed only where it hides none of them."""
+    wrong = any(each.level in (Level.FAIL, Level.WARN) for each in found)
+    brief = wrong and not verbose
+    for each in _joined(found):
+        if brief and each.level is Level.OK:
+            continue
         yield glued(padded(each.level.word, 5), " ", each.message)
         if each.hint:
             yield say("  try  {hint}", hint=each.hint)
         if each.request_id:
             yield say("  request id  {id}", id=each.request_id)
     count = Counter(each.level for each in found)
+    number = count[Level.OK]
     sum_up = say(
-        "{problems}, {warnings}, {ok} ok, {skipped} skipped",
+        "{problems}, {warnings}, {ok}, {skipped} skipped",
         problems=say_n("{count} problem", "{count} problems", count=count[Level.FAIL]),
         warnings=say_n("{count} warning", "{count} warnings", count=count[Level.WARN]),
-        ok=count[Level.OK],
+        ok=say("{count} ok (-v lists them)", count=number)
+        if brief
+        else say("{count} ok", count=number),
         skipped=count[Level.SKIPPED],
     )
-    blocked = any(each.message.endswith(FIX_FIRST) for each in found)
-    yield glued(sum_up, ": ", FIX_FIRST) if blocked else sum_up
+    if any(each.message.endswith(FIX_FIRST) for each in found):
+        sum_up = glued(sum_up, ": ", FIX_FIRST)
+    yield from _verdict(sum_up, destination, well=not count[Level.FAIL], marks=marks)
+
+
+def _verdict(
+    sum_up: str, destination: Destination | None, *, well: bool, marks: bool
+) -> Iterator[str]:
+    """The answer, and what to do now."""
+    where = destination.url if destination else ""
+    tone = Tone.GOOD if well else Tone.BAD
+    word = say("READY") if well else say("NOT READY")
+    yield glued(tone.mark(marks=marks), " ", word, "  ", sum_up)
+    if not well:
+        again = f"preflight doctor {where}".rstrip()
+        yield say("next  mend it as named above, then: {command}", command=again)
+        return
+    command = f"push MODEL_DIR {where}" if where else "doctor oss://BUCKET/PREFIX/"
+    yield say("next  preflight {command}", command=command)
+
+
+_MAY = " may be "
+
+
+def _joined(found: Sequence[Finding]) -> Iterator[Finding]:
+    """What is allowed in one place as one line, not as six."""
+    last: Finding | None = None
+    if current_language() != ENGLISH:  # whose words are joined so
+        yield from found
+        return
+    for each in found:
+        where, may, what = each.message.partition(_MAY)
+        joins = each.level is Level.OK and may and last is not None
+        if joins and last is not None and last.message.startswith(f"{where}{_MAY}"):
+            last = replace(last, message=f"{last.message}, {what}")
+            continue
+        if last is not None:
+            yield last
+        last = each
+    if last is not None:
+        yield last
 
 
 def _document(found: Sequence[Finding], exit_code: int) -> dict[str, Any]:

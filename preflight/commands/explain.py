@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "json":
         terminal.show_document(envelope("explain", rules=rules_document(code)))
     else:
-        lines = manual_page(code) if code else rules_table(terminal.width)
+        width = terminal.width
+        lines = manual_page(code, width) if code else rules_table(width)
         terminal.show_lines(lines)
     return 0

@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=say("only the job of this model, by the name that the platform gave it"),
     )
     parser.add_argument(
-        "--limit", type=count, metavar="N", help=say("the newest N jobs (default: all)")
+        "--limit",
+        type=count,
+        metavar="N",
+        help=say("the newest N jobs (default: all; on a terminal as many as fit)"),
     )
     add_format(parser)
     add_wide(parser)
@@ -52,22 +55,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """Show one job, or all of them newest first."""
     settings = require_settings(arguments, terminal, Need.STUDIO)
+    room = _room(arguments, terminal)
     with studio_client(settings) as client:
         api = ImportApi(client)
         if arguments.job_id:
             jobs = [get_job(api, arguments.job_id)]
         else:
-            jobs = list(islice(_listed(api, arguments), arguments.limit or None))
+            wanted = arguments.limit or (room + 1 if room else None)
+            jobs = list(islice(_listed(api, arguments), wanted))
     if arguments.format == "json":
         documents = [job_document(job) for job in jobs]
         terminal.show_document(envelope("jobs", jobs=documents))
     elif arguments.job_id:
         terminal.show_lines(_page(jobs[0]))
     else:
+        shown = jobs[:room] if room else jobs
         wide = arguments.wide is not None
-        told = _table(jobs, wide=wide, width=0 if wide else terminal.width)
-        terminal.show_lines(told if jobs else [say("no jobs")])
+        told = _table(shown, wide=wide, width=0 if wide else terminal.width)
+        terminal.show_lines(told if shown else [say("no jobs")])
+        if len(shown) < len(jobs):
+            terminal.show_lines([say("there are older ones: preflight jobs --limit N")])
+        if terminal.width and shown:
+            terminal.show_lines(_next_step(shown[0]))
     return 0
+
+
+def _room(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """How many jobs stand on the screen at once; 0 where all are wanted."""
+    everything = arguments.limit or arguments.wide or arguments.format == "json"
+    return max(5, terminal.height - 5) if terminal.height and not everything else 0
+
+
+def _next_step(job: ImportJob) -> Iterator[str]:
+    """What one does about the newest job, if anything."""
+    if not job.finished:
+        yield say("next  preflight wait {job}", job=job.job_id[:SHORT])
+    elif job.failed:
+        yield say(
+            "next  preflight jobs {job}    (why it failed)", job=job.job_id[:SHORT]
+        )
 
 
 def _listed(api: ImportApi, arguments: argparse.Namespace) -> Iterator[ImportJob]:
@@ -97,7 +123,7 @@ def _table(jobs: list[ImportJob], *, wide: bool, width: int) -> Iterator[str]:
     offset = datetime.now().astimezone().strftime("%z")
     lines = [(*heading[:3], say("name"), say("created ({offset})", offset=offset))]
     lines += [(*row[:4], row[4][5:16]) for row in rows[1:]]
-    return table(lines if jobs else [], width, whole=(0, 2))
+    return table(lines if jobs else [], width, whole=(0, 1, 2, 4), spare=(3, 4))
 
 
 def _page(job: ImportJob) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from preflight.api import settings_reader
-from preflight.commands._flags import add_format
+from preflight.commands._flags import add_format, add_wide
 from preflight.directories import state_directory
 from preflight.errors import PreflightError, UsageError
 from preflight.findings import Unavailable
@@ -25,6 +25,7 @@ from preflight.settings import Need
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.jobs import read_job
 from preflight.terminal import Terminal
+from preflight.text import folded
 
 _SHOWN = 10  # runs
 _ROOMY = 110  # columns from which on a table shows the year, too
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=say("do not ask how an open job stands now"),
     )
     add_format(parser)
+    add_wide(parser)
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -70,9 +72,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     if arguments.format == "json":
         terminal.show_document(_document(lives, job, recorded.unreadable))
     else:
-        terminal.show_lines(_newest(lives[0], job, trouble))
+        width = 0 if arguments.wide else terminal.width
         if lives[1:]:
-            terminal.show_lines(["", *_table(lives[1:], terminal.width)])
+            terminal.show_lines([*_table(lives[1:], width), ""])
+        for line in _newest(lives[0], job, trouble):
+            terminal.show_lines(folded(line, width))
     for sentence in recorded.told():
         terminal.say(say("note: {sentence}", sentence=sentence))
     return 0
@@ -156,23 +160,19 @@ def _newest(life: Life, job: ImportJob | None, trouble: str) -> Iterator[str]:
 
 
 def _job_lines(life: Life, job: ImportJob | None) -> Iterator[str]:
+    seen = job or read_job(life.job, "")
+    if seen is None:
+        return
+    error = life.document.get("error")
+    ended = str(error.get("message")) if isinstance(error, Mapping) else ""
+    if job is None and seen.job_id in ended:
+        return
+    told = say("  job {job}: {state}", job=seen.job_id, state=seen.told)
     if job is not None:
-        told = say(
-            "  job {job_id} is {state} now{code}",
-            job_id=job.job_id,
-            state=job.told,
-            code=f" ({job.error_code})" if job.error_code else "",
-        )
-        if job.succeeded:
-            told = say("{told}: model {model}", told=told, model=job.model_name)
-        yield told
-    elif seen := read_job(life.job, ""):
-        yield say(
-            "  job {job_id} was {state}: model {model}",
-            job_id=seen.job_id,
-            state=seen.told,
-            model=seen.model_name,
-        )
+        told = say("  job {job}: {state} now", job=seen.job_id, state=seen.told)
+    if seen.succeeded and seen.model_name:
+        told = say("{told}, model {model}", told=told, model=seen.model_name)
+    yield glued(told, f" ({seen.error_code})") if seen.error_code else told
 
 
 def _next_step(life: Life, job: ImportJob | None) -> str:
@@ -203,9 +203,9 @@ def _document(
 
 def _table(lives: list[Life], width: int) -> Iterator[str]:
     offset = datetime.now().astimezone().strftime("%z")
-    form, first = "%Y-%m-%d %H:%M", say("last heard of ({offset})", offset=offset)
+    form, first = "%Y-%m-%d %H:%M", say("when ({offset})", offset=offset)
     if 0 < width < _ROOMY:
-        form, first = "%m-%d %H:%M", say("last ({offset})", offset=offset)
+        form = "%m-%d %H:%M"
     heading = (
         first,
         say("command"),
@@ -228,4 +228,4 @@ def _table(lives: list[Life], width: int) -> Iterator[str]:
                 str(life.document.get("directory", "")),
             )
         )
-    return table(rows, width, whole=(0, 4))
+    return table(rows, width, whole=(0, 1, 2, 3, 4), spare=(3, 1))

@@ -17,7 +17,7 @@ from preflight.doctor import local
 from preflight.doctor.results import Finding, Level, note, of_error, ok, skipped, warn
 from preflight.errors import ConfigurationError, PreflightError
 from preflight.findings import Severity
-from preflight.language import glued, say
+from preflight.language import glued, say, say_n
 from preflight.oss.errors import Missing, PermissionMissing
 from preflight.oss.inspector import NO_UPLOAD, BucketInspector, probe_key
 from preflight.oss.preconditions import (
@@ -122,9 +122,10 @@ def _studio(wanted: Examination) -> Iterator[Finding]:
             api = ImportApi(client)
             page = api.list_page(1, 1)
             yield ok(
-                say(
-                    "Model Studio accepts the key; it lists {total} import jobs",
-                    total=page.total,
+                say_n(
+                    "Model Studio accepts the key; it lists {count} import job",
+                    "Model Studio accepts the key; it lists {count:,} import jobs",
+                    count=page.total,
                 )
             )
             yield from _clock(client.clock_ahead)
@@ -156,14 +157,16 @@ def _live(wanted: Examination, api: ImportApi) -> Iterator[Finding]:
     if wanted.destination is None:
         return
     for job in jobs_reading(api, wanted.destination):
+        what = say("job {id}", id=job.job_id)
+        if job.model_name:
+            what = say("model {name}", name=job.model_name)
         yield note(
             say(
-                "{url} is in use: {model_name} came from it (job {job_id}, "
-                "{status}); an upload may change nothing there",
+                "{url} is in use: {what} ({state}) came from it; an upload may change "
+                "nothing there",
                 url=wanted.destination.url,
-                model_name=job.model_name,
-                job_id=job.job_id,
-                status=job.status,
+                what=what,
+                state=job.told,
             )
         )
 

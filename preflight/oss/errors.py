@@ -207,10 +207,18 @@ def _refused(
 
 
 def _missing(
-    error: ServerError, message: str, hint: str, request_id: str
+    error: ServerError, message: str, hint: str, request_id: str, region: str
 ) -> PreflightError:
-    kind = UsageError if error.code == "NoSuchBucket" else Missing
-    return kind(message, hint=hint, request_id=request_id)
+    if error.code != "NoSuchBucket":
+        return Missing(message, hint=hint, request_id=request_id)
+    told = say("the bucket does not exist in {region} (NoSuchBucket)", region=region)
+    if bucket := error.details.get("BucketName"):
+        told = say(
+            "bucket {bucket} does not exist in {region} (NoSuchBucket)",
+            bucket=bucket,
+            region=region,
+        )
+    return UsageError(told, hint=hint, request_id=request_id)
 
 
 def _answered(
@@ -237,7 +245,7 @@ def _answered(
     if status in (401, 403):
         return _refused(error, message, hint, request_id, allow)
     if status == 404:
-        return _missing(error, message, hint, request_id)
+        return _missing(error, message, hint, request_id, access.region)
     passes = status >= 500 or status in _TRANSIENT_STATUS
     if passes or code in _TRANSIENT_CODES:
         return OssUnavailable(

@@ -10,8 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from preflight.catalog.permissions import Permission
+from preflight.catalog.regions import REGIONS
 from preflight.errors import ConfigurationError, TransferError
-from preflight.language import say
+from preflight.language import glued, say
 from preflight.oss.body import BLOCK, BytesBody
 from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.errors import (
@@ -22,6 +23,7 @@ from preflight.oss.errors import (
     translated,
 )
 from preflight.oss.models import BucketInfo, Read, Span
+from preflight.text import nearest
 
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult
@@ -82,11 +84,17 @@ class BucketInspector(BucketClient):
             # Its code is the general InvalidArgument: only the sentence tells of it.
             if "Invalid signing region" not in error.message:
                 raise
+            region = self.access.region
+            meant = nearest(region, [each.id for each in REGIONS if each.id != region])
             raise ConfigurationError(
-                say(
-                    "{message}; {region} is not the bucket's region",
-                    message=error.message,
-                    region=self.access.region,
+                glued(
+                    say(
+                        "bucket {name} is not in {region}",
+                        name=self.bucket,
+                        region=region,
+                    ),
+                    meant,
+                    f" ({error.message})",
                 ),
                 hint=say("set OSS_REGION to the region that the OSS console shows"),
                 request_id=error.request_id,

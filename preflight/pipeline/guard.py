@@ -12,14 +12,14 @@ was made in the console without a job, and one that begins while this upload run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from preflight.destination import Destination
 from preflight.errors import ConfigurationError, LivePrefix
 from preflight.findings import Severity
-from preflight.language import glued, joined, say
+from preflight.language import glued, joined, say, say_n
 from preflight.observer import Observer
 from preflight.oss.body import OnBlock
 from preflight.oss.inspector import BucketInspector, Stored
@@ -164,10 +164,8 @@ def _fresh(destination: Destination) -> str:
 
 def _told(changes: Sequence[Change], prefix: str) -> str:
     told = [glued(each.key.removeprefix(prefix), " ", each.reason) for each in changes]
-    named, more = joined("; ", told[:_NAMED]), len(told) - _NAMED
-    return (
-        say("{named}; and {more} more", named=named, more=more) if more > 0 else named
-    )
+    named, more = joined(", ", told[:_NAMED]), len(told) - _NAMED
+    return say("{named} and {more} more", named=named, more=more) if more > 0 else named
 
 
 def _named(jobs: Sequence[ImportJob]) -> str:
@@ -181,6 +179,27 @@ def _named(jobs: Sequence[ImportJob]) -> str:
         for job in jobs
     ]
     return joined(", ", told)
+
+
+def _reading(jobs: Sequence[ImportJob], url: str) -> Iterator[str]:
+    """Which models came from the prefix, and which jobs are still reading it."""
+    models = [job.model_name for job in jobs if job.succeeded and job.model_name]
+    others = [job for job in jobs if not (job.succeeded and job.model_name)]
+    if models:
+        yield say_n(
+            "model {names} was imported from {url} and would become invalid",
+            "models {names} were imported from {url} and would become invalid",
+            count=len(models),
+            names=", ".join(models),
+            url=url,
+        )
+    for job in others:
+        yield say(
+            "job {job} ({state}) is importing from {url} and would be spoilt",
+            job=job.job_id,
+            state=job.told,
+            url=url,
+        )
 
 
 def consequence(jobs: Sequence[ImportJob]) -> str:
@@ -198,16 +217,14 @@ def refuse_if_live(
     what = _told(changes, destination.prefix)
     raise LivePrefix(
         say(
-            "not uploaded: {named} was imported from {url} and would become invalid. "
-            "Changed: {what}",
-            named=_named(jobs),
-            url=destination.url,
+            "not uploaded: {reading}. Changed: {what}",
+            reading=joined("; ", tuple(_reading(jobs, destination.url))),
             what=what,
         ),
         hint=say(
-            "upload to a fresh prefix such as {fresh}, or give --replace to accept "
-            "that the model named above stops being valid",
-            fresh=_fresh(destination),
+            "upload to a fresh prefix such as {url}, or give --replace to accept that "
+            "the model stops being valid",
+            url=_fresh(destination),
         ),
         request_id=jobs[0].request_id,
     )

@@ -39,8 +39,8 @@ class Style:
     """How to write a report.
 
     `verbose`: every rule, not only those that failed; `quiet`: the verdict alone.
-    `marks`: whether signs such as a tick can be shown. `width` is that of the terminal
-    in columns, 0 where there is none.
+    `marks`: whether signs such as a tick can be shown. `width` and `height` are those
+    of the terminal in columns and lines, 0 where there is none.
     """
 
     color: bool = False
@@ -48,6 +48,7 @@ class Style:
     quiet: bool = False
     marks: bool = True
     width: int = 0
+    height: int = 0
 
     @property
     def prose(self) -> int:

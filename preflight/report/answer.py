@@ -9,13 +9,15 @@ from enum import Enum
 
 from preflight.errors import Interrupted, RulesFailed, StillRunning, Terminated
 from preflight.findings import Report, Result, Severity, Verdict
+from preflight.language import say
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import obstacle, tidy_name
-from preflight.record import RunRecord
+from preflight.record import ErrorRecord, RunRecord
 from preflight.studio.submit import How
-from preflight.text import Colored, Line
+from preflight.text import Colored, Line, folded
 
 _CODES = 8  # named in the sum
+_OF_THE_BASE = {"B01", "K03", "K06"}  # rules that fail where only the base is wrong
 
 
 class Tone(Enum):
@@ -43,8 +45,19 @@ class Answer:
 
     def line(self, *, marks: bool = True) -> Line:
         """The verdict as a line, mark and word in the tone's colour."""
-        word = Colored(f"{self.tone.mark(marks=marks)} {self.word}", self.tone.value)
-        return Line((word, f"  {self.rest}" if self.rest else ""))
+        (line,) = self.lines(marks=marks)
+        return line
+
+    def lines(self, *, marks: bool = True, width: int = 0) -> list[Line]:
+        """The same in a terminal of `width` columns."""
+        word = f"{self.tone.mark(marks=marks)} {self.word}"
+        rest = f"  {self.rest}" if self.rest else ""
+        first, *others = folded(f"{word}{rest}", width)
+        colored = Colored(first[: len(word)], self.tone.value)
+        return [
+            Line((colored, first[len(word) :])),
+            *(Line((each,)) for each in others),
+        ]
 
 
 def answer(record: RunRecord) -> Answer | None:
@@ -58,9 +71,7 @@ def answer(record: RunRecord) -> Answer | None:
     if record.report.verdict is Verdict.FAIL:
         return _not_ready(record)
     if record.error is not None and _lacks_words(record):
-        return Answer(
-            Tone.BAD, "NOT READY TO PUSH", record.error.message, record.error.hint
-        )
+        return _lacking(record, record.error)
     if record.error is not None:
         return _broken_off(record)
     return _ready(record)
@@ -71,18 +82,60 @@ def _lacks_words(record: RunRecord) -> bool:
     return record.checked is not None and obstacle(record.checked) is not None
 
 
+def _lacking(record: RunRecord, error: ErrorRecord) -> Answer:
+    """A sound directory of which a push must be told more: the push that tells it."""
+    following = error.hint
+    if record.command == "push" and record.checked is not None and record.argv:
+        codes = [base.code for base in record.checked.found.candidates]
+        if len(codes) == 1:
+            following = f"{_same_again(record)} --base-model {codes[0]}"
+    return Answer(Tone.BAD, "NOT READY TO PUSH", error.message, following)
+
+
 def _not_ready(record: RunRecord) -> Answer:
     rest = counted(record.report)
     if record.command == "push":
         rest += "; nothing was uploaded"
-    where = shlex.quote(record.directory)
     if record.repaired is not None and record.command == "fix":
         return _not_repaired(record, rest)
-    again = f"mend it as named above, then: preflight {record.command} {where}"
+    if base := _right_base(record):
+        return Answer(Tone.BAD, "NOT READY", rest, _with_base(record, base))
+    again = say("mend it as named above, then: {command}", command=_same_again(record))
     if record.repairable:
+        where = shlex.quote(record.directory)
         new = shlex.quote(record.directory.rstrip("/") + "-fixed")
         again = f"preflight fix {where} -o {new}   (or add --fix to the push)"
     return Answer(Tone.BAD, "NOT READY", rest, again)
+
+
+def _right_base(record: RunRecord) -> str:
+    """The base that the files name, where all that is wrong is the one given."""
+    checked = record.checked
+    if checked is None or checked.options.request.base_model is None:
+        return ""
+    failed = checked.report.select(Result.FAILED)
+    errors = {each.code for each in failed if each.severity is Severity.ERROR}
+    named = checked.found.claim.identity
+    if not errors <= _OF_THE_BASE or named is None or named.base is None:
+        return ""
+    return "" if named.base is checked.found.base else named.base.code
+
+
+def _with_base(record: RunRecord, base: str) -> str:
+    """The command that was typed, with another base."""
+    words = list(record.argv)
+    for at, word in enumerate(words):
+        if word == "--base-model" and at + 1 < len(words):
+            words[at + 1] = base
+        elif word.startswith("--base-model="):
+            words[at] = f"--base-model={base}"
+    return shlex.join(["preflight", *words])
+
+
+def _same_again(record: RunRecord) -> str:
+    """The command that was typed."""
+    words = record.argv or (record.command, record.directory)
+    return shlex.join(["preflight", *words])
 
 
 def _not_repaired(record: RunRecord, rest: str) -> Answer:
@@ -103,7 +156,11 @@ def _broken_off(record: RunRecord) -> Answer:
     if record.command != "push":
         return Answer(Tone.BAD, "NOT FINISHED", counted(record.report))
     sent = "upload" in record.stages and record.exit_code != RulesFailed.exit_code
-    rest = "the upload is not complete" if sent else "nothing was uploaded"
+    rest = (
+        "the upload is not complete"
+        if sent
+        else "the directory passed; nothing was sent"
+    )
     return Answer(Tone.BAD, "NOT UPLOADED", rest)
 
 
@@ -114,7 +171,9 @@ def _ready(record: RunRecord) -> Answer:
         rest = f"it would be, but for the values; {rest}; nothing was made"
         return Answer(tone, "READY", rest)
     if record.dry_run:
-        return Answer(tone, "READY", f"nothing was sent; {rest}")
+        words = [each for each in record.argv if each not in ("-n", "--dry-run")]
+        again = shlex.join(["preflight", *words]) if words else ""
+        return Answer(tone, "READY", rest, again)
     if record.checked and record.checked.options.policy.select:
         return Answer(tone, "PASSED", f"of the selected rules alone: {rest}")
     return Answer(tone, "READY", rest, _push_command(record))

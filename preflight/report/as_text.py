@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from preflight.findings import Result
 from preflight.language import say
@@ -10,14 +10,14 @@ from preflight.progress import human_time
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Answer, answer
-from preflight.report.failed import failed_lines
+from preflight.report.failed import brief_lines, failed_lines
 from preflight.report.next_step import as_lines
 from preflight.report.repairs import repair_lines
 from preflight.report.several import Several, headings
 from preflight.report.subject import subject
 from preflight.report.tables import table
 from preflight.report.uploads import upload_lines
-from preflight.text import Line, render_lines
+from preflight.text import Line, columns, folded, render_lines
 
 _CODES = 3  # named of the rules that were skipped for one reason
 
@@ -26,7 +26,9 @@ def render(record: RunRecord, style: Style) -> str:
     """The report as lines; empty when there is nothing to tell."""
     if style.quiet and not style.verbose:
         found = answer(record)
-        lines = [] if found is None else [found.line(marks=style.marks)]
+        lines = (
+            [] if found is None else found.lines(marks=style.marks, width=style.width)
+        )
         return render_lines(lines, color=style.color)
     return render_lines(_lines(record, style), color=style.color)
 
@@ -52,41 +54,82 @@ def _table_lines(several: Several, style: Style) -> Iterator[str | Line]:
 
 def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
     found = answer(record)
-    about = subject(record, style.width, "·" if style.marks else "|")
+    ending = list(_ending(record, found, style))
+    if record.dry_run and record.command == "push":
+        yield say("dry run: nothing is sent")
     if style.verbose:
-        yield from _listed(record)
+        for line in _listed(record):
+            yield from folded(line, style.width)
     if record.report.select(Result.FAILED):
-        # Findings may fill screens: who reads from the top needs the verdict there,
-        # who looks at the end of it needs it there.
-        if found is not None:
-            yield found.line(marks=style.marks)
-        yield ""
-        yield from failed_lines(record, style)
-    yield from repair_lines(record)
-    if about:
-        yield about
-    yield from upload_lines(record, verbose=style.verbose)
-    if style.verbose or record.uploaded is None or record.uploaded.sent:
-        yield from record.notes
-    yield from () if style.verbose else _advice(record)
-    yield from _ending(record, found, style)
+        yield from _findings(record, found, style, ending)
+    for told in repair_lines(record):
+        yield from folded(told, style.width)
+    yield from ending
+
+
+def _findings(
+    record: RunRecord,
+    found: Answer | None,
+    style: Style,
+    ending: Sequence[str | Line],
+) -> Iterator[str | Line]:
+    """All findings, and in short once more where they do not fit on the screen.
+
+    Who reads from the top needs the verdict there; who looks at what a terminal shows
+    when all has scrolled away, needs the findings there, too.
+    """
+    told: list[str | Line] = []
+    if found is not None:
+        told += found.lines(marks=style.marks, width=style.width)
+    told += ["", *failed_lines(record, style)]
+    yield from told
+    if not style.height or len(record.report.select(Result.FAILED)) == 1:
+        return
+    room = style.height - 1 - _rows(ending, style)  # below it stands the prompt
+    if _rows(told, style) > room:
+        yield from brief_lines(record, style, room)
+
+
+def _rows(lines: Sequence[str | Line], style: Style) -> int:
+    """How many lines of a terminal they take."""
+    widths = (columns(line if isinstance(line, str) else line.text) for line in lines)
+    return sum(max(1, -(-width // style.width)) for width in widths)
 
 
 def _ending(
     record: RunRecord, found: Answer | None, style: Style
 ) -> Iterator[str | Line]:
-    """The verdict and what to do now; the answer to a finished push comes last."""
-    if style.verbose:
-        yield from _stages(record)
+    """What it is, the verdict and what to do now; an answer comes last."""
+    for line in _about(record, style):
+        yield from folded(line, style.width)
     if record.imported is not None:
-        yield from as_lines(record, verbose=style.verbose)
+        for line in as_lines(record, verbose=style.verbose):
+            copied = line.startswith(("    ", "  curl"))
+            yield from folded(line, 0 if copied else style.width)
     if found is None:
         return
-    yield found.line(marks=style.marks)
+    yield from found.lines(marks=style.marks, width=style.width)
     if record.imported is not None:
-        yield from record.imported.causes
+        for cause in record.imported.causes:
+            yield from folded(cause, style.width)
     if found.following:
-        yield f"next  {found.following}"
+        yield from folded(f"next  {found.following}", style.width)
+
+
+def _about(record: RunRecord, style: Style) -> Iterator[str]:
+    """What the directory is, what became of its upload, and what there is to know."""
+    if about := subject(record, style.width, "·" if style.marks else "|"):
+        yield about
+    yield from upload_lines(record, verbose=style.verbose)
+    yield from record.notes if style.verbose or _are_due(record) else ()
+    yield from _stages(record) if style.verbose else _advice(record)
+
+
+def _are_due(record: RunRecord) -> bool:
+    """Whether notes are of what was done: not of what was only meant to be."""
+    if record.uploaded is None:
+        return record.error is None
+    return record.uploaded.sent > 0
 
 
 def _listed(record: RunRecord) -> Iterator[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from preflight.findings import Outcome, Problem, Result, Severity
+from preflight.language import say
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.subject import label
 from preflight.rules import RULES
-from preflight.text import Colored, Line, columns
+from preflight.text import Colored, Line, columns, cut, folded
 
+_SEVERITY = max(len(severity.value) for severity in Severity)
+_LONG = 40  # columns
 _SHOWN = 3  # problems of one rule; --verbose shows all that are kept
 _MANUALS = {rule.code: rule.manual for rule in RULES}
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
@@ -19,11 +21,35 @@ _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
 
 def failed_lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
     """Each rule that failed, errors first, with an empty line after each."""
+    for outcome in _ordered(record):
+        yield from _failed(outcome, label(record.directory), style)
+
+
+def brief_lines(record: RunRecord, style: Style, room: int) -> Iterator[str | Line]:
+    """Each rule that failed on a line of its own, at most `room` lines in all."""
+    failed = list(_ordered(record))
+    shown = failed if len(failed) < room else failed[: max(0, room - 2)]
+    yield say("in short:")
+    for outcome in shown:
+        word = Colored(outcome.severity.value, _COLORS[outcome.severity])
+        gap = " " * (_SEVERITY - len(outcome.severity.value))
+        first = outcome.problems[0]
+        where = label(record.directory) if first.where == "." else first.where
+        if not where or columns(where) > _LONG:  # a tensor's name says less
+            where = outcome.name
+        told = f"{where}: {first.message}"
+        begin = f"{gap} {outcome.code}  "
+        room_left = style.width - _SEVERITY - len(begin) + len(gap)
+        yield Line((word, begin, cut(told, room_left)))
+    if len(shown) < len(failed):
+        yield say("and {count} more, above", count=len(failed) - len(shown))
+
+
+def _ordered(record: RunRecord) -> Iterator[Outcome]:
+    """The rules that failed, errors first."""
     failed = record.report.select(Result.FAILED)
     for severity in Severity:
-        for outcome in failed:
-            if outcome.severity is severity:
-                yield from _failed(outcome, label(record.directory), style)
+        yield from (each for each in failed if each.severity is severity)
 
 
 def why(code: str) -> str:
@@ -72,21 +98,14 @@ def _told(problem: Problem, directory: str, style: Style, before: str) -> Iterat
     message = f"{before}{problem.message}"
     line = f"  {where}: {message}" if where else f"  {message}"
     if where and columns(line) > style.prose:
-        yield f"  {where}:"
-        yield f"    {message}"
+        yield from folded(f"  {where}:", style.width)
+        yield from folded(f"    {message}", style.width)
     else:
-        yield line
+        yield from folded(line, style.width)
     if style.verbose:
         yield from (f"    {detail}" for detail in problem.details)
 
 
 def prose(label: str, text: str, width: int) -> Iterator[str]:
-    """A labelled sentence, wrapped; words such as commands stay whole."""
-    yield from textwrap.wrap(
-        text,
-        width,
-        initial_indent=f"  {label:5}",
-        subsequent_indent=" " * 7,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """A labelled sentence, folded; words such as commands stay whole."""
+    yield from folded(f"  {label:5}{text}", width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,9 +10,13 @@ from preflight.catalog.bases import load_bases
 from preflight.catalog.loaders import load_confirmations
 from preflight.errors import UsageError
 from preflight.findings import WeightType
+from preflight.language import glued, say
 from preflight.repair import repairs_for
 from preflight.report.tables import table
 from preflight.rules import RULES, Rule
+from preflight.text import columns, folded, nearest
+
+_TITLE = re.compile(r"[A-Z][a-z]+: ")  # such as `Causes: `
 
 
 def _scope(rule: Rule) -> str:
@@ -31,14 +36,22 @@ def find_rule(code: str) -> Rule:
     for rule in RULES:
         if wanted in (rule.code, rule.name.upper()):
             return rule
+    known = [name for rule in RULES for name in (rule.code, rule.name)]
+    meant = nearest(wanted, known) or nearest(code.strip().lower(), known)
+    if found := re.fullmatch(r"([A-Z])(\d)", wanted):  # C2 for C02
+        meant = nearest(f"{found[1]}0{found[2]}", known)
     raise UsageError(
-        f"there is no rule {code}", hint="`preflight explain` lists all rules"
+        glued(say("there is no rule {code}", code=code), meant),
+        hint=say("`preflight explain` lists all rules"),
     )
 
 
-def manual_page(code: str) -> Iterator[str]:
-    """All that is known of one rule. Raises `UsageError` for an unknown code."""
-    return _page(find_rule(code))
+def manual_page(code: str, width: int = 0) -> Iterator[str]:
+    """All that is known of one rule, in lines of at most `width` columns (0: any).
+
+    Raises `UsageError` for an unknown code.
+    """
+    return _page(find_rule(code), width)
 
 
 def rules_document(code: str | None) -> list[dict[str, Any]]:
@@ -76,19 +89,33 @@ def bases_document() -> list[dict[str, Any]]:
     ]
 
 
-def _page(rule: Rule) -> Iterator[str]:
-    yield f"{rule.code} {rule.name} ({rule.severity.value}, {_scope(rule)} weights)"
-    yield ""
-    yield from rule.manual.splitlines()
-    yield ""
-    yield f"Fix: {rule.fix}"
-    yield ""
+def _page(rule: Rule, width: int) -> Iterator[str]:
+    about = f"{rule.code} {rule.name} ({rule.severity.value}, {_scope(rule)} weights)"
+    manual = rule.manual.splitlines()
+    if width and max(map(columns, manual)) > width:
+        manual = _flowing(manual)
+    fix = (f"Fix: {rule.fix}", "", *_repairs(rule), *_loaders(rule.code))
+    for line in (about, "", *manual, "", *fix):
+        yield from folded(line, width)
+
+
+def _repairs(rule: Rule) -> Iterator[str]:
     for one in repairs_for(rule.code):
         command = f"preflight fix {one.flag}".rstrip()
         loss = "" if one.is_lossless else ", at a loss that is measured"
         yield f"Repair ({command}{loss}): {one.about}"
         yield ""
-    yield from _loaders(rule.code)
+
+
+def _flowing(lines: list[str]) -> list[str]:
+    """Each paragraph, cause list and source on a line of its own."""
+    told: list[str] = []
+    for line in lines:
+        if told and told[-1] and line and not _TITLE.match(line):
+            told[-1] += f" {line.strip()}"
+        else:
+            told.append(line)
+    return told
 
 
 def _loaders(code: str) -> Iterator[str]:

@@ -5,13 +5,12 @@ Where there is no terminal, or numbers are asked for, it is a table of layers x 
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from preflight.model.update_map import CellState, ModuleUpdate, UpdateMap
 from preflight.report.tables import table
-from preflight.text import columns, cut, padded
+from preflight.text import columns, cut, folded, padded
 
 _SHADES = "░▒▓█"
 _PLAIN = ".:*#"
@@ -52,7 +51,8 @@ def heat_lines(found: UpdateMap, width: int, *, marks: bool = True) -> Iterator[
     yield ""
     if joined > 1:
         yield f"one character is {joined} layers: the most of them"
-    yield from _legend(found, shades, width)
+    for line in _legend(found, shades):
+        yield from folded(line, width)
 
 
 def _axis(groups: Sequence[Sequence[int]]) -> str:
@@ -111,7 +111,8 @@ def table_lines(
         rows.append([str(layer), *(_cell(found, cell, shades) for cell in cells)])
     yield from table(rows, width)
     yield ""
-    yield from _legend(found, shades, width)
+    for line in _legend(found, shades):
+        yield from folded(line, width)
 
 
 def short_names(kinds: Sequence[str]) -> list[str]:
@@ -131,7 +132,7 @@ def _cell(found: UpdateMap, update: ModuleUpdate, shades: Sequence[str]) -> str:
     return f"{_shade(update.norm, found.largest, shades) * 3} {norm}"
 
 
-def _legend(found: UpdateMap, shades: Sequence[str], width: int) -> Iterator[str]:
+def _legend(found: UpdateMap, shades: Sequence[str]) -> Iterator[str]:
     states = Counter(
         found.at(layer, kind).state for layer in found.layers for kind in found.kinds
     )
@@ -146,8 +147,7 @@ def _legend(found: UpdateMap, shades: Sequence[str], width: int) -> Iterator[str
     if found.others:
         names = short_names([other.kind for other in found.others])
         told = map(_beside, [found] * len(names), names, found.others)
-        line = f"beside the layers  {', '.join(told)}"
-        yield from textwrap.wrap(line, width or 10_000, subsequent_indent="  ")
+        yield f"beside the layers  {', '.join(told)}"
     yield f"{sum_of(found)}: {_counted(found)}"
 
 

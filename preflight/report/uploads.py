@@ -9,7 +9,7 @@ from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.upload.forecast import forecast
 from preflight.upload.parts import TransferOptions
-from preflight.upload.plan import Excluded, UploadPlan
+from preflight.upload.plan import UploadPlan
 
 
 def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
@@ -19,16 +19,13 @@ def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
         sums = {each.key: each.crc64 for each in done.manifest.objects}
         if verbose:
             yield from _files(done.plan, sums if done.verified else {})
-        if done.sent or verbose:
-            yield from _left_behind(done.plan, verbose=verbose)
+        yield from _left_behind(done.plan) if verbose else ()
     elif record.dry_run and record.planned is not None:
         plan = record.planned.plan
         options = record.transfer or TransferOptions()
-        first, *others = forecast(plan, options)
-        yield f"dry run: {first}"
-        yield from others
+        yield from forecast(plan, options)
         yield from _files(plan, {}) if verbose else ()
-        yield from _left_behind(plan, verbose=verbose)
+        yield from _left_behind(plan) if verbose else ()
     elif record.progress is not None and record.progress.stage == "uploading":
         done_bytes, total = record.progress.done, record.progress.total
         yield f"{human_size(done_bytes)} of {human_size(total)} are safe in OSS"
@@ -64,19 +61,10 @@ def _files(plan: UploadPlan, sums: Mapping[str, int]) -> Iterator[str]:
         yield f"  {item.name:{width}}  {item.size:>15,} bytes{crc}"
 
 
-def _left_behind(plan: UploadPlan, *, verbose: bool) -> Iterator[str]:
-    """One line for all reasons, or with --verbose one for each file."""
+def _left_behind(plan: UploadPlan) -> Iterator[str]:
+    """Each file that stays, and why."""
     if not plan.excluded:
         return
     size = human_size(sum(left.size for left in plan.excluded))
-    line = f"not uploaded (not needed): {files(len(plan.excluded))}, {size}"
-    yield line if verbose else f"{line} ({_reasons(plan.excluded)})"
-    if verbose:
-        yield from (f"  {left.name}: {left.reason}" for left in plan.excluded)
-
-
-def _reasons(excluded: tuple[Excluded, ...]) -> str:
-    """Why they stay, each reason once, the first three."""
-    reasons = list(dict.fromkeys(left.reason for left in excluded))
-    more = f" and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
-    return f"{'; '.join(reasons[:3])}{more}"
+    yield f"not uploaded (not needed): {files(len(plan.excluded))}, {size}"
+    yield from (f"  {left.name}: {left.reason}" for left in plan.excluded)

@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 from preflight.errors import UsageError
 from preflight.findings import Outcome, Result, Severity, Unavailable, WeightType
-from preflight.language import say
+from preflight.language import glued, say
 from preflight.rules._rule import Rule, run_rules
+from preflight.text import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,15 @@ class Policy:
 def _known(code: str, rules: Sequence[Rule], flag: str) -> str:
     wanted = code.strip().upper()
     if not wanted or not any(rule.code.startswith(wanted) for rule in rules):
+        meant = nearest(wanted, [rule.code for rule in rules])
         raise UsageError(
-            say(
-                "{flag}: there is no rule {code}",
-                flag=flag,
-                code=code or say("without a name"),
+            glued(
+                say(
+                    "{flag}: there is no rule {code}",
+                    flag=flag,
+                    code=code or say("without a name"),
+                ),
+                meant,
             ),
             hint=say("`preflight explain` lists all rules"),
         )

@@ -108,7 +108,7 @@ def _still_running(
         message = say(
             "job {name} is {status} after {limit:.0f} s",
             name=name,
-            status=seen.status,
+            status=seen.told,
             limit=limit,
         )
     if trouble:
@@ -133,9 +133,11 @@ def require_success(job: ImportJob) -> ImportJob:
     message = say(
         "job {job_id} is {status}: {told}",
         job_id=job.job_id,
-        status=job.status or say("of unknown status"),
+        status=job.told or say("of unknown status"),
         told=told,
     )
+    if job.word == "failed":
+        message = say("job {job_id} failed: {told}", job_id=job.job_id, told=told)
     if found:
         message = glued(message, " (", found.cause, ")")
     raise ImportFailed(

@@ -16,7 +16,7 @@ from preflight.upload.plan import UploadItem, UploadPlan
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object that would be added or replaced, and why."""
+    """One object that would be added or replaced, and why in words after its name."""
 
     key: str
     reason: str
@@ -46,22 +46,16 @@ def compare(
     for item in sorted(plan.items, key=lambda item: item.size):
         read = progress.advance if progress is not None else None
         if not _is_same(client, item, on_block, read):
-            yield Change(item.key, say("has other bytes"))
+            yield Change(item.key, say("(other content)"))
 
 
 def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
     there = stored.get(item.key)
     if there is None:
-        return Change(item.key, say("is not there yet"))
+        return Change(item.key, say("(new)"))
     if there.size != item.size:
-        return Change(
-            item.key,
-            say(
-                "has {size:,} bytes, the new {new:,}",
-                size=there.size,
-                new=item.size,
-            ),
-        )
+        told = say("({size:,} → {new:,} bytes)", size=there.size, new=item.size)
+        return Change(item.key, told)
     return None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from preflight.language import joined, say, say_n
 from preflight.progress import human_size, human_time
 from preflight.upload.parts import TransferOptions, part_size, wanted_part
-from preflight.upload.plan import UploadPlan
+from preflight.upload.plan import Excluded, UploadPlan
 
 _RATES = (200, 50, 10)  # MB/s: within a region, a good line, a usual one
 _QUICK = 500_000_000  # bytes; what is smaller takes no time that one must know
@@ -44,4 +44,21 @@ def forecast(plan: UploadPlan, options: TransferOptions) -> Iterator[str]:
             )
             for rate in _RATES
         )
-        yield say("time  {times}", times=joined(", ", times))
+        yield say("time  {times}", times=joined(", ", tuple(times)))
+    if plan.excluded:
+        yield say_n(
+            "not needed  {count} file, {size} ({why})",
+            "not needed  {count:,} files, {size} ({why})",
+            count=len(plan.excluded),
+            size=human_size(sum(left.size for left in plan.excluded)),
+            why=_reasons(plan.excluded),
+        )
+
+
+def _reasons(excluded: Sequence[Excluded]) -> str:
+    """Why they stay, each reason once, the first three."""
+    reasons = tuple(dict.fromkeys(left.reason for left in excluded))
+    shown, more = joined("; ", reasons[:3]), len(reasons) - 3
+    if more <= 0:
+        return shown
+    return say("{shown} and {more} more reasons", shown=shown, more=more)

@@ -325,6 +325,9 @@ def nameless(adapter: Path) -> Path:
     return adapter
 
 
+BUCKET = "oss://BUCKET/PREFIX/"
+
+
 @pytest.mark.parametrize("words", [["check"], ["push", "-n"], ["push"]])
 def test_check_and_push_agree_on_a_base_that_is_not_named(
     preflight: InProcess, adapter: Path, words: list[str]
@@ -337,8 +340,9 @@ def test_check_and_push_agree_on_a_base_that_is_not_named(
     assert (done.code, done.err) == (2, "")
     verdict, following = done.out.splitlines()[-2:]
     assert verdict.startswith("✘ NOT READY TO PUSH  the base model is not named; ")
-    assert following.startswith(f"next  preflight push {adapter} oss://BUCKET/PREFIX/")
-    assert "--base-model " in following
+    again = [*words, adapter, *where] if where else ["push", adapter, BUCKET]
+    told = " ".join(map(str, again))
+    assert following == f"next  preflight {told} --base-model qwen3-8b"
     form = preflight(*words, adapter, *where, "--format", "json")
     assert (form.code, form.document["exit_code"]) == (2, 2)
     assert form.document["error"]["message"] in verdict

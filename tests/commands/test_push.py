@@ -220,7 +220,9 @@ def test_a_dry_run_needs_no_settings_and_no_network(
 ) -> None:
     done = preflight("push", "-n", adapter, DESTINATION)
     assert done.code == 0
-    assert f"dry run: plan  4 files, 1.7 MB, to {DESTINATION}\n" in done.out
+    assert done.out.startswith("dry run: nothing is sent\n")
+    assert f"\nplan  4 files, 1.7 MB, to {DESTINATION}\n" in done.out
+    assert done.out.endswith(f"\nnext  preflight push {adapter} {DESTINATION}\n")
     assert "crc64" not in done.out
     document = preflight("push", "-n", adapter, DESTINATION, "--format", "json")
     assert document.document["upload"] is None

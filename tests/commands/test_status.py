@@ -65,12 +65,12 @@ def test_the_newest_run_in_a_sentence_the_others_in_a_table(
     assert preflight(*words).code == 2
     assert len(state_files(preflight.home)) == 2
     lines = preflight("status", adapter).out.splitlines()
-    assert lines[0].startswith(f"push of {adapter} failed (exit 2), ")
-    assert lines[1].startswith("  it ended with: the tag")
-    assert lines[2].startswith("  try  ")
-    assert lines[3] == f"next  preflight {' '.join(map(str, words))}"
-    assert lines[5].split()[-5:] == ["command", "state", "exit", "model", "directory"]
-    assert lines[6].split()[2:5] == ["push", "done", "0"]
+    assert lines[0].split()[-5:] == ["command", "state", "exit", "model", "directory"]
+    assert lines[1].split()[2:5] == ["push", "done", "0"]
+    assert lines[3].startswith(f"push of {adapter} failed (exit 2), ")
+    assert lines[4].startswith("  it ended with: the tag")
+    assert lines[5].startswith("  try  ")
+    assert lines[6] == f"next  preflight {' '.join(map(str, words))}"
     assert preflight("status", tmp_path / "other").code == 2
     runs = json.loads(preflight("status", "--format", "json").out)["runs"]
     assert [each["exit_code"] for each in runs] == [2, 0]
@@ -87,7 +87,7 @@ def test_an_open_job_is_asked_for_once(
     still = preflight("status").out
     assert still.count(f"preflight wait {job.id}") == 1
     sandbox.studio.policy.job_seconds = 0.0
-    told = f"job {job.id} is succeeded now: model {job.model_name}"
+    told = f"job {job.id}: succeeded now, model {job.model_name}"
     until(lambda: told in preflight("status").out)
     assert "preflight wait" not in preflight("status").out.partition(told)[2]
     offline = preflight("status", "--offline").out

@@ -64,12 +64,14 @@ def test_a_sound_set_up(patient: Patient) -> None:
     before = patient.box.oss.objects(patient.box.bucket)
     done = patient.preflight("doctor", url)
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[-1].startswith("0 problems, 0 warnings, ")
+    verdict, following = done.out.splitlines()[-2:]
+    assert verdict.startswith("✔ READY  0 problems, 0 warnings, ")
+    assert following == f"next  preflight push MODEL_DIR {url}"
     for words in (
         "Model Studio accepts the key",
         "the clock is right",
         "is tagged, of an importable class and region",
-        f"{url} may be written to",
+        f"{url} may be listed, asked for uploads, written to, read from, ",
         "OSS_REGION ap-southeast-1 [environment (OSS_REGION)]",
     ):
         assert words in done.out
@@ -373,7 +375,10 @@ def test_the_policy_is_printed_without_asking_anyone(patient: Patient) -> None:
 
 def test_the_sum_says_what_to_do_first(patient: Patient) -> None:
     done = patient.preflight("doctor", no_key(patient))
-    assert done.out.splitlines()[-1].endswith("skipped: fix the settings above first")
+    verdict, following = done.out.splitlines()[-2:]
+    assert verdict.startswith("✘ NOT READY  ")
+    assert verdict.endswith("skipped: fix the settings above first")
+    assert following.startswith("next  mend it as named above, then: preflight doctor ")
 
 
 def test_fix_sets_the_tag_and_keeps_the_others(patient: Patient) -> None:

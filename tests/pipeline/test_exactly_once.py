@@ -271,7 +271,7 @@ def test_a_failed_job_never_ends_in_success(
             assert done.out.splitlines()[-1].startswith("next  preflight wait ")
             done = preflight("wait", job.id, *QUICK)
         assert done.code == 6
-        assert "FAILED" in done.told()[0]
+        assert " failed: " in done.told()[0]
         assert "✔" not in done.out
         assert any(line.startswith("  request id  ") for line in done.told())
     assert len(sandbox.studio.jobs()) == 2

@@ -245,10 +245,14 @@ def test_a_dry_run() -> None:
     run.dry_run = True
     left = (Excluded(f"{n}\x1b.pt", 1_000, "a pickle") for n in range(10))
     run.planned = planned(*left)
-    assert lines(run)[1:] == [
-        f"dry run: plan  2 files, 1.7 MB, to {PLACE}",
-        "not uploaded (not needed): 10 files, 10.0 kB (a pickle)",
-        "✔ READY  nothing was sent; 1 rule passed",
+    run.argv = ("push", "out/adapter", "--dry-run", PLACE)
+    told = lines(run)
+    assert told[0] == "dry run: nothing is sent"
+    assert told[2:] == [
+        f"plan  2 files, 1.7 MB, to {PLACE}",
+        "not needed  10 files, 10.0 kB (a pickle)",
+        "✔ READY  1 rule passed",
+        f"next  preflight push out/adapter {PLACE}",
     ]
     told = lines(run, VERBOSE)
     assert "  adapter_model.safetensors        1,705,024 bytes" in told
@@ -303,7 +307,8 @@ def test_an_upload_that_was_interrupted_is_not_called_nothing() -> None:
         "✘ NOT UPLOADED  the upload is not complete",
     ]
     run.stages, run.progress = {}, None
-    assert lines(run)[-1] == "✘ NOT UPLOADED  nothing was uploaded"
+    told = "✘ NOT UPLOADED  the directory passed; nothing was sent"
+    assert lines(run)[-1] == told
     run.uploaded = uploaded()
     told = "✘ NOT IMPORTED  the upload is complete; no job was submitted"
     assert lines(run)[-1] == told

@@ -94,7 +94,7 @@ def test_the_limit_is_kept_to_the_second_and_ends_with_a_look() -> None:
     assert sum(clock.slept) == 100
     assert script.looks == 5
     assert caught.value.exit_code == 8
-    assert caught.value.message == "job j-1 is RUNNING after 100 s"
+    assert caught.value.message == "job j-1 is running after 100 s"
     assert caught.value.hint == "preflight wait j-1"
 
 
@@ -106,7 +106,7 @@ def test_no_limit_left_means_one_look() -> None:
 
 
 def test_an_unknown_state_is_no_success() -> None:
-    with pytest.raises(StillRunning, match="VALIDATED"):
+    with pytest.raises(StillRunning, match="is validated"):
         wait(Script("VALIDATED"), limit=60, clock=ManualClock())
     for status in ("CANCELED", "STOPPED", "EXPIRED"):
         assert wait(Script(status), limit=60, clock=ManualClock()).failed

@@ -50,8 +50,8 @@ def test_sizes_are_enough_when_they_differ(
     (model / "config.json").write_bytes(b"{}")
     sandbox.oss.delete(sandbox.bucket, PREFIX + FIRST)
     assert changes(model, sandbox, inspector, told) == [
-        f"{FIRST} is not there yet",
-        "config.json has 500 bytes, the new 2",
+        f"{FIRST} (new)",
+        "config.json (500 → 2 bytes)",
     ]
     assert told.bytes == 0  # nothing was read
 
@@ -61,7 +61,7 @@ def test_other_bytes_of_the_same_size_are_found(
 ) -> None:
     (model / "config.json").write_bytes(os.urandom(500))
     found = changes(model, sandbox, inspector, Told())
-    assert found == ["config.json has other bytes"]
+    assert found == ["config.json (other content)"]
 
 
 def test_a_file_that_changes_meanwhile_is_an_error(
