@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from preflight.commands._flags import add_import, add_report, add_weight_type
+from preflight.commands._flags import (
+    add_import,
+    add_report,
+    add_weight_type,
+    group,
+)
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import require_settings
 from preflight.destination import parse_destination
@@ -13,6 +18,8 @@ from preflight.language import say
 from preflight.pipeline.import_prefix import import_prefix
 from preflight.pipeline.options import ImportOptions, Waiting
 from preflight.record import RunRecord
+from preflight.rules import RULES
+from preflight.rules.policy import make_policy
 from preflight.settings import Need
 from preflight.terminal import Terminal
 
@@ -25,12 +32,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-model",
         metavar="ID",
-        required=True,
-        help=say("base model trained on, as `preflight bases` lists it"),
+        help=say(
+            "base model trained on, as `preflight bases` lists it (default: what the "
+            "files name)"
+        ),
     )
     add_weight_type(parser)
     add_import(parser)
+    _add_check(parser)
     add_report(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    rules = group(parser, "rules")
+    rules.add_argument(
+        "--no-check",
+        action="store_true",
+        help=say("submit it unseen; the rules are not asked"),
+    )
+    rules.add_argument(
+        "--scan",
+        action="store_true",
+        help=say("look for NaN, Inf and zeros, too; reads all of it"),
+    )
+    rules.add_argument(
+        "--strict", action="store_true", help=say("let warnings count as errors")
+    )
+    rules.add_argument(
+        "--ignore",
+        metavar="CODE=REASON",
+        action="append",
+        default=[],
+        help=say("let this rule's failure pass; the reason stands in the report"),
+    )
+    rules.add_argument(
+        "--base-config",
+        action="store_true",
+        help=say("add the base's config.json beside an adapter that has none"),
+    )
 
 
 def _waiting(arguments: argparse.Namespace) -> Waiting:
@@ -52,6 +91,10 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
             display_name=arguments.display_name,
             waiting=None if arguments.no_wait else _waiting(arguments),
             again=arguments.again,
+            check=not arguments.no_check,
+            scan=arguments.scan,
+            base_config=arguments.base_config,
+            policy=make_policy(RULES, ignore=arguments.ignore, strict=arguments.strict),
         )
         import_prefix(options, settings, recorder)
         return 0

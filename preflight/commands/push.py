@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_import(parser)
     group(parser, "import").add_argument(
+        "--no-import",
+        action="store_true",
+        help=say("upload and verify; `preflight import` goes on from there"),
+    )
+    group(parser, "import").add_argument(
         "--replace",
         action="store_true",
         help=say(
@@ -223,6 +228,7 @@ def _push(
         tag_bucket=arguments.tag_bucket,
         base_config=not arguments.no_base_config,
         transfer=_transfer(arguments),
+        imports=not arguments.no_import,
         fix=losses_of(arguments) if arguments.fix else False,
         settings=settings_reader(needs, environ),
         observer=recorder,

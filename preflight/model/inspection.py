@@ -52,7 +52,7 @@ from preflight.model.weight_type import (
 
 _TRAINERS_RECORDS = ("args.json",)  # ms-swift's, in which the base is named
 _NOT_SCANNED = Unavailable(say("the values were not scanned"))
-_FAR = Unavailable(say("values that are far away are read with --scan alone"))
+_FAR = Unavailable(say("values in a bucket are read with --scan alone"))
 _HEADS = 1 << 20  # bytes of all weight files that are fetched at once, before it is
 _LEAST, _MOST = 8 << 10, 256 << 10  # known how long their headers are; of each of them
 

@@ -54,7 +54,7 @@ def check(options: CheckOptions, observer: Observer) -> Checked:
 
 def _why_not_scanned(options: CheckOptions) -> str:
     if options.source.location.url:
-        return say("not scanned; the values of a bucket's objects are read with --scan")
+        return say("values in a bucket are read with --scan alone")
     return say("not scanned, as --no-scan asks")
 
 

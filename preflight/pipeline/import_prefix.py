@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from preflight.catalog.base import BaseModel
 from preflight.catalog.bases import find_base
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.destination import Destination, parse_destination
@@ -12,6 +13,7 @@ from preflight.findings import WeightType
 from preflight.language import say
 from preflight.observer import Observer
 from preflight.oss.inspector import BucketInspector, Stored
+from preflight.pipeline.checked import require_passed
 from preflight.pipeline.diagnosis import Evidence, diagnose
 from preflight.pipeline.guard import newest, require_importable
 from preflight.pipeline.imported import (
@@ -21,9 +23,16 @@ from preflight.pipeline.imported import (
     submitted,
     watched,
 )
+from preflight.pipeline.judged_prefix import (
+    add_base_config,
+    judged_prefix,
+    rule_causes,
+)
 from preflight.pipeline.options import ImportOptions, Waiting
+from preflight.pipeline.planned import base_and_kind
 from preflight.pipeline.services import bucket_access, connected, studio_client
 from preflight.settings import Need, Settings
+from preflight.sources.bucket import WORKERS
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.submit import Contents
 
@@ -31,11 +40,63 @@ from preflight.studio.submit import Contents
 def import_prefix(
     options: ImportOptions, settings: Settings, observer: Observer
 ) -> Imported:
-    """Submit the import of a prefix once, and wait for it.
+    """Judge what lies under a prefix, submit its import once, and wait for it.
 
-    Raises `UsageError` for an unknown base and an empty prefix, `ImportFailed`, and
-    what the services raise.
+    Raises `UsageError` for an unknown base and an empty prefix, `RulesFailed` before
+    there is a job, `ImportFailed`, and what the services raise.
     """
+    base = _base(options)
+    settings.require(Need.OSS, Need.STUDIO)
+    destination = options.destination
+    with connected(
+        settings, destination, observer=observer, connections=WORKERS
+    ) as services:
+        require_importable(services.bucket, observer, region=services.region)
+        stored = services.bucket.snapshot(destination.prefix)
+        kind = options.weight_type or _weight_type(destination, stored)
+        if options.check:
+            checked = judged_prefix(options, services.bucket, observer)
+            require_passed(checked)
+            base, kind = base_and_kind(checked)
+            if options.base_config:
+                add_base_config(checked, destination, services, observer)
+                stored = services.bucket.snapshot(destination.prefix)
+        assert base is not None  # noqa: S101 - `_base` or `base_and_kind` saw to it
+        request = ImportRequest(
+            model_name=base.code,
+            display_name=options.display_name,
+            weight_type=kind,
+            bucket=destination.bucket,
+            prefix=destination.prefix,
+        )
+        observer.reached(request)
+        evidence = Evidence(destination, request.weight_type)
+
+        def why(job: ImportJob) -> list[str]:
+            found = diagnose(
+                job,
+                evidence,
+                services.bucket,
+                service_region=services.region,
+                studio_ahead=services.api.clock_ahead,
+            )
+            return found + rule_causes(destination, services.bucket, observer)
+
+        contents = Contents(newest(stored), oss_ahead=services.bucket.clock_ahead)
+        seen = submitted(request, contents, services.api, observer, again=options.again)
+        seen = finished(seen, options.waiting, services.api, observer)
+        return concluded(seen, observer, why)
+
+
+def _base(options: ImportOptions) -> BaseModel | None:
+    """The base that was named; None where the check is to tell."""
+    if options.base_model is None:
+        if options.check:
+            return None
+        raise UsageError(
+            say("the base model is not named"),
+            hint=say("give --base-model, or leave --no-check out"),
+        )
     base = find_base(options.base_model)
     if base is None:
         raise UsageError(
@@ -45,34 +106,7 @@ def import_prefix(
             ),
             hint=say("`preflight bases` lists them; PREFLIGHT_BASES adds others"),
         )
-    settings.require(Need.OSS, Need.STUDIO)
-    destination = options.destination
-    with connected(settings, destination, observer=observer) as services:
-        require_importable(services.bucket, observer, region=services.region)
-        stored = services.bucket.snapshot(destination.prefix)
-        request = ImportRequest(
-            model_name=base.code,
-            display_name=options.display_name,
-            weight_type=options.weight_type or _weight_type(destination, stored),
-            bucket=destination.bucket,
-            prefix=destination.prefix,
-        )
-        observer.reached(request)
-        evidence = Evidence(destination, request.weight_type)
-
-        def why(job: ImportJob) -> list[str]:
-            return diagnose(
-                job,
-                evidence,
-                services.bucket,
-                service_region=services.region,
-                studio_ahead=services.api.clock_ahead,
-            )
-
-        contents = Contents(newest(stored), oss_ahead=services.bucket.clock_ahead)
-        seen = submitted(request, contents, services.api, observer, again=options.again)
-        seen = finished(seen, options.waiting, services.api, observer)
-        return concluded(seen, observer, why)
+    return base
 
 
 def wait_for(
@@ -84,22 +118,25 @@ def wait_for(
         seen = watched(job_id, waiting, ImportApi(client), observer)
     observer.reached(seen)
     ahead = client.clock_ahead
-    return concluded(seen, observer, lambda job: _why(settings, job, ahead))
+    return concluded(seen, observer, lambda job: _why(settings, job, ahead, observer))
 
 
-def _why(settings: Settings, job: ImportJob, studio_ahead: float | None) -> list[str]:
+def _why(
+    settings: Settings, job: ImportJob, studio_ahead: float | None, observer: Observer
+) -> list[str]:
     """What lies in the bucket, if the keys of OSS are there to look with."""
     try:
         settings.require(Need.OSS)
         place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
         with BucketInspector(bucket_access(settings), place.bucket) as inspector:
-            return diagnose(
+            found = diagnose(
                 job,
                 Evidence(place),
                 inspector,
                 service_region=settings.studio_region,
                 studio_ahead=studio_ahead,
             )
+            return found + rule_causes(place, inspector, observer)
     except PreflightError as error:
         return [
             say("the files could not be looked at: {message}", message=error.message)

@@ -46,7 +46,8 @@ class PushOptions:
     `waiting` None submits and returns; `again`: import although a job succeeded;
     `replace`: write under a prefix that a model was imported from; `tag_bucket`: set
     the tag that an import needs. `state`: where the lock against a second run on this
-    machine is kept; `credentials` reads the keys of OSS anew when they ended.
+    machine is kept; `credentials` reads the keys of OSS anew when they ended. Without
+    `imports` the push ends when all is uploaded and verified.
     """
 
     check: CheckOptions
@@ -58,6 +59,7 @@ class PushOptions:
     replace: bool = False
     tag_bucket: bool = False
     base_config: bool = True
+    imports: bool = True
     transfer: TransferOptions = field(default_factory=TransferOptions)
     state: Path | Unavailable | None = None
     credentials: CredentialsSource | None = None
@@ -67,12 +69,19 @@ class PushOptions:
 class ImportOptions:
     """What already lies in a bucket and is to be imported, onto which base.
 
-    Without a `weight_type` it is told by the names of the files.
+    Without a `weight_type` it is told by the names of the files, without a
+    `base_model` by what they say. `check`: judge the files first, by `policy`, with
+    `scan` the values, too. `base_config`: add the base's config.json where there is
+    none.
     """
 
     destination: Destination
-    base_model: str
+    base_model: str | None = None
     weight_type: WeightType | None = None
     display_name: str = ""
     waiting: Waiting | None = field(default_factory=Waiting)
     again: bool = False
+    check: bool = True
+    scan: bool = False
+    base_config: bool = False
+    policy: Policy = field(default_factory=Policy)

@@ -46,7 +46,7 @@ def planned(options: PushOptions, checked: Checked, observer: Observer) -> Plann
     cannot go up.
     """
     found = checked.found
-    base, kind = _told(checked)
+    base, kind = base_and_kind(checked)
     made = _generated(options, found, observer)
     chosen = select_files(found.walk, kind, generated=made)
     destination = _settled(options, checked, chosen, observer)
@@ -68,20 +68,20 @@ def require_pushable(checked: Checked) -> None:
     That is `NotReady` when base or kind of weights are not known, and `UsageError`
     when a file of the model cannot go up.
     """
-    _, kind = _told(checked)
+    _, kind = base_and_kind(checked)
     select_files(checked.found.walk, kind)
 
 
 def obstacle(checked: Checked) -> NotReady | None:
     """What a push would have to be told about this directory, if anything."""
     try:
-        _told(checked)
+        base_and_kind(checked)
     except NotReady as error:
         return error
     return None
 
 
-def _told(checked: Checked) -> tuple[BaseModel, WeightType]:
+def base_and_kind(checked: Checked) -> tuple[BaseModel, WeightType]:
     """Base and kind of weights; raises `NotReady` where they are not known."""
     found = checked.found
     if isinstance(found.weight_type, Unavailable):

@@ -30,7 +30,7 @@ from preflight.studio.imports import ImportJob
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push came to; of a dry run there is only the plan."""
+    """What a push came to; of a dry run only the plan, without an import no job."""
 
     checked: Checked
     planned: Planned
@@ -67,6 +67,8 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
             services.bucket, observer, region=services.region, tag=options.tag_bucket
         )
         there, before = _brought(options, checked, plan, services, observer)
+        if not options.imports:
+            return Pushed(checked, plan, there)
         job = _imported(options, plan, there, before, services, observer)
     return Pushed(checked, plan, there, job)
 

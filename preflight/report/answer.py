@@ -12,6 +12,7 @@ from preflight.findings import Report, Result, Severity, Verdict
 from preflight.language import say
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import obstacle, tidy_name
+from preflight.pipeline.uploaded import Uploaded
 from preflight.record import ErrorRecord, RunRecord
 from preflight.studio.submit import How
 from preflight.text import Colored, Line, folded
@@ -74,7 +75,21 @@ def answer(record: RunRecord) -> Answer | None:
         return _lacking(record, record.error)
     if record.error is not None:
         return _broken_off(record)
+    if record.uploaded is not None and record.checked is not None:
+        return _not_imported(record, record.uploaded)
     return _ready(record)
+
+
+def _not_imported(record: RunRecord, done: Uploaded) -> Answer:
+    """All that was asked for: the upload, and the command that goes on from it."""
+    url = shlex.quote(done.plan.destination.url)
+    base = f" --base-model {record.base_model}" if record.base_model else ""
+    return Answer(
+        Tone.GOOD,
+        say("UPLOADED"),
+        say("verified; not imported, as --no-import asks"),
+        f"preflight import {url}{base}",
+    )
 
 
 def _lacks_words(record: RunRecord) -> bool:

@@ -271,9 +271,15 @@ def test_a_failed_import_is_looked_into(
             sandbox.oss.delete(sandbox.bucket, PREFIX + file)
         else:
             sandbox.oss.put(sandbox.bucket, PREFIX + file, [data], size=len(data))
-    done = preflight("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    words_of_it = ("import", uploaded, "--base-model", "qwen3-8b", *QUICK)
+    refused = preflight(*words_of_it)
+    assert refused.code == 1
+    assert "NOT IMPORTED" in refused.out
+    assert sandbox.studio.jobs() == ()
+    done = preflight(*words_of_it, "--no-check")
     assert done.code == 6
     assert "AvailableModelFileNotFound" in done.told()[0]
+    assert "likely cause by rule " in done.out
     assert f"likely cause: {words}" in done.out
     assert any(line.startswith("  request id  ") for line in done.told())
 
