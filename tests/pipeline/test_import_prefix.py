@@ -80,7 +80,7 @@ def test_the_base_s_config_is_added_once_and_never_under_a_live_prefix(
     assert f"{PREFIX}config.json" not in keys
     done = preflight("import", url, *QUICK, "--base-config")
     assert done.code == 0, done.err
-    assert "added config.json, from the catalog's figures" in done.out
+    assert "added config.json, from the catalog's figures" in " ".join(done.out.split())
     sandbox.oss.object(sandbox.bucket, f"{PREFIX}config.json")
     (job,) = sandbox.studio.jobs()
     assert sandbox.studio.model_is_valid(job.id)
