@@ -89,7 +89,7 @@ def test_the_base_s_config_is_added_once_and_never_under_a_live_prefix(
     sandbox.oss.delete(sandbox.bucket, f"{PREFIX}config.json")
     refused = preflight("import", url, *QUICK, "--base-config")
     assert refused.code == 6
-    assert job.id in refused.told()[0]
+    assert job.model_name in refused.told()[0]
 
 
 def test_a_push_without_an_import_goes_on_later(
