@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,10 +22,10 @@ from preflight.findings import Report, Unavailable, WeightType
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import Planned
-from preflight.pipeline.uploaded import Uploaded
+from preflight.pipeline.uploaded import BrokenOff, Uploaded
 from preflight.process import ProcessMark, this_process
 from preflight.progress import Progress, ProgressMode, make_progress
-from preflight.retry import RetryEvent
+from preflight.retry import RetryEvent, Transient
 from preflight.studio.jobs import ImportRequest
 from preflight.text import json_text
 from preflight.upload.parts import TransferOptions
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from preflight.repair.run import Repaired  # loaded only where there is one
 
 KEPT = 200  # records kept; the oldest go first
+CAUSES = 20  # of retries that are told apart
+OTHER_CAUSES = "other causes"
+_counting = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,18 @@ class StageProgress:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How often something failed for one cause and was tried again.
+
+    `waited`: seconds of the pauses, over all connections; `last`: when it was so.
+    """
+
+    attempts: int
+    waited: float
+    last: datetime
+
+
 @dataclass(slots=True)
 class RunRecord:
     """One run as it goes on: the latest value of each stage, and how long it took.
@@ -68,6 +84,7 @@ class RunRecord:
     planned: Planned | None = None
     request: ImportRequest | None = None  # of an import without an upload
     uploaded: Uploaded | None = None
+    broken_off: BrokenOff | None = None
     imported: Imported | None = None
     repaired: Repaired | None = None
     repairable: bool = False  # of a check that failed: `preflight fix` would mend it
@@ -75,6 +92,7 @@ class RunRecord:
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)  # seconds
     notes: list[str] = field(default_factory=list)
+    retries: dict[str, Retried] = field(default_factory=dict)  # by cause
     transfer: TransferOptions | None = None
     dry_run: bool = False
     sandbox: bool = False
@@ -116,6 +134,21 @@ class RunRecord:
             self.stages[stage] = self.stages.get(stage, 0) + time.monotonic() - began
         self.stage = ""
 
+    def retried(self, event: RetryEvent) -> None:
+        """Count a retry; from any thread, as each cause is replaced in one step."""
+        cause, told = event.cause, event.cause.message
+        if isinstance(cause, Transient):
+            told = cause.why
+        with _counting:
+            if told not in self.retries and len(self.retries) >= CAUSES:
+                told = OTHER_CAUSES
+            before = self.retries.get(told)
+            self.retries[told] = Retried(
+                (before.attempts if before else 0) + 1,
+                (before.waited if before else 0.0) + event.pause,
+                datetime.now(timezone.utc),
+            )
+
     def take(self, value: object) -> None:
         """Keep a stage's value; a type that is no stage's is a mistake of ours."""
         match value:
@@ -125,6 +158,8 @@ class RunRecord:
                 self.planned = value
             case Uploaded():
                 self.uploaded = value
+            case BrokenOff():
+                self.broken_off = value
             case Imported():
                 self.imported = value
             case ImportRequest():
@@ -143,7 +178,8 @@ class Gatherer:
         """Nobody listens."""
 
     def retrying(self, event: RetryEvent) -> None:
-        """Nobody listens."""
+        """Counted by its cause."""
+        self.record.retried(event)
 
     def note(self, text: str) -> None:
         """Kept with the result."""

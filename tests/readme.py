@@ -85,7 +85,16 @@ def fields_table() -> str:
     """The fields of the JSON document as a Markdown table, by the schema."""
     definitions = load_schema("document")["$defs"]
     rows = ["| of | field | holds |", "| --- | --- | --- |"]
-    for name in ("run", "outcome", "problem", "plan", "upload", "job", "error"):
+    for name in (
+        "run",
+        "outcome",
+        "problem",
+        "plan",
+        "upload",
+        "job",
+        "retry",
+        "error",
+    ):
         of = "the document" if name == "run" else f"`{name}`"
         for field, schema in definitions[name]["properties"].items():
             note = f"; {schema['description']}" if schema.get("description") else ""

@@ -11,6 +11,7 @@ import pytest
 from preflight.clock import compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
+from tests.report.test_schemas import DOCUMENT, EVENT
 from tests.running import InProcess, Run, tiny_adapter
 
 OUTAGES: dict[str, dict[str, object]] = {
@@ -75,14 +76,34 @@ def test_programs_hear_of_each_retry(
     retries = [event for event in events if event["event"] == "retry"]
     assert len(retries) == 3
     assert all("HTTP 503" in event["cause"] for event in retries)
+    for event in events:
+        EVENT.validate(event)
+
+
+def test_the_document_tells_what_was_tried_again(
+    sandbox: Sandbox, push: Callable[..., Run]
+) -> None:
+    break_parts(sandbox, "503", 3)
+    document = push("--format", "json").document
+    DOCUMENT.validate(document)
+    (told,) = document["retries"]
+    assert "503" in told["cause"]
+    assert told["attempts"] == 3
+    assert told["waited"] > 0
+    assert push("--format", "json").document["retries"] == []
 
 
 def test_patience_ends_and_the_parts_stay(
     sandbox: Sandbox, push: Callable[..., Run]
 ) -> None:
     break_parts(sandbox, "503", "always")
-    done = push("--patience", "30")
+    done = push("--patience", "30", "--workers", "1", "--format", "json")
     assert done.code == 5
+    upload = done.document["upload"]
+    DOCUMENT.validate(done.document)
+    assert not upload["complete"]
+    assert upload["files"] == []
+    assert 0 < upload["sent"] == 4 * (100 << 10)
     assert len(sandbox.oss.uploads(sandbox.bucket)) == 1
     sandbox.faults.clear()
     before = sandbox.oss_endpoint.log_calls.count("UploadPart")

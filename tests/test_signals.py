@@ -178,6 +178,7 @@ def test_in_a_call(
         code,
         f"{word} during {name}",
     )
+    assert kept["upload"]["complete"] is (operation != "PutObject")
     stage.gate.go_on.set()
     if operation == "CreateImportJob":  # it was carried out; its answer reached nobody
         until(stage.box.studio.jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from preflight.api import check
@@ -18,7 +19,7 @@ from preflight.model.weight_type import decide_weight_type
 from preflight.pipeline.places import ModelPlace
 from preflight.pipeline.planned import require_pushable
 from preflight.record import ErrorRecord, Gatherer, RunRecord
-from preflight.report import render_many
+from preflight.report import Style, render_many
 from preflight.report.several import Several
 from preflight.rules.d_subdirectories import candidates
 from preflight.terminal import Terminal
@@ -62,13 +63,24 @@ def check_many(
     codes = [record.exit_code for record in records if record.exit_code]
     code = 1 if parent is not None or 1 in codes else max(codes, default=0)
     several = Several.of(records, code, str(parent) if parent is not None else "")
+
+    def failed(error: UsageError) -> None:
+        nonlocal several
+        told = ErrorRecord(error.message, error.hint)
+        code = several.code or error.exit_code
+        several = replace(several, code=code, error=several.error or told)
+
+    def make(form: str, style: Style) -> str:
+        return render_many(several, form, style)
+
     try:
-        show_report(
-            arguments, terminal, lambda form, style: render_many(several, form, style)
-        )
+        unwritten = show_report(arguments, terminal, make, failed)
     except UsageError as exc:
-        terminal.tell(exc)
-        code = code or exc.exit_code
+        failed(exc)
+        unwritten = exc
+    if unwritten is not None:
+        terminal.tell(unwritten)
+    code = several.code
     terminal.event("end", exit_code=code, verdict=several.verdict.value)
     return code
 

@@ -87,6 +87,7 @@ class Recorder(Gatherer):
 
     def retrying(self, event: RetryEvent) -> None:
         """An event for programs; people are told in sentences."""
+        super().retrying(event)
         cause, waited = event.cause.message, round(event.waited, 3)
         self._terminal.event(
             "retry",
@@ -171,11 +172,19 @@ def reported(
         record.error = ErrorRecord(error.message, error.hint, error.request_id)
     record.ended = True
     recorder.save()
+
+    def failed(error: UsageError) -> None:
+        """It must not hide how the run itself ended."""
+        record.exit_code = record.exit_code or error.exit_code
+        record.error = record.error or ErrorRecord(error.message, error.hint)
+
     try:
-        show_report(arguments, terminal, partial(render, record))
-    except UsageError as exc:  # it must not hide how the run itself ended
-        terminal.tell(exc)
-        record.exit_code = record.exit_code or exc.exit_code
+        unwritten = show_report(arguments, terminal, partial(render, record), failed)
+    except UsageError as exc:
+        failed(exc)
+        unwritten = exc
+    if unwritten is not None:
+        terminal.tell(unwritten)
     if failure is not None and not _is_told(failure, places):
         failure.tell(terminal, verbose=arguments.verbose > 1)
     told = verdict(record).value

@@ -23,26 +23,30 @@ SUMMARY_BYTES = 1 << 20
 _CUT = "\n\n(cut here: a job's summary holds 1 MiB)\n"
 
 
-def show_report(arguments: Namespace, terminal: Terminal, make: Making) -> None:
+def show_report(
+    arguments: Namespace,
+    terminal: Terminal,
+    make: Making,
+    failed: Callable[[UsageError], None],
+) -> UsageError | None:
     """Write each form of the report to where it was asked for.
 
-    Raises `UsageError` when a file cannot be written; its text is shown instead.
+    A file that cannot be written is told to `failed`, so that the report, which then
+    goes to standard output, holds the exit code that follows; the first is returned.
     """
     first: UsageError | None = None
     places = report_places(arguments)
     for place in places:
         style = _style(arguments, terminal, to_file=place.file is not None)
-        text = make(place.form, style)
         if place.file is None:
             shown = terminal.show_text if place.form == "text" else terminal.show
-            shown(text)
+            shown(make(place.form, style))
             continue
         try:
             place.file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(place.file, text)
+            write_whole(place.file, make(place.form, style))
         except OSError as exc:
-            terminal.show(text)  # better there than lost
-            first = first or UsageError(
+            error = UsageError(
                 say(
                     "cannot write {file}: {strerror}",
                     file=place.file,
@@ -50,9 +54,11 @@ def show_report(arguments: Namespace, terminal: Terminal, make: Making) -> None:
                 ),
                 hint=say("another place; the report went to standard output instead"),
             )
+            failed(error)
+            terminal.show(make(place.form, style))  # better there than lost
+            first = first or error
     _show_to_actions(terminal, make, {place.form for place in places})
-    if first is not None:
-        raise first
+    return first
 
 
 def _style(arguments: Namespace, terminal: Terminal, *, to_file: bool) -> Style:

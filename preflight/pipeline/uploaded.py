@@ -5,7 +5,8 @@ The values are scanned in the very bytes that are sent: each byte is read once.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from preflight.findings import Unavailable
@@ -34,6 +35,14 @@ class Uploaded:
     manifest: Manifest
     sent: int = 0
     verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """An upload that did not come to its end; OSS took `sent` bytes from this run."""
+
+    plan: UploadPlan
+    sent: int = 0
 
 
 class Tap:
@@ -92,13 +101,27 @@ def uploaded(
         tap = stack.enter_context(Tap(checked, plan)) if checked.due else None
         look: OnBlock | None = tap.take if tap else None
         progress.start(plan.total_bytes, "uploading")
-        with Upload(plan, bucket, options, progress=progress, on_block=look) as upload:
+        upload = Upload(plan, bucket, options, progress=progress, on_block=look)
+        stack.enter_context(_told_when_broken(upload, plan, observer))
+        with upload:
             upload.stage()
             if tap is not None:
                 require_passed(judged(checked, tap.seen(), observer))
             manifest = upload.publish()
             sent = upload.sent
     return _verified(Uploaded(plan, manifest, sent), bucket, options, observer)
+
+
+@contextmanager
+def _told_when_broken(
+    upload: Upload, plan: UploadPlan, observer: Observer
+) -> Iterator[None]:
+    """However it is broken off, what was sent is told."""
+    try:
+        yield
+    except BaseException:
+        observer.reached(BrokenOff(plan, upload.sent))
+        raise
 
 
 def found_there(

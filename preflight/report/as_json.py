@@ -5,7 +5,12 @@ from __future__ import annotations
 from preflight.language import for_programs
 from preflight.record import RunRecord
 from preflight.report import Style
-from preflight.report.document import as_document, envelope, usable
+from preflight.report.document import (
+    as_document,
+    envelope,
+    error_document,
+    usable,
+)
 from preflight.report.several import Several
 from preflight.text import json_text
 
@@ -24,4 +29,6 @@ def render_many(several: Several, _: Style) -> str:
         usable=all(map(usable, several.records)),
         reports=[as_document(record) for record in several.records],
     )
+    if several.error is not None:
+        document["error"] = error_document(several.error)
     return json_text(for_programs(document))

@@ -11,8 +11,8 @@ from preflight import __version__
 from preflight.findings import Outcome, Problem, Report, Result, Verdict
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import obstacle
-from preflight.pipeline.uploaded import Uploaded
-from preflight.record import RunRecord
+from preflight.pipeline.uploaded import BrokenOff, Uploaded
+from preflight.record import ErrorRecord, RunRecord
 from preflight.report.next_step import as_value
 from preflight.report.repairs import repair_document
 from preflight.studio.jobs import ImportJob
@@ -70,8 +70,34 @@ def _upload(upload: Uploaded) -> dict[str, Any]:
             for each in upload.manifest.objects
         ],
         "sent": upload.sent,
+        "complete": True,
         "verified": upload.verified,
     }
+
+
+def _broken_off(upload: BrokenOff) -> dict[str, Any]:
+    """Of an upload that did not come to its end no file can be seen for sure."""
+    told = {"files": [], "sent": upload.sent, "complete": False, "verified": False}
+    return {**_plan(upload.plan), **told}
+
+
+def _uploaded(record: RunRecord) -> dict[str, Any] | None:
+    if record.uploaded is not None:
+        return _upload(record.uploaded)
+    return _broken_off(record.broken_off) if record.broken_off else None
+
+
+def _retries(record: RunRecord) -> list[dict[str, Any]]:
+    """What was tried again, by cause."""
+    return [
+        {
+            "cause": cause,
+            "attempts": each.attempts,
+            "waited": round(each.waited, 3),
+            "last": each.last.isoformat(),
+        }
+        for cause, each in list(record.retries.items())
+    ]
 
 
 def _path(directory: str) -> str:
@@ -167,19 +193,25 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         document["dry_run"] = record.dry_run
         document["sandbox"] = record.sandbox
         document["plan"] = _plan(record.planned.plan) if record.planned else None
-        document["upload"] = _upload(record.uploaded) if record.uploaded else None
+        document["upload"] = _uploaded(record)
     if record.repaired is not None:
         document["repair"] = repair_document(record.repaired)
     if record.command in ("push", "import", "wait"):
         document["job"] = _imported(record.imported) if record.imported else None
         document["next_step"] = as_value(record)
+        document["retries"] = _retries(record)
     causes = record.imported.causes if record.imported else ()
     if record.notes or causes:
         document["notes"] = [*record.notes, *causes]
     if record.error is not None:
-        document["error"] = {
-            "message": record.error.message,
-            "hint": record.error.hint,
-            "request_id": record.error.request_id,
-        }
+        document["error"] = error_document(record.error)
     return document
+
+
+def error_document(error: ErrorRecord) -> dict[str, str]:
+    """Why a run ended early."""
+    return {
+        "message": error.message,
+        "hint": error.hint,
+        "request_id": error.request_id,
+    }

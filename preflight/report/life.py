@@ -119,7 +119,9 @@ class Life:
         return self._with_safe(told) if self._is_partial() else told
 
     def _is_partial(self) -> bool:
-        return self.state is LifeState.FAILED and not self.document.get("upload")
+        upload = _mapping(self.document, "upload")
+        whole = bool(upload) and upload.get("complete", True)
+        return self.state is LifeState.FAILED and not whole
 
     def _with_safe(self, told: str) -> str:
         """With how much of an upload OSS holds, as far as the record knows."""

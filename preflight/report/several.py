@@ -9,7 +9,7 @@ from datetime import datetime
 
 from preflight.findings import Result, Severity, Verdict
 from preflight.language import say
-from preflight.record import RunRecord
+from preflight.record import ErrorRecord, RunRecord
 from preflight.report.answer import Tone, answer
 from preflight.report.subject import label
 
@@ -33,12 +33,14 @@ class Summary:
 class Several:
     """Records of checks, the newest first; `code` is the exit code of all.
 
-    `parent`: the directory that was named and holds no model itself.
+    `parent`: the directory that was named and holds no model itself; `error`: why the
+    report itself could not be written where it should.
     """
 
     records: tuple[RunRecord, ...]
     code: int
     parent: str = ""
+    error: ErrorRecord | None = None
 
     @classmethod
     def of(cls, records: Sequence[RunRecord], code: int, parent: str = "") -> Several:
