@@ -42,6 +42,7 @@ class Cause(str, Enum):
     PROXY_SETTING = "the proxy is not what its setting says"
     REDIRECT = "the answer sends elsewhere"
     LOCAL = "this machine's own files or limits"
+    DESCRIPTORS = "this machine's limit of open files"
     TORN = "the answer is not whole"
     BROKEN = "the connection broke"
 
@@ -52,6 +53,7 @@ _SETTINGS = {
     Cause.PROXY_REFUSES,
     Cause.PROXY_SETTING,
     Cause.LOCAL,
+    Cause.DESCRIPTORS,
 }
 _LASTING = _SETTINGS | {Cause.CERTIFICATE, Cause.REDIRECT}
 _NEVER_LEFT = _SETTINGS | {
@@ -173,7 +175,7 @@ def _local(nested: list[BaseException], host: str) -> Unreached | None:
             told = say(
                 "{host} was not asked: too many files are open at once", host=host
             )
-            return Unreached(Cause.LOCAL, told, say("raise `ulimit -n`"))
+            return Unreached(Cause.DESCRIPTORS, told, say("raise `ulimit -n`"))
         # A connection's own errors name no file.
         if isinstance(one, OSError) and isinstance(one.filename, (str, bytes)):
             told = say(

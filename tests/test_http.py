@@ -224,7 +224,7 @@ def test_too_many_open_files_are_this_machine_s_limit(
 
     monkeypatch.setattr(socket, "socket", full)
     why = asked("http://127.0.0.1:9")
-    assert (why.cause, "ulimit" in why.hint) == (Cause.LOCAL, True)
+    assert (why.cause, "ulimit" in why.hint) == (Cause.DESCRIPTORS, True)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from preflight.errors import (
     UsageError,
     VerificationFailed,
 )
-from preflight.http import PORTAL, why_unreached
+from preflight.http import PORTAL, Cause, why_unreached
 from preflight.language import glued, joined, say
 from preflight.oss.access import OssAccess
 from preflight.oss.models import parse_parts
@@ -41,6 +41,10 @@ class OssUnavailable(Transient, TransferError):
 
 class Missing(TransferError):
     """The object or the multipart upload does not exist."""
+
+
+class OutOfDescriptors(ConfigurationError):
+    """This process may open no more files or connections: `ulimit -n`."""
 
 
 class PermissionMissing(AccessDenied):
@@ -265,6 +269,8 @@ def _unreached(error: BaseException, action: str, access: OssAccess) -> Prefligh
     """No answer came: the network, TLS, a proxy, or the address itself."""
     why = why_unreached(error, access.host, mask=access.mask)
     message = glued(action, ": ", why.words)
+    if why.cause is Cause.DESCRIPTORS:
+        return OutOfDescriptors(message, hint=why.hint)
     if why.is_setting:
         return ConfigurationError(message, hint=why.hint)
     hint = why.hint

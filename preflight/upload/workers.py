@@ -18,6 +18,7 @@ from preflight.clock import SystemClock
 from preflight.errors import Interrupted, PreflightError
 from preflight.language import say
 from preflight.oss.body import BLOCK
+from preflight.oss.errors import OutOfDescriptors
 from preflight.retry import Retry, Transient
 from preflight.upload.concurrency import Concurrency, Fixed
 
@@ -202,13 +203,12 @@ class _Shift:
                 except IndexError:
                     break
                 try:
-                    job(buffer)
-                except Postponed as exc:
-                    self._todo.append(job)
-                    self._size.refused()
-                    self._outlast(exc, failed)
-                else:
-                    failed = _Failed(self._retry)
+                    failed = self._do(job, buffer, failed)
+                except OutOfDescriptors:
+                    self._todo.appendleft(job)
+                    if not (leaving := self._gives_way()):
+                        raise
+                    break
         except Stopped:
             pass
         except BaseException as exc:  # noqa: BLE001 - raised by await_end
@@ -219,12 +219,32 @@ class _Shift:
                     self._at_work -= 1
             self._ended.release()
 
+    def _do(self, job: Job, buffer: memoryview, failed: _Failed) -> _Failed:
+        """One job; the failures in a row then."""
+        try:
+            job(buffer)
+        except Postponed as exc:
+            self._todo.append(job)
+            self._size.refused()
+            self._outlast(exc, failed)
+            return failed
+        return _Failed(self._retry)
+
     def _leaves(self) -> bool:
         """Whether this thread is one too many; it does not count from then on."""
         with self._lock:
             if self._at_work <= max(1, self._size.now):
                 return False
             self._at_work -= 1
+            return True
+
+    def _gives_way(self) -> bool:
+        """Whether this thread can end, as others go on with what may be open."""
+        with self._lock:
+            if self._at_work <= 1:
+                return False
+            self._at_work -= 1
+            self._no_more = True
             return True
 
     def _outlast(self, postponed: Postponed, failed: _Failed) -> None:

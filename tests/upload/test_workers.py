@@ -6,6 +6,7 @@ import pytest
 
 from preflight.errors import TransferError
 from preflight.oss.body import BLOCK
+from preflight.oss.errors import OutOfDescriptors
 from preflight.upload.workers import Stopped, Workers
 
 
@@ -50,6 +51,33 @@ def test_the_first_error_ends_all_and_no_job_begins_after_it() -> None:
     assert not hurry.is_set()
     with pytest.raises(Stopped):
         workers.check()
+
+
+def test_where_too_few_files_may_be_open_fewer_work_on() -> None:
+    """A worker without a connection gives its job back; the last one has to say it."""
+    free, done = threading.Semaphore(2), list[int]()
+    meeting = threading.Barrier(4, timeout=20)
+    met = threading.Event()
+
+    def job(number: int) -> None:
+        if not met.is_set():  # all four are at work before the first one is refused
+            meeting.wait()
+            met.set()
+        if not free.acquire(blocking=False):
+            raise OutOfDescriptors("too many files are open at once")
+        done.append(number)
+        free.release()
+
+    hurry = threading.Event()
+    jobs = [lambda _, n=n: job(n) for n in range(40)]
+    Workers(4, hurry).run(jobs)
+    assert sorted(done) == list(range(40))
+
+    def refused(_: memoryview) -> None:
+        raise OutOfDescriptors("too many files are open at once")
+
+    with pytest.raises(OutOfDescriptors):
+        Workers(3, hurry).run([refused] * 9)
 
 
 def test_after_ctrl_c_nobody_waits_for_what_hangs() -> None:
