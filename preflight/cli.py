@@ -21,7 +21,7 @@ from preflight.language import ENGLISH, can_write, chosen_language, speaking
 from preflight.parser import BadArguments, parse, whole_parser, without_language
 from preflight.progress import ProgressMode
 from preflight.terminal import Terminal, discard, prepare_streams
-from preflight.text import printable
+from preflight.text import shortened
 
 _ENDING = ("SIGTERM", "SIGHUP")  # before preemption, and when a terminal goes away
 
@@ -35,8 +35,10 @@ class _Escaping(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line for each line of the message."""
-        for line in self.format(record).splitlines():
-            self._terminal.complain(printable(line, 4000))
+        # `format` would make plain text of a message, before it is translated.
+        text = record.getMessage() if record.exc_info is None else self.format(record)
+        for line in [text] if "\n" not in text else text.splitlines():
+            self._terminal.complain(shortened(line, 4000))
 
 
 def _wants_color(choice: str) -> bool:

@@ -21,6 +21,7 @@ from preflight.errors import Interrupted, PreflightError, Terminated, UsageError
 from preflight.findings import Unavailable
 from preflight.language import glued, known, say
 from preflight.settings import load_settings, masked
+from preflight.system_errors import reason_of
 from preflight.terminal import Terminal
 
 _PACKAGES = (
@@ -79,7 +80,7 @@ def _as_error(
     if isinstance(exc, MemoryError):
         return PreflightError(_during(say("out of memory"), stage))
     if isinstance(exc, OSError) and exc.filename is not None:
-        why = known(exc.strerror or type(exc).__name__)
+        why = reason_of(exc)
         return UsageError(glued(f"{exc.filename}: ", why))
     told = _masked(f"{type(exc).__name__}: {exc}")
     return PreflightError(

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from preflight.language import say
+
 
 class WeightType(str, Enum):
     """What kind of weights a directory holds, in the spelling of the import API."""
@@ -20,12 +22,31 @@ class Where(str, Enum):
     DIRECTORY = "a directory on this machine"
     BUCKET = "a prefix of a bucket"
 
+    @property
+    def told(self) -> str:
+        """It for people, as a reason."""
+        return _PLACES[self]
+
+
+_PLACES = {
+    Where.DIRECTORY: say("this is a directory on this machine"),
+    Where.BUCKET: say("this is a prefix of a bucket"),
+}
+
 
 class Severity(str, Enum):
     """`ERROR`: the import fails or the model is broken. `WARNING`: it may."""
 
     ERROR = "error"
     WARNING = "warning"
+
+    @property
+    def word(self) -> str:
+        """It for people."""
+        return _SEVERITIES[self]
+
+
+_SEVERITIES = {Severity.ERROR: say("error"), Severity.WARNING: say("warning")}
 
 
 class Result(str, Enum):
@@ -39,6 +60,19 @@ class Result(str, Enum):
     FAILED = "failed"
     SKIPPED = "skipped"
     NOT_APPLICABLE = "not applicable"
+
+    @property
+    def word(self) -> str:
+        """It for people."""
+        return _RESULTS[self]
+
+
+_RESULTS = {
+    Result.PASSED: say("passed"),
+    Result.FAILED: say("failed"),
+    Result.SKIPPED: say("skipped"),
+    Result.NOT_APPLICABLE: say("not applicable"),
+}
 
 
 class Verdict(str, Enum):

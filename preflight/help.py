@@ -42,14 +42,10 @@ ARGPARSE = (
 )
 
 
-def _plural(one: str, many: str, count: int) -> str:
-    return known_n(one, many, count=count)
-
-
 @contextlib.contextmanager
 def argparse_marked() -> Iterator[None]:
     """What argparse says are messages as ours: it looks up its words by these names."""
-    names: dict[str, Any] = {"_": known, "ngettext": _plural}
+    names: dict[str, Any] = {"_": known, "ngettext": known_n}
     before = {
         name: getattr(argparse, name) for name in names if hasattr(argparse, name)
     }
@@ -77,13 +73,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def add_text(self, text: str | None) -> None:
         """A description or an epilog."""
         if text is not None:
-            text = localized(text)
+            text = localized(known(text))
             if "\n" not in text:  # what has lines is laid out already
                 text = "\n".join(wrapped(text, self._width))
         super().add_text(text)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.help is None else localized(action.help)
+        return action.help if action.help is None else localized(known(action.help))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return wrapped(" ".join(text.split()), width)

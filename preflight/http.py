@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from preflight.language import say
+from preflight.language import glued, say
+from preflight.system_errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +182,7 @@ def _local(nested: list[BaseException], host: str) -> Unreached | None:
             told = say(
                 "{host} was not asked: {why}",
                 host=host,
-                why=f"{one.filename!s}: {one.strerror}",
+                why=glued(f"{one.filename!s}: ", reason_of(one)),
             )
             return Unreached(
                 Cause.LOCAL, told, say("see SSLKEYLOGFILE and the CA bundle")

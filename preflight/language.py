@@ -148,8 +148,14 @@ def say_n(one: str, many: str, /, *, count: int, **values: object) -> str:
     return Message.of(_Sentence(one, _kept({"count": count, **values}), many, count))
 
 
-# The same for texts that stand elsewhere: in data, in docstrings, in argparse.
-known, known_n = say, say_n
+def known(text: str) -> str:
+    """The same for a text that stands elsewhere: in data, a docstring, in argparse."""
+    return text if isinstance(text, Message) else say(text)
+
+
+def known_n(one: str, many: str, count: int) -> str:
+    """Both forms of such a text."""
+    return say_n(one, many, count=count)
 
 
 def _kept(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -176,7 +182,8 @@ def without_ending(text: str, ending: str) -> str:
     source = text.source if isinstance(text, Message) else None
     if not text.endswith(ending) or not isinstance(source, _Sentence):
         return text.removesuffix(ending)
-    return known(source.template.removesuffix(ending), **source.values)
+    template = source.template.removesuffix(ending)
+    return Message.of(_Sentence(template, source.values))
 
 
 def altered(text: str, change: Callable[[str], str]) -> str:

@@ -14,6 +14,7 @@ from preflight.errors import UsageError
 from preflight.findings import Unavailable
 from preflight.language import say
 from preflight.regular import read_regular
+from preflight.system_errors import reason_of
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -63,7 +64,7 @@ def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
         )
         raise busy from None
     except (OSError, NotImplementedError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+        reason = reason_of(exc) if isinstance(exc, OSError) else str(exc)
         _log.warning(say("runs cannot be kept apart: %s: %s"), path.parent, reason)
         return None
     with suppress(OSError):  # a full disk: the lock holds without its holder's name

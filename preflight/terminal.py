@@ -20,6 +20,7 @@ from preflight.language import for_programs, glued, localized, say
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.progress.bar import undrawn
 from preflight.progress.events import write_event
+from preflight.system_errors import reason_of
 from preflight.text import (
     Line,
     folded,
@@ -141,7 +142,7 @@ class Terminal:
         except OSError as exc:
             discard(sys.stdout)
             raise UsageError(
-                say("cannot write to standard output: {why}", why=exc.strerror)
+                say("cannot write to standard output: {why}", why=reason_of(exc))
             ) from exc
 
     def progress(self) -> Progress:

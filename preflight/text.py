@@ -140,7 +140,7 @@ def folded(text: str, width: int) -> Iterator[str]:
         return
     found = _LABEL.match(shown)
     label = found[0] if found else ""
-    indent = " " * len(label if label.strip() else f"{label}  ")
+    indent = " " * columns(label if label.strip() else f"{label}  ")
     room = max(width, _NARROWEST)
     yield from wrapped(shown[len(label) :], room, first=label, others=indent)
 

@@ -7,16 +7,22 @@ docstrings of rules, in JSON files of the catalogue and in the page's template.
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from jinja2.ext import babel_extract
+
+from preflight.catalog.explanations import load_explanations
+from preflight.catalog.relatives import load_relatives
+from preflight.catalog.trainers import load_signatures
+from preflight.rules import RULES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "preflight"
@@ -33,13 +39,33 @@ Text = str | tuple[str, ...]
 def marked() -> Iterator[tuple[str, Text]]:
     """Each text that is marked, with the file that it stands in."""
     for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "language.py":  # it defines them
+            continue
         name = path.relative_to(ROOT).as_posix()
         yield from ((name, text) for text in in_code(path.read_text("utf-8")))
     for path in sorted(PACKAGE.rglob("*.html")):
         name = path.relative_to(ROOT).as_posix()
         with path.open("rb") as file:
             found = babel_extract(file, list(_KEYWORDS), (), {"trimmed": "true"})
-            yield from ((name, str(text)) for _, _, text, _ in found)
+            for _, _, text, _ in found:  # with a place for each further argument
+                yield name, text if isinstance(text, str) else str((text or ("",))[0])
+    yield from in_data()
+
+
+def in_data() -> Iterator[tuple[str, str]]:
+    """The manuals of the rules, and what people read of the catalogue's files."""
+    for rule in RULES:
+        file = Path(inspect.getfile(rule.check)).relative_to(ROOT).as_posix()
+        yield from ((file, text) for text in rule.paragraphs)
+    data = "preflight/catalog/data"
+    for signature in load_signatures():
+        texts = (signature.what, signature.advice)
+        yield from ((f"{data}/trainers.json", text) for text in texts if text)
+    for relative in load_relatives().values():
+        yield f"{data}/relatives.json", relative.why
+    for explanation in load_explanations():
+        texts = (explanation.cause, explanation.remedy)
+        yield from (("preflight/catalog/explanations.json", text) for text in texts)
 
 
 def in_code(source: str) -> Iterator[Text]:
@@ -98,12 +124,27 @@ def as_mo(catalogue: Catalog) -> bytes:
     return out.getvalue()
 
 
+def forms(message: Message) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The text in English, in both numbers if it has them, and in Chinese."""
+    ids, texts = message.id, message.string or ()
+    return (
+        (ids,) if isinstance(ids, str) else tuple(ids),
+        (texts,) if isinstance(texts, str) else tuple(texts),
+    )
+
+
+def is_translated(message: Message) -> bool:
+    """Whether there is a text for it, in each of its forms."""
+    _, texts = forms(message)
+    return bool(texts) and all(texts)
+
+
 def main() -> None:
     """Update the .po and compile it; tell what is left to translate."""
     PO.write_bytes(as_po(updated()))
     found = translations()
     MO.write_bytes(as_mo(found))
-    missing = [each.id for each in found if each.id and not each.string]
+    missing = [each.id for each in found if each.id and not is_translated(each)]
     print(f"{len(found)} messages, {len(missing)} not translated")  # noqa: T201
     for text in missing:
         print(json.dumps(text, ensure_ascii=False))  # noqa: T201

@@ -22,7 +22,10 @@ from preflight.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 _OURS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_", "GITHUB_")
-_PLAIN = ("NO_COLOR", "TERM", "MODELSCOPE_CACHE", "PYTHONIOENCODING", "COLUMNS")
+_PLAIN = (
+    "COLUMNS", "LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "MODELSCOPE_CACHE",
+    "NO_COLOR", "PYTHONIOENCODING", "TERM",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

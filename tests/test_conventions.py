@@ -62,6 +62,7 @@ LEVELS = {
     "progress": 0,
     "regular": 0,
     "retry": 0,
+    "system_errors": 0,
     "text": 0,
     "waiting": 0,
     "__init__": 0,

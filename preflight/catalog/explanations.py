@@ -8,6 +8,8 @@ from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 
+from preflight.language import known
+
 _DATA = Path(__file__).with_name("explanations.json")
 
 
@@ -48,8 +50,8 @@ def load_explanations() -> tuple[Explanation, ...]:
             Service(row["service"]),
             tuple(row["codes"]),
             tuple(row["sentences"]),
-            row["cause"],
-            row["remedy"],
+            known(row["cause"]),
+            known(row["remedy"]),
             row["source"],
             tuple(row.get("ecs", ())),
         )
@@ -61,7 +63,7 @@ def _by_code(rows: tuple[Explanation, ...], code: str) -> Explanation | None:
     """The row of a code, or of its parent: `Throttling.New` is a `Throttling`."""
     while code:
         for row in rows:
-            if code in (known.casefold() for known in row.codes):
+            if code in (each.casefold() for each in row.codes):
                 return row
         code = code.rpartition(".")[0]
     return None

@@ -164,6 +164,7 @@ def _signature(trainer: str, row: dict[str, object]) -> Signature:
         for key, value in row.items()
     }
     values["form"] = Form(str(row["form"]))
+    values["what"] = known(str(row["what"]))
     if isinstance(found := row.get("document"), dict):
         values["document"] = Condition(
             found["file"], found["key"], tuple(found.get("values", ()))

@@ -17,6 +17,7 @@ from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 
 from preflight.findings import WeightType
+from preflight.language import say
 
 
 class Role(str, Enum):
@@ -118,31 +119,31 @@ class _Junk:
 
 
 _SECRET = _Junk(
-    "may hold a secret",
+    say("may hold a secret"),
     ".env* *.env *.pem *.key *.p12 *.pfx id_rsa* id_ed25519* .netrc .npmrc .pypirc "
     "*credential* *secret* *password* *access_key* *accesskey* .ossutilconfig token "
     "token.txt",
 )
-_HIDDEN = _Junk("hidden file", ".*")
+_HIDDEN = _Junk(say("hidden file"), ".*")
 _CHECKPOINT = _Junk(
-    "in a checkpoint's directory", "checkpoint checkpoint-* global_step*"
+    say("in a checkpoint's directory"), "checkpoint checkpoint-* global_step*"
 )
 _BY_NAME = (
     _Junk(
-        "optimizer or trainer state",
+        say("optimizer or trainer state"),
         "optimizer* scheduler* rng_state* scaler* trainer_state.json training_args* "
         "latest zero_to_fp32.py *optim_states*",
     ),
     _Junk(
-        "pickle or another format than safetensors",
+        say("pickle or another format than safetensors"),
         "*.bin *.pt *.pth *.ckpt *.pkl *.pickle *.joblib *.gguf *.h5 *.msgpack *.onnx "
         "*.npz *.npy",
     ),
-    _Junk("log", "*.log *.out *.err events.out.tfevents.* *.tfevents"),
-    _Junk("program", "*.py *.sh *.ipynb *.so *.pyc"),
+    _Junk(say("log"), "*.log *.out *.err events.out.tfevents.* *.tfevents"),
+    _Junk(say("program"), "*.py *.sh *.ipynb *.so *.pyc"),
 )
 _OTHER_WEIGHTS = _Junk(
-    "belongs to another kind of import",
+    say("belongs to another kind of import"),
     "*.safetensors adapter_config.json *.safetensors.index.json",
 )
 
@@ -163,5 +164,5 @@ def why_excluded(name: str) -> str:
         if junk.matches(base):
             return junk.reason
     if folders:
-        return "in a sub-directory"
-    return _OTHER_WEIGHTS.reason if _OTHER_WEIGHTS.matches(base) else "not needed"
+        return say("in a sub-directory")
+    return _OTHER_WEIGHTS.reason if _OTHER_WEIGHTS.matches(base) else say("not needed")

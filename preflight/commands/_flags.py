@@ -273,7 +273,7 @@ def add_losses(parser: argparse.ArgumentParser) -> None:
     """One flag for each repair that loses something."""
     for name, text in _AT_A_LOSS.items():
         flag = f"--{name.replace('_', '-')}"
-        titled = group(parser, "repairs at a loss, which is measured")
+        titled = group(parser, say("repairs at a loss, which is measured"))
         titled.add_argument(flag, action="store_true", help=text)
 
 

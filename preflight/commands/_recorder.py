@@ -31,6 +31,7 @@ from preflight.record import (
 from preflight.report import render
 from preflight.report.document import as_kept, job_document, verdict
 from preflight.retry import RetryEvent
+from preflight.system_errors import reason_of
 from preflight.terminal import Terminal
 
 _KEPT = ("push", "import")  # what changes something is recorded
@@ -77,7 +78,7 @@ class Recorder(Gatherer):
                 self.say(
                     say(
                         "the run record could not be kept: {strerror}",
-                        strerror=exc.strerror,
+                        strerror=reason_of(exc),
                     )
                 )
 

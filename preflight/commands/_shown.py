@@ -10,7 +10,7 @@ from pathlib import Path
 
 from preflight.commands._flags import report_places
 from preflight.errors import UsageError
-from preflight.language import say
+from preflight.language import glued, localized, say
 from preflight.record import write_whole
 from preflight.report import Style
 from preflight.terminal import Terminal
@@ -20,7 +20,7 @@ Making = Callable[[str, Style], str]
 
 # GitHub's "Workflow commands for GitHub Actions": of a larger summary nothing is shown.
 SUMMARY_BYTES = 1 << 20
-_CUT = "\n\n(cut here: a job's summary holds 1 MiB)\n"
+_CUT = glued("\n\n", say("(cut here: a job's summary holds 1 MiB)"), "\n")
 
 
 def show_report(
@@ -91,7 +91,8 @@ def _append(summary: Path, text: str) -> None:
     room = SUMMARY_BYTES - (summary.stat().st_size if summary.exists() else 0)
     data = f"{text}\n".encode("utf-8", "replace")
     if len(data) > room:
-        end = room - len(_CUT)
-        data = data[: max(0, end)] + (_CUT.encode() if end >= 0 else b"")
+        told = localized(_CUT).encode()
+        end = room - len(told)
+        data = data[: max(0, end)] + (told if end >= 0 else b"")
     with summary.open("ab") as file:
         file.write(data)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from preflight.commands._values import seconds
 from preflight.errors import UsageError
 from preflight.language import say
+from preflight.system_errors import reason_of
 from preflight.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _reading(path: Path, what: str) -> Iterator[None]:
         yield
     except OSError as exc:
         raise UsageError(
-            say("cannot read {path}: {strerror}", path=path, strerror=exc.strerror)
+            say("cannot read {path}: {strerror}", path=path, strerror=reason_of(exc))
         ) from exc
     except (ValueError, TypeError) as exc:
         raise UsageError(
@@ -138,7 +139,7 @@ def _serve(
             say(
                 "cannot listen on port {port}: {strerror}",
                 port=arguments.port,
-                strerror=exc.strerror,
+                strerror=reason_of(exc),
             )
         ) from exc
     except KeyboardInterrupt:  # which SIGTERM raises, too

@@ -162,6 +162,21 @@ def _refuse_lone_surrogates(text: str, value: object) -> None:
         raise NotJson(say("holds half a character, {half}", half=half)) from None
 
 
+# What Python's parser says; its text before the release 3.13 and from then on.
+_PARSER_SAYS = (
+    say("expecting ',' delimiter"),
+    say("expecting ':' delimiter"),
+    say("expecting property name enclosed in double quotes"),
+    say("expecting value"),
+    say("illegal trailing comma before end of array"),
+    say("illegal trailing comma before end of object"),
+    say("invalid \\escape"),
+    say("invalid \\uXXXX escape"),
+    say("invalid control character"),
+    say("unterminated string starting"),
+)
+
+
 def _refusal(text: str, error: json.JSONDecodeError) -> NotJson:
     """What is wrong at the place where the parser stopped, in the writer's terms."""
     position, rest = error.pos, text[error.pos : error.pos + 8]

@@ -83,7 +83,7 @@ def cannot_read(error: OSError | ValueError) -> str:
     reason = error.strerror if isinstance(error, OSError) else str(error)
     reason = (reason or type(error).__name__).lower()
     if "null" in reason:  # each version of Python says it in its own way
-        reason = "embedded null byte"
+        reason = say("embedded null byte")
     return say("cannot be read: {reason}", reason=known(reason))
 
 
@@ -173,7 +173,7 @@ def _gone(error: OSError) -> str:
 def _tell(event: RetryEvent) -> None:
     """Of the first failure a person hears, of the others the log."""
     level = logging.WARNING if event.number == 1 else logging.INFO
-    _log.log(level, "%s; trying again", event.cause.message)
+    _log.log(level, say("%s; trying again"), event.cause.message)
 
 
 # A person waits for the answer of a check, and a file that was never open may well

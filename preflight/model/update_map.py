@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from preflight.language import say
 from preflight.model.lora import LayerPath
 from preflight.model.vision_tower import is_visual
 
-VISION = "vision tower"
+VISION = say("vision tower")
 
 
 class CellState(str, Enum):
@@ -25,6 +26,23 @@ class CellState(str, Enum):
     UNREADABLE = "cannot be read"
     NOT_FINITE = "not finite"
     NOT_IN_BASE = "not in the base"
+
+    @property
+    def word(self) -> str:
+        """It for people."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    CellState.TRAINED: say("trained"),
+    CellState.CHANGED: say("changed"),
+    CellState.ZERO: say("zero"),
+    CellState.UNCHANGED: say("unchanged"),
+    CellState.MISSING: say("missing"),
+    CellState.UNREADABLE: say("cannot be read"),
+    CellState.NOT_FINITE: say("not finite"),
+    CellState.NOT_IN_BASE: say("not in the base"),
+}
 
 
 _MILDEST_FIRST = (

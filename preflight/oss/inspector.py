@@ -121,7 +121,7 @@ class BucketInspector(BucketClient):
     def names(self, prefix: str) -> tuple[str, ...]:
         """The names directly under `prefix`, of objects and folders: the first page."""
         page = self._ask(
-            f"list {prefix}",
+            say("list {prefix}", prefix=prefix),
             partial(self._oss.list_objects_v2, prefix, delimiter="/", max_keys=1000),
             self._allow(Permission.LIST_OBJECTS),
         )
@@ -176,7 +176,7 @@ class BucketInspector(BucketClient):
             byte_range=(span.start, last),
             headers={"If-Match": f'"{span.etag}"'} if span.etag else {},
         )
-        action = f"read {span.key}"
+        action = say("read {key}", key=span.key)
         allow = self._allow(Permission.GET_OBJECT, span.key)
 
         def attempt() -> Read:
@@ -190,8 +190,12 @@ class BucketInspector(BucketClient):
                     sink(at, piece)
                     at += len(piece)
             if at <= last:
-                told = f"{action}: the answer ended {last + 1 - at:,} bytes early"
-                raise OssUnavailable(told, why="answers end early")
+                told = say(
+                    "{action}: the answer ended {count:,} bytes early",
+                    action=action,
+                    count=last + 1 - at,
+                )
+                raise OssUnavailable(told, why=say("answers end early"))
             sealed = any(name.lower().startswith(_SEALED) for name in answer.headers)
             return Read(answer.server_crc, sealed)
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from preflight.errors import Interrupted, RulesFailed, StillRunning, Terminated
 from preflight.findings import Report, Result, Severity, Verdict
-from preflight.language import say
+from preflight.language import glued, joined, localized, say, say_n
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import obstacle, tidy_name
 from preflight.pipeline.uploaded import Uploaded
@@ -31,8 +31,8 @@ class Tone(Enum):
     def mark(self, *, marks: bool) -> str:
         """A sign where the stream has it, else a word."""
         if self is Tone.BAD:
-            return "✘" if marks else "FAIL"
-        return "✔" if marks else "OK"
+            return "✘" if marks else say("FAIL")
+        return "✔" if marks else say("OK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Answer:
 
     def lines(self, *, marks: bool = True, width: int = 0) -> list[Line]:
         """The same in a terminal of `width` columns."""
-        word = f"{self.tone.mark(marks=marks)} {self.word}"
-        rest = f"  {self.rest}" if self.rest else ""
-        first, *others = folded(f"{word}{rest}", width)
+        word = localized(glued(self.tone.mark(marks=marks), " ", self.word))
+        told = glued(word, "  ", self.rest) if self.rest else word
+        first, *others = folded(told, width)
         colored = Colored(first[: len(word)], self.tone.value)
         return [
             Line((colored, first[len(word) :])),
@@ -66,7 +66,7 @@ def answer(record: RunRecord) -> Answer | None:
     if record.imported is not None:
         return _of_job(record, record.imported)
     if record.command == "import" and record.error is not None:
-        return Answer(Tone.BAD, "NOT IMPORTED", "no job was submitted")
+        return Answer(Tone.BAD, say("NOT IMPORTED"), say("no job was submitted"))
     if not record.report.outcomes:
         return None
     if record.report.verdict is Verdict.FAIL:
@@ -104,23 +104,24 @@ def _lacking(record: RunRecord, error: ErrorRecord) -> Answer:
         codes = [base.code for base in record.checked.found.candidates]
         if len(codes) == 1:
             following = f"{_same_again(record)} --base-model {codes[0]}"
-    return Answer(Tone.BAD, "NOT READY TO PUSH", error.message, following)
+    return Answer(Tone.BAD, say("NOT READY TO PUSH"), error.message, following)
 
 
 def _not_ready(record: RunRecord) -> Answer:
     rest = counted(record.report)
     if record.command == "push":
-        rest += "; nothing was uploaded"
+        rest = say("{sum}; nothing was uploaded", sum=rest)
     if record.repaired is not None and record.command == "fix":
         return _not_repaired(record, rest)
     if base := _right_base(record):
-        return Answer(Tone.BAD, "NOT READY", rest, _with_base(record, base))
+        return Answer(Tone.BAD, say("NOT READY"), rest, _with_base(record, base))
     again = say("mend it as named above, then: {command}", command=_same_again(record))
     if record.repairable:
         where = shlex.quote(record.directory)
         new = shlex.quote(record.directory.rstrip("/") + "-fixed")
-        again = f"preflight fix {where} -o {new}   (or add --fix to the push)"
-    return Answer(Tone.BAD, "NOT READY", rest, again)
+        command = f"preflight fix {where} -o {new}"
+        again = say("{command}   (or add --fix to the push)", command=command)
+    return Answer(Tone.BAD, say("NOT READY"), rest, again)
 
 
 def _right_base(record: RunRecord) -> str:
@@ -157,41 +158,45 @@ def _not_repaired(record: RunRecord, rest: str) -> Answer:
     """A repair after which rules still fail."""
     done = record.repaired
     if done is not None and done.written:
-        again = f"mend the rest there, then: preflight check {done.target}"
-        return Answer(Tone.BAD, "NOT READY", f"{rest}; made as --partial asks", again)
-    again = "mend what is named above, then run the same command again"
-    return Answer(Tone.BAD, "NOT READY", f"{rest}; nothing was made", again)
+        command = f"preflight check {done.target}"
+        again = say("mend the rest there, then: {command}", command=command)
+        rest = say("{sum}; made as --partial asks", sum=rest)
+        return Answer(Tone.BAD, say("NOT READY"), rest, again)
+    again = say("mend what is named above, then run the same command again")
+    rest = say("{sum}; nothing was made", sum=rest)
+    return Answer(Tone.BAD, say("NOT READY"), rest, again)
 
 
 def _broken_off(record: RunRecord) -> Answer:
     """A push that ended in an error, before there was a job."""
     if record.uploaded is not None:
-        what = "the upload is complete" if record.uploaded.verified else "all was sent"
-        return Answer(Tone.BAD, "NOT IMPORTED", f"{what}; no job was submitted")
+        rest = say("all was sent; no job was submitted")
+        if record.uploaded.verified:
+            rest = say("the upload is complete; no job was submitted")
+        return Answer(Tone.BAD, say("NOT IMPORTED"), rest)
     if record.command != "push":
-        return Answer(Tone.BAD, "NOT FINISHED", counted(record.report))
+        return Answer(Tone.BAD, say("NOT FINISHED"), counted(record.report))
     sent = "upload" in record.stages and record.exit_code != RulesFailed.exit_code
-    rest = (
-        "the upload is not complete"
-        if sent
-        else "the directory passed; nothing was sent"
-    )
-    return Answer(Tone.BAD, "NOT UPLOADED", rest)
+    rest = say("the directory passed; nothing was sent")
+    if sent:
+        rest = say("the upload is not complete")
+    return Answer(Tone.BAD, say("NOT UPLOADED"), rest)
 
 
 def _ready(record: RunRecord) -> Answer:
     warned = record.report.verdict is Verdict.WARN
     rest, tone = counted(record.report), Tone.ODD if warned else Tone.GOOD
     if record.command == "fix" and record.dry_run:
-        rest = f"it would be, but for the values; {rest}; nothing was made"
-        return Answer(tone, "READY", rest)
+        rest = say("it would be, but for the values; {sum}; nothing was made", sum=rest)
+        return Answer(tone, say("READY"), rest)
     if record.dry_run:
         words = [each for each in record.argv if each not in ("-n", "--dry-run")]
         again = shlex.join(["preflight", *words]) if words else ""
-        return Answer(tone, "READY", rest, again)
+        return Answer(tone, say("READY"), rest, again)
     if record.checked and record.checked.options.policy.select:
-        return Answer(tone, "PASSED", f"of the selected rules alone: {rest}")
-    return Answer(tone, "READY", rest, _push_command(record))
+        rest = say("of the selected rules alone: {sum}", sum=rest)
+        return Answer(tone, say("PASSED"), rest)
+    return Answer(tone, say("READY"), rest, _push_command(record))
 
 
 def _push_command(record: RunRecord) -> str:
@@ -214,51 +219,65 @@ def _push_command(record: RunRecord) -> str:
 
 def _of_job(record: RunRecord, imported: Imported) -> Answer:
     job = imported.job
-    what = f"job {job.job_id}"
     if record.exit_code == 0 and job.succeeded:
-        done = imported.how is How.ALREADY_DONE
-        word = "IMPORTED ALREADY" if done else "IMPORTED"
-        word += " (sandbox)" if record.sandbox else ""
-        named = f', console name "{job.display_name}"' if job.display_name else ""
-        return Answer(Tone.GOOD, word, f"model {job.model_name}{named}")
+        return _imported(record, imported)
     again = f"preflight wait {job.job_id}"
+    rest = say("job {id}: {state}", id=job.job_id, state=job.told)
     if record.exit_code == 0:
-        named = f", model {job.model_name}" if job.model_name else ""
-        rest = f"{what}: {job.word}{named}"
-        return Answer(Tone.GOOD, "SUBMITTED", rest, again)
+        if job.model_name:
+            rest = say("{told}, model {model}", told=rest, model=job.model_name)
+        return Answer(Tone.GOOD, say("SUBMITTED"), rest, again)
     if job.failed:
         code = f" ({job.error_code})" if job.error_code else ""
-        return Answer(Tone.BAD, "IMPORT FAILED", f"{what}: {job.word}{code}")
+        return Answer(Tone.BAD, say("IMPORT FAILED"), glued(rest, code))
     if record.exit_code == StillRunning.exit_code:
-        return Answer(Tone.ODD, "STILL RUNNING", f"{what}: {job.word}", again)
+        return Answer(Tone.ODD, say("STILL RUNNING"), rest, again)
     codes = (Interrupted.exit_code, Terminated.exit_code)
-    word = "INTERRUPTED" if record.exit_code in codes else "NOT FOLLOWED TO ITS END"
-    return Answer(Tone.BAD, word, f"{what} was last {job.word}", again)
+    word = say("NOT FOLLOWED TO ITS END")
+    word = say("INTERRUPTED") if record.exit_code in codes else word
+    rest = say("job {id} was last {state}", id=job.job_id, state=job.told)
+    return Answer(Tone.BAD, word, rest, again)
 
 
-def _numbered(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def _imported(record: RunRecord, imported: Imported) -> Answer:
+    job, word = imported.job, say("IMPORTED")
+    if imported.how is How.ALREADY_DONE:
+        word = say("IMPORTED ALREADY")
+    if record.sandbox:
+        word = say("{word} (sandbox)", word=word)
+    rest = say("model {model}", model=job.model_name)
+    if job.display_name:
+        rest = say('{told}, console name "{name}"', told=rest, name=job.display_name)
+    return Answer(Tone.GOOD, word, rest)
 
 
 def _failed(report: Report, severity: Severity) -> str:
     codes = [o.code for o in report.select(Result.FAILED) if o.severity is severity]
-    text = _numbered(len(codes), severity.value)
+    text = say_n("{count} error", "{count} errors", count=len(codes))
+    if severity is Severity.WARNING:
+        text = say_n("{count} warning", "{count} warnings", count=len(codes))
     if not codes:
         return text
-    more = f" and {len(codes) - _CODES} more" if len(codes) > _CODES else ""
-    return f"{text} ({' '.join(codes[:_CODES])}{more})"
+    named: str = " ".join(codes[:_CODES])
+    if len(codes) > _CODES:
+        named = say(
+            "{named} and {count:,} more", named=named, count=len(codes) - _CODES
+        )
+    return glued(text, " (", named, ")")
 
 
 def _others(report: Report) -> Iterator[str]:
     """How many rules ended otherwise than failed, where there are any."""
     passed = len(report.select(Result.PASSED))
     if passed or not report.select(Result.FAILED):
-        rules = "rule" if passed == 1 else "rules"
-        yield f"{passed} passed" if _has_failed(report) else f"{passed} {rules} passed"
+        if _has_failed(report):
+            yield say("{count} passed", count=passed)
+        else:
+            yield say_n("{count} rule passed", "{count} rules passed", count=passed)
     for result in () if _has_failed(report) else Result:
         number = len(report.select(result))
         if number and result not in (Result.PASSED, Result.FAILED):
-            yield f"{number} {result.value}"
+            yield say("{count} {result}", count=number, result=result.word)
 
 
 def _has_failed(report: Report) -> bool:
@@ -272,4 +291,4 @@ def counted(report: Report) -> str:
         told = [_failed(report, Severity.ERROR), _failed(report, Severity.WARNING)]
     elif report.verdict is Verdict.WARN:
         told = [_failed(report, Severity.WARNING)]
-    return ", ".join([*told, *_others(report)])
+    return joined(", ", [*told, *_others(report)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.findings import Result, Severity
+from preflight.language import glued
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import answer
@@ -27,7 +28,7 @@ def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:
                 where = f"{problem.where}: " if problem.where not in ("", ".") else ""
                 told = problem.severity or severity
                 start = f"{name}: {told.value} {outcome.code} "
-                yield f"{start}{where}{problem.message}"
+                yield glued(start, where, problem.message)
     found = answer(record)
     if found is not None:
         line = found.line(marks=style.marks)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from preflight.findings import Outcome, Problem, Result, Severity
+from preflight.language import glued, localized, say
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.answer import Tone, answer
@@ -56,7 +57,9 @@ def _of_problem(record: RunRecord, outcome: Outcome, problem: Problem) -> str:
     severity = problem.severity or outcome.severity
     fix = problem.fix or outcome.fix
     where = f"{problem.where}: " if problem.where else ""
-    message = f"{where}{problem.message}" + (f"\nfix: {fix}" if fix else "")
+    message = glued(where, problem.message)
+    if fix:
+        message = glued(message, "\n", say("fix: {fix}", fix=fix))
     properties = _place(record, problem.where)
     properties["title"] = f"{outcome.code} {outcome.name}"
     return annotation(severity.value, message, properties)
@@ -86,11 +89,12 @@ def _verdict(record: RunRecord) -> Iterator[str]:
     name = label(record.directory)
     where = f"{name}: " if name else ""
     if record.error is not None:
-        hint = f"\n{record.error.hint}" if record.error.hint else ""
-        yield annotation("error", f"{where}{record.error.message}{hint}", title)
+        hint = glued("\n", record.error.hint) if record.error.hint else ""
+        yield annotation("error", glued(where, record.error.message, hint), title)
     elif found is not None:
         level = "error" if found.tone is Tone.BAD else "notice"
-        yield annotation(level, f"{where}{found.word}  {found.rest}", title)
+        told = glued(where, found.word, "  ", found.rest)
+        yield annotation(level, told, title)
 
 
 def annotation(level: str, message: str, properties: dict[str, str]) -> str:
@@ -102,5 +106,5 @@ def annotation(level: str, message: str, properties: dict[str, str]) -> str:
 
 
 def _encoded(text: str, table: dict[str, str]) -> str:
-    lines = "\n".join(escaped(line) for line in text.split("\n"))
+    lines = "\n".join(escaped(line) for line in localized(text).split("\n"))
     return "".join(table.get(character, character) for character in lines)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflight.language import current_language
+from preflight.language import current_language, glued
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.page import page_words, run_values
@@ -46,7 +46,7 @@ def _template() -> Template:
 def render(record: RunRecord, _: Style) -> str:
     """The page of one run."""
     run = run_values(record, "run")
-    return _page(f"{run['name']}: {run['word']}", [run], None)
+    return _page(glued(run["name"], ": ", run["word"]), [run], None)
 
 
 def render_many(several: Several, _: Style) -> str:
@@ -79,7 +79,7 @@ def render_many(several: Several, _: Style) -> str:
         "headings": headings(),
         "rows": rows,
     }
-    return _page(f"{name}: {several.word}", runs, whole)
+    return _page(glued(name, ": ", several.word), runs, whole)
 
 
 def _page(

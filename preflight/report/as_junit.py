@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from preflight.findings import Outcome, Result, Severity
-from preflight.language import for_programs
+from preflight.language import for_programs, glued, say
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.several import Several
@@ -114,11 +114,11 @@ def _case(record: RunRecord, outcome: Outcome) -> ET.Element:
 
 def _told(outcome: Outcome) -> str:
     lines = [
-        f"{each.where}: {each.message}" if each.where else each.message
+        glued(each.where, ": ", each.message) if each.where else each.message
         for each in outcome.problems
     ]
     fixes = dict.fromkeys(each.fix or outcome.fix for each in outcome.problems)
-    lines += [f"fix: {fix}" for fix in fixes if fix]
+    lines += [say("fix: {fix}", fix=fix) for fix in fixes if fix]
     return "\n".join(map(_safe, lines))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from preflight.findings import Outcome, Result, Severity
+from preflight.language import glued, localized, say
 from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.report import Style
@@ -67,16 +68,23 @@ def _blocks(record: RunRecord) -> Iterator[str]:
         done = record.uploaded
         size = human_size(done.plan.total_bytes)
         where = plain(done.plan.destination.url)
-        yield f"Uploaded {len(done.plan.items)} files, {size}, to {where}\n"
+        told = say(
+            "Uploaded {count} files, {size}, to {url}",
+            count=len(done.plan.items),
+            size=size,
+            url=where,
+        )
+        yield f"{localized(told)}\n"
     if found is not None and found.following:
-        yield f"Next: {plain(found.following)}\n"
+        yield localized(say("Next: {command}", command=plain(found.following))) + "\n"
 
 
 def _table(record: RunRecord) -> Iterator[str]:
     failed = record.report.select(Result.FAILED)
     if not failed:
         return
-    rows = ["| | rule | what | fix |", "| --- | --- | --- | --- |"]
+    heading = " | ".join(map(localized, (say("rule"), say("what"), say("fix"))))
+    rows = [f"| | {heading} |", "| --- | --- | --- | --- |"]
     for severity in Severity:
         rows += [_row(each) for each in failed if each.severity is severity]
     yield "\n".join(rows) + "\n"
@@ -84,15 +92,16 @@ def _table(record: RunRecord) -> Iterator[str]:
 
 def _row(outcome: Outcome) -> str:
     problems = [
-        plain(f"{each.where}: {each.message}" if each.where else each.message)
+        plain(glued(each.where, ": ", each.message) if each.where else each.message)
         for each in outcome.problems
     ]
     if outcome.count > len(problems):
-        problems.append(f"and {outcome.count - len(problems):,} more")
+        more = say("and {count:,} more", count=outcome.count - len(problems))
+        problems.append(localized(more))
     fixes = dict.fromkeys(each.fix or outcome.fix for each in outcome.problems)
     fix = "<br>".join(plain(text) for text in fixes if text)
     what = "<br>".join(problems)
-    return f"| {outcome.severity.value} | {outcome.code} | {what} | {fix} |"
+    return f"| {localized(outcome.severity.word)} | {outcome.code} | {what} | {fix} |"
 
 
 def plain(text: str) -> str:

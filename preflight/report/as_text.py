@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from preflight.findings import Result
-from preflight.language import say
+from preflight.language import glued, joined, known, say
 from preflight.progress import human_time
 from preflight.record import RunRecord
 from preflight.report import Style
@@ -17,7 +17,7 @@ from preflight.report.several import Several, headings
 from preflight.report.subject import subject
 from preflight.report.tables import table
 from preflight.report.uploads import upload_lines
-from preflight.text import Line, columns, folded, render_lines
+from preflight.text import Line, columns, folded, padded, render_lines
 
 _CODES = 3  # named of the rules that were skipped for one reason
 
@@ -113,7 +113,8 @@ def _ending(
         for cause in record.imported.causes:
             yield from folded(cause, style.width)
     if found.following:
-        yield from folded(f"next  {found.following}", style.width)
+        following = say("next  {command}", command=found.following)
+        yield from folded(following, style.width)
 
 
 def _about(record: RunRecord, style: Style) -> Iterator[str]:
@@ -134,10 +135,10 @@ def _are_due(record: RunRecord) -> bool:
 
 def _listed(record: RunRecord) -> Iterator[str]:
     """Every rule on one line, for those who asked for it."""
-    width = max((len(result.value) for result in Result), default=0)
+    width = max((columns(result.word) for result in Result), default=0)
     for outcome in record.report.outcomes:
-        reason = f" ({outcome.reason})" if outcome.reason else ""
-        yield f"{outcome.result.value:{width}} {outcome.code} {outcome.name}{reason}"
+        line = f"{padded(outcome.result.word, width)} {outcome.code} {outcome.name}"
+        yield glued(line, " (", outcome.reason, ")") if outcome.reason else line
     if record.report.outcomes:
         yield ""
 
@@ -149,12 +150,19 @@ def _advice(record: RunRecord) -> Iterator[str]:
         if "--" in outcome.reason or outcome.reason.startswith("ignored:"):
             reasons.setdefault(outcome.reason, []).append(outcome.code)
     for reason, codes in reasons.items():
-        more = f" and {len(codes) - _CODES} more" if len(codes) > _CODES else ""
-        yield f"note  not judged: {' '.join(codes[:_CODES])}{more}: {reason}"
+        named: str = " ".join(codes[:_CODES])
+        if len(codes) > _CODES:
+            more = len(codes) - _CODES
+            named = say("{named} and {count:,} more", named=named, count=more)
+        yield say("note  not judged: {codes}: {reason}", codes=named, reason=reason)
 
 
 def _stages(record: RunRecord) -> Iterator[str]:
     """How long each stage took, on one line."""
-    took = [f"{name} {human_time(s)}" for name, s in record.stages.items() if s >= 1]
+    took = [
+        glued(known(name), " ", human_time(s))
+        for name, s in record.stages.items()
+        if s >= 1
+    ]
     if took:
-        yield f"stages: {', '.join(took)}"
+        yield say("stages: {stages}", stages=joined(", ", took))

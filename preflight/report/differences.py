@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TypeGuard
 
+from preflight.language import glued, joined, say, say_n
 from preflight.model.differences import Difference, Measure
 from preflight.model.update_map import as_computed
 from preflight.model.updates import UpdatePair, summed
@@ -20,9 +21,11 @@ _FIELDS = 6  # of the config
 _NAMES = 3  # of tensors that only one of them has
 
 _TITLES = {
-    Measure.UPDATE: "norm of each module's update, ‖B·A‖ scaled by alpha and rank",
-    Measure.CHANGE: "change against the base, as a share of the base's own norm",
-    Measure.WEIGHTS: "norm of the weights; with --base-dir the change against the base",
+    Measure.UPDATE: say("norm of each module's update, ‖B·A‖ scaled by alpha and rank"),
+    Measure.CHANGE: say("change against the base, as a share of the base's own norm"),
+    Measure.WEIGHTS: say(
+        "norm of the weights; with --base-dir the change against the base"
+    ),
 }
 
 
@@ -35,12 +38,12 @@ def difference_lines(
     """
     yield f"A {label(names[0])}  B {label(names[1])}"
     if found.same:
-        yield f"no difference in {len(found.pairs):,} modules"
+        yield say("no difference in {count:,} modules", count=len(found.pairs))
         return
     yield from _configs(found, width)
     yield from _alone(found, width)
     if not found.pairs:
-        yield "no module is in both"
+        yield say("no module is in both")
         return
     yield ""
     yield _TITLES[found.measure]
@@ -53,25 +56,32 @@ def _configs(found: Difference, width: int) -> Iterator[str]:
     items = list(found.config.items())
     shown = items[:_FIELDS] if width else items
     for field, (before, after) in shown:
-        line = f"config  {field}: {_change(before, after)}"
+        line = say(
+            "config  {field}: {change}", field=field, change=_change(before, after)
+        )
         yield cut(line, width) if width else line
     if len(items) > len(shown):
-        yield f"config  and {len(items) - len(shown)} more (-o wide shows all)"
+        yield say(
+            "config  and {count} more (-o wide shows all)",
+            count=len(items) - len(shown),
+        )
 
 
 def _change(before: object, after: object) -> str:
     """Both values; of two lists of words what one alone has."""
     lists = [each for each in (before, after) if _is_words(each)]
     if len(lists) < 2:
-        return f"{_value(before)} -> {_value(after)}"
+        return glued(_value(before), " -> ", _value(after))
     alone = [
         [word for word in mine if word not in other]
         for mine, other in (lists, lists[::-1])
     ]
     told = [
-        f"{side} has {', '.join(w)}" for side, w in zip("AB", alone, strict=True) if w
+        say("{side} has {words}", side=side, words=", ".join(w))
+        for side, w in zip("AB", alone, strict=True)
+        if w
     ]
-    return "; ".join(told) or "another order"
+    return joined("; ", told) if told else say("another order")
 
 
 def _is_words(value: object) -> TypeGuard[list[str]]:
@@ -81,7 +91,7 @@ def _is_words(value: object) -> TypeGuard[list[str]]:
 def _value(value: object) -> str:
     """As the JSON file has it; a field that is not there is told in a word."""
     if value is None:
-        return "none"
+        return say("none")
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -89,19 +99,19 @@ def _alone(found: Difference, width: int) -> Iterator[str]:
     for title, names in (("A", found.only_first), ("B", found.only_second)):
         if not names:
             continue
-        number_of = f"{len(names):,} {'tensor' if len(names) == 1 else 'tensors'}"
-        yield f"only in {title}  {number_of}"
+        number_of = say_n("{count:,} tensor", "{count:,} tensors", count=len(names))
+        yield say("only in {side}  {tensors}", side=title, tensors=number_of)
         shown = names[:_NAMES] if width else names
         yield from (cut(f"  {name}", width) if width else f"  {name}" for name in shown)
         if len(names) > len(shown):
-            yield f"  and {len(names) - len(shown):,} more"
+            yield say("  and {count:,} more", count=len(names) - len(shown))
 
 
 def _by_kind(found: Difference, width: int) -> Iterator[str]:
     kinds: dict[str, list[UpdatePair]] = {}
     for pair in found.pairs:
         kinds.setdefault(pair.kind, []).append(pair)
-    rows = [("module", "layers", "norm in A", "norm in B", "differs by", "cosine")]
+    rows = [(say("module"), say("layers"), *_columns())]
     ordered = sorted(kinds, key=as_computed)
     alike = []
     for name, kind in zip(short_names(ordered), ordered, strict=True):
@@ -110,11 +120,15 @@ def _by_kind(found: Difference, width: int) -> Iterator[str]:
             alike.append(name)
         else:
             rows.append((name, str(len(kinds[kind])), *_cells(found, whole)))
-    rows.append(("all", "", *_cells(found, summed(found.pairs, "all"))))
+    rows.append((say("all"), "", *_cells(found, summed(found.pairs, "all"))))
     yield from table(rows, width)
     if alike:
-        line = f"no difference in {', '.join(alike)}"
+        line = say("no difference in {names}", names=joined(", ", alike))
         yield cut(line, width) if width else line
+
+
+def _columns() -> tuple[str, str, str, str]:
+    return (say("norm in A"), say("norm in B"), say("differs by"), say("cosine"))
 
 
 def _cells(found: Difference, pair: UpdatePair) -> tuple[str, str, str, str]:
@@ -125,7 +139,7 @@ def _cells(found: Difference, pair: UpdatePair) -> tuple[str, str, str, str]:
 
 def _norm(found: Difference, value: float) -> str:
     if not math.isfinite(value):
-        return "not finite"
+        return say("not finite")
     return percent(value) if found.measure is Measure.CHANGE else number(value)
 
 
@@ -133,17 +147,19 @@ def _single(found: Difference, width: int) -> Iterator[str]:
     """The modules that differ most; all of them where the width is no matter."""
     ordered = sorted(found.pairs, key=_distance, reverse=True)
     shown = ordered[:_SHOWN] if width else ordered
-    rows = [("differ most", "norm in A", "norm in B", "differs by", "cosine")]
+    rows = [(say("differ most"), *_columns())]
     rows += [(_place(pair), *_cells(found, pair)) for pair in shown]
     yield from table(rows, width)
     if len(ordered) > len(shown):
         left = len(ordered) - len(shown)
-        yield f"and {left:,} that differ less (-o wide shows all)"
+        yield say("and {count:,} that differ less (-o wide shows all)", count=left)
 
 
 def _place(pair: UpdatePair) -> str:
     """`layer 3 self_attn.q_proj`: the rest of the path is that of all others."""
-    return pair.kind if pair.layer is None else f"layer {pair.layer} {pair.kind}"
+    if pair.layer is None:
+        return pair.kind
+    return say("layer {layer} {kind}", layer=pair.layer, kind=pair.kind)
 
 
 def _distance(pair: UpdatePair) -> float:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from preflight.findings import Outcome, Problem, Result, Severity
-from preflight.language import say
+from preflight.language import glued, say
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.subject import label
 from preflight.rules import RULES
-from preflight.text import Colored, Line, columns, cut, folded
+from preflight.text import Colored, Line, columns, cut, folded, padded
 
 _SEVERITY = max(len(severity.value) for severity in Severity)
 _LONG = 40  # columns
 _SHOWN = 3  # problems of one rule; --verbose shows all that are kept
-_MANUALS = {rule.code: rule.manual for rule in RULES}
+_MANUALS = {rule.code: rule for rule in RULES}
 _COLORS = {Severity.ERROR: "1;31", Severity.WARNING: "1;33"}
 
 
@@ -54,22 +54,23 @@ def _ordered(record: RunRecord) -> Iterator[Outcome]:
 
 def why(code: str) -> str:
     """The first paragraph of a rule's manual, on one line."""
-    return " ".join(_MANUALS.get(code, "").split("\n\n", 1)[0].split())
+    found = _MANUALS.get(code)
+    return found.why if found else ""
 
 
 def _failed(outcome: Outcome, directory: str, style: Style) -> Iterator[str | Line]:
-    word = Colored(outcome.severity.value, _COLORS[outcome.severity])
+    word = Colored(outcome.severity.word, _COLORS[outcome.severity])
     yield Line((word, f" {outcome.code} {outcome.name}"))
     shown = outcome.problems if style.verbose else outcome.problems[:_SHOWN]
     yield from _problems(outcome, shown, directory, style)
     hidden = outcome.count - len(shown)
     if hidden > 0:
-        more = "" if style.verbose else " (-v shows them)"
-        yield f"  and {hidden:,} more{more}"
+        more = say("  and {count:,} more", count=hidden)
+        yield more if style.verbose else say("{more} (-v shows them)", more=more)
     if reason := why(outcome.code):
-        yield from prose("why", reason, style.prose)
+        yield from prose(say("why"), reason, style.prose)
     if outcome.fix and len(_fixes(outcome)) <= 1:
-        yield from prose("fix", next(iter(_fixes(outcome))), style.prose)
+        yield from prose(say("fix"), next(iter(_fixes(outcome))), style.prose)
     yield ""
 
 
@@ -84,9 +85,9 @@ def _problems(
     several = len(_fixes(outcome)) > 1
     for problem, after in zip(shown, [*shown[1:], None], strict=True):
         mild = problem.severity is Severity.WARNING is not outcome.severity
-        yield from _told(problem, directory, style, "warning: " if mild else "")
+        yield from _told(problem, directory, style, say("warning: ") if mild else "")
         if several and (after is None or after.fix != problem.fix):
-            yield from prose("fix", problem.fix or outcome.fix, style.prose)
+            yield from prose(say("fix"), problem.fix or outcome.fix, style.prose)
 
 
 def _told(problem: Problem, directory: str, style: Style, before: str) -> Iterator[str]:
@@ -95,17 +96,17 @@ def _told(problem: Problem, directory: str, style: Style, before: str) -> Iterat
     `before` is the word for a warning among errors.
     """
     where = directory if problem.where == "." else problem.where
-    message = f"{before}{problem.message}"
-    line = f"  {where}: {message}" if where else f"  {message}"
+    message = glued(before, problem.message)
+    line = glued("  ", f"{where}: " if where else "", message)
     if where and columns(line) > style.prose:
         yield from folded(f"  {where}:", style.width)
-        yield from folded(f"    {message}", style.width)
+        yield from folded(glued("    ", message), style.width)
     else:
         yield from folded(line, style.width)
     if style.verbose:
-        yield from (f"    {detail}" for detail in problem.details)
+        yield from (glued("    ", detail) for detail in problem.details)
 
 
 def prose(label: str, text: str, width: int) -> Iterator[str]:
     """A labelled sentence, folded; words such as commands stay whole."""
-    yield from folded(f"  {label:5}{text}", width)
+    yield from folded(glued(f"  {padded(label, 5)}", text), width)

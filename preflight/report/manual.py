@@ -10,8 +10,9 @@ from preflight.catalog.bases import load_bases
 from preflight.catalog.loaders import load_confirmations
 from preflight.errors import UsageError
 from preflight.findings import WeightType
-from preflight.language import glued, say
+from preflight.language import ENGLISH, current_language, glued, say
 from preflight.repair import repairs_for
+from preflight.report import PROSE
 from preflight.report.tables import table
 from preflight.rules import RULES, Rule
 from preflight.text import columns, folded, nearest
@@ -23,10 +24,14 @@ def _scope(rule: Rule) -> str:
     return "both" if len(rule.applies) > 1 else next(iter(rule.applies)).value
 
 
+def _told_scope(rule: Rule) -> str:
+    return say("both") if len(rule.applies) > 1 else _scope(rule)
+
+
 def rules_table(width: int = 0) -> Iterator[str]:
     """One line for each rule: code, severity, kind of weights, name."""
-    heading = ("code", "severity", "weights", "rule")
-    rows = [(r.code, r.severity.value, _scope(r), r.name) for r in RULES]
+    heading = (say("code"), say("severity"), say("weights"), say("rule"))
+    rows = [(r.code, r.severity.word, _told_scope(r), r.name) for r in RULES]
     return table([heading, *rows], width)
 
 
@@ -90,11 +95,20 @@ def bases_document() -> list[dict[str, Any]]:
 
 
 def _page(rule: Rule, width: int) -> Iterator[str]:
-    about = f"{rule.code} {rule.name} ({rule.severity.value}, {_scope(rule)} weights)"
+    about = say(
+        "{code} {name} ({severity}, {scope} weights)",
+        code=rule.code,
+        name=rule.name,
+        severity=rule.severity.word,
+        scope=_told_scope(rule),
+    )
     manual = rule.manual.splitlines()
-    if width and max(map(columns, manual)) > width:
+    if current_language() != ENGLISH:
+        manual = list(rule.paragraphs)
+        width = min(width, PROSE) if width else PROSE
+    elif width and max(map(columns, manual)) > width:
         manual = _flowing(manual)
-    fix = (f"Fix: {rule.fix}", "", *_repairs(rule), *_loaders(rule.code))
+    fix = (say("Fix: {fix}", fix=rule.fix), "", *_repairs(rule), *_loaders(rule.code))
     for line in (about, "", *manual, "", *fix):
         yield from folded(line, width)
 
@@ -102,8 +116,14 @@ def _page(rule: Rule, width: int) -> Iterator[str]:
 def _repairs(rule: Rule) -> Iterator[str]:
     for one in repairs_for(rule.code):
         command = f"preflight fix {one.flag}".rstrip()
-        loss = "" if one.is_lossless else ", at a loss that is measured"
-        yield f"Repair ({command}{loss}): {one.about}"
+        told = say("Repair ({command}): {about}", command=command, about=one.about)
+        if not one.is_lossless:
+            told = say(
+                "Repair ({command}, at a loss that is measured): {about}",
+                command=command,
+                about=one.about,
+            )
+        yield told
         yield ""
 
 
@@ -122,15 +142,22 @@ def _loaders(code: str) -> Iterator[str]:
     """What real loaders do with directories that break the rule."""
     found = load_confirmations().get(code)
     if not found:
-        yield "Loaders: none of those asked confirms it; see the source."
+        yield say("Loaders: none of those asked confirms it; see the source.")
         return
-    yield "Loaders that were given directories that break it:"
-    yield from (f"  {confirmation}" for confirmation in found)
+    yield say("Loaders that were given directories that break it:")
+    yield from (glued("  ", str(confirmation)) for confirmation in found)
 
 
 def bases_table(width: int = 0) -> Iterator[str]:
     """One line for each base model and what can be imported onto it."""
-    heading = ("base model", "hub id", "imports", "layers", "hidden", "source")
+    heading = (
+        say("base model"),
+        say("hub id"),
+        say("imports"),
+        say("layers"),
+        say("hidden"),
+        say("source"),
+    )
     rows = [
         (
             base.code,

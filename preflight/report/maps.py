@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from preflight.language import glued, say
+from preflight.language import joined as glue_all
 from preflight.model.update_map import CellState, ModuleUpdate, UpdateMap
 from preflight.report.tables import table
 from preflight.text import columns, cut, folded, padded
@@ -44,13 +46,15 @@ def heat_lines(found: UpdateMap, width: int, *, marks: bool = True) -> Iterator[
         found.layers[at : at + joined] for at in range(0, len(found.layers), joined)
     ]
     if groups:
-        yield f"{'layer':{label}}  {_axis(groups)}"
+        layer = say("layer")
+        yield f"{padded(layer, label)}  {_axis(groups)}"
     for kind, name, told in zip(found.kinds, names, ranges, strict=True):
         cells = "".join(_group(found, group, kind, shades) for group in groups)
-        yield f"{padded(cut(name, label), label)}  {cells}  {told}".rstrip()
+        line = f"{padded(cut(name, label), label)}  {cells}"
+        yield glued(line, "  ", told) if told else line.rstrip()
     yield ""
     if joined > 1:
-        yield f"one character is {joined} layers: the most of them"
+        yield say("one character is {count} layers: the most of them", count=joined)
     for line in _legend(found, shades):
         yield from folded(line, width)
 
@@ -81,7 +85,7 @@ def _shade(norm: float, largest: float, shades: Sequence[str]) -> str:
 def _range(found: UpdateMap, kind: str) -> str:
     norms = [found.at(layer, kind).norm for layer in found.layers]
     low, high = amount(found, min(norms)), amount(found, max(norms))
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else say("{low} to {high}", low=low, high=high)
 
 
 def amount(found: UpdateMap, norm: float) -> str:
@@ -105,7 +109,7 @@ def table_lines(
     `width` 0 is without a limit; `marks`: whether shades can be shown.
     """
     shades = _SHADES if marks else _PLAIN
-    rows = [["layer", *short_names(found.kinds)]]
+    rows = [[say("layer"), *short_names(found.kinds)]]
     for layer in found.layers:
         cells = (found.at(layer, kind) for kind in found.kinds)
         rows.append([str(layer), *(_cell(found, cell, shades) for cell in cells)])
@@ -138,30 +142,34 @@ def _legend(found: UpdateMap, shades: Sequence[str]) -> Iterator[str]:
     )
     if found.largest:
         step = found.largest / len(shades)
-        parts = [f"{s} to {amount(found, step * n)}" for n, s in enumerate(shades, 1)]
-        marked = [f"{m} {s.value}" for s, m in MARKS.items() if states[s]]
-        yield f"shades  {'  '.join([*parts, *marked])}"
+        parts = [
+            say("{shade} to {norm}", shade=shade, norm=amount(found, step * n))
+            for n, shade in enumerate(shades, 1)
+        ]
+        marked = [glued(m, " ", s.word) for s, m in MARKS.items() if states[s]]
+        yield say("shades  {shades}", shades=glue_all("  ", [*parts, *marked]))
     elif states:
-        marked = [f"{m} {s.value}" for s, m in MARKS.items() if states[s]]
-        yield f"marks   {'  '.join(marked)}"
+        marked = [glued(m, " ", s.word) for s, m in MARKS.items() if states[s]]
+        yield say("marks   {marks}", marks=glue_all("  ", marked))
     if found.others:
         names = short_names([other.kind for other in found.others])
         told = map(_beside, [found] * len(names), names, found.others)
-        yield f"beside the layers  {', '.join(told)}"
-    yield f"{sum_of(found)}: {_counted(found)}"
+        yield say("beside the layers  {modules}", modules=glue_all(", ", told))
+    yield glued(sum_of(found), ": ", _counted(found))
 
 
 def _beside(found: UpdateMap, name: str, other: ModuleUpdate) -> str:
     norm = amount(found, other.norm)
     trained = other.state in (CellState.TRAINED, CellState.CHANGED)
-    return f"{name} {norm if trained else other.state.value}"
+    return glued(name, " ", norm if trained else other.state.word)
 
 
 def sum_of(found: UpdateMap) -> str:
     """What the norms are, in one clause."""
     if found.relative:
-        return f"changed by {percent(found.total)} of the base's norm"
-    return f"norm of the whole update {number(found.total)}"
+        share = percent(found.total)
+        return say("changed by {share} of the base's norm", share=share)
+    return say("norm of the whole update {norm}", norm=number(found.total))
 
 
 def percent(share: float) -> str:
@@ -175,5 +183,9 @@ def percent(share: float) -> str:
 def _counted(found: UpdateMap) -> str:
     cells = [found.at(layer, kind) for layer in found.layers for kind in found.kinds]
     states = Counter(cell.state for cell in cells)
-    told = [f"{states[state]:,} {state.value}" for state in CellState if states[state]]
-    return ", ".join(told) if told else "no module in a numbered layer"
+    told = [
+        say("{count:,} {state}", count=states[state], state=state.word)
+        for state in CellState
+        if states[state]
+    ]
+    return glue_all(", ", told) if told else say("no module in a numbered layer")

@@ -75,7 +75,7 @@ def _rule(outcome: Outcome) -> dict[str, str]:
     return {
         "code": outcome.code,
         "name": outcome.name,
-        "result": known(outcome.result.value),
+        "result": outcome.result.word,
         "reason": outcome.reason,
     }
 
@@ -91,7 +91,7 @@ def _finding(outcome: Outcome) -> dict[str, Any]:
     hidden = max(0, outcome.count - len(outcome.problems))
     return {
         "severity": outcome.severity.value,
-        "word": known(outcome.severity.value),
+        "word": outcome.severity.word,
         "code": outcome.code,
         "name": outcome.name,
         "problems": outcome.problems,
@@ -141,7 +141,7 @@ def _job(record: RunRecord) -> list[tuple[str, str]]:
     created = job.created.astimezone() if job.created else None
     told = [
         (say("job"), job.job_id),
-        (say("state"), known(job.word)),
+        (say("state"), job.told),
         (say("model"), job.model_name),
         (say("console name"), job.display_name),
         (say("created"), created.strftime("%Y-%m-%d %H:%M %z") if created else ""),
@@ -161,6 +161,6 @@ def _stages(record: RunRecord) -> Iterator[dict[str, str]]:
             "name": known(name),
             "start": f"{100 * start / whole:.2f}",
             "width": f"{100 * took / whole:.2f}",
-            "took": human_time(took) if took >= 10 else f"{took:.1f} s",
+            "took": human_time(took) if took >= 10 else say("{took:.1f} s", took=took),
         }
         start += took

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from preflight.language import known, say
+from preflight.language import glued, joined, say
 from preflight.model.update_map import CellState, ModuleUpdate, UpdateMap
 from preflight.report.maps import MARKS, amount, short_names
 
@@ -35,7 +35,7 @@ def map_values(found: UpdateMap) -> dict[str, Any]:
         "rows": [_row(found, name, kind) for name, kind in pairs],
         "largest": amount(found, found.largest) if found.largest else "",
         "marks": [
-            {"css": css, "mark": MARKS[state], "text": known(state.value)}
+            {"css": css, "mark": MARKS[state], "text": state.word}
             for state, css in _CLASSES.items()
             if states[state]
         ],
@@ -106,14 +106,14 @@ def _span(low: str, high: str) -> str:
 def _row_told(name: str, cells: list[ModuleUpdate], span: str, good: int) -> str:
     """The strip in words, for those who do not see it."""
     states = Counter(cell.state for cell in cells)
-    parts = [f"{states[s]} {known(s.value)}" for s in _CLASSES if states[s]]
+    parts = [glued(f"{states[s]} ", s.word) for s in _CLASSES if states[s]]
     if good:
-        parts.insert(0, f"{good} {known(CellState.TRAINED.value)}: {span}")
-    return f"{name}: {', '.join(parts)}"
+        parts.insert(0, glued(f"{good} ", CellState.TRAINED.word, ": ", span))
+    return glued(name, ": ", joined(", ", parts))
 
 
 def _cell(found: UpdateMap, name: str, update: ModuleUpdate) -> dict[str, str]:
-    title = f"{name} {update.layer}: {_text(found, update)}"
+    title = glued(f"{name} {update.layer}: ", _text(found, update))
     if update.state in _CLASSES:
         css, mark = _CLASSES[update.state], MARKS[update.state]
         return {"css": css, "mark": mark, "title": title}
@@ -125,4 +125,4 @@ def _cell(found: UpdateMap, name: str, update: ModuleUpdate) -> dict[str, str]:
 def _text(found: UpdateMap, update: ModuleUpdate) -> str:
     if update.state in _GOOD:
         return amount(found, update.norm)
-    return known(update.state.value)
+    return update.state.word

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from preflight.findings import Unavailable, WeightType
+from preflight.language import glued, joined, say, say_n
 from preflight.model.headers import Tensor
 from preflight.model.inspection import Inspection
 from preflight.model.tokenizer import TOKENIZER
@@ -42,13 +43,13 @@ def subject_of(
     if not parts:
         return ""
     begin = f"{label(directory)}  "
-    full = begin + f" {dot} ".join(word + more for word, more in parts)
+    full = glued(begin, joined(f" {dot} ", [glued(*part) for part in parts]))
     if not width or columns(full) <= width:
         return full
     # The further words go one after the other, the last ones first.
     for at in reversed(range(len(parts))):
         parts[at] = (parts[at][0], "")
-        short = begin + f" {dot} ".join(word + more for word, more in parts)
+        short = glued(begin, joined(f" {dot} ", [glued(*part) for part in parts]))
         if columns(short) <= width:
             return short
     return short
@@ -62,12 +63,12 @@ def facts(found: Inspection) -> list[str]:
 def _parts(found: Inspection) -> Iterator[Part]:
     if isinstance(found.weight_type, Unavailable):
         if TOKENIZER in found.files:
-            yield "a tokenizer, no weights", ""
+            yield say("a tokenizer, no weights"), ""
         return
     if found.weight_type is WeightType.LORA:
         yield _adapter(found)
     else:
-        yield "full weights", ""
+        yield say("full weights"), ""
     yield _base(found)
     if not isinstance(found.tensors, Unavailable):
         yield _tensors(found.tensors), ""
@@ -79,24 +80,25 @@ def _adapter(found: Inspection) -> Part:
     if isinstance(config, Unavailable):
         return "LoRA", ""
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    word = f"LoRA rank {rank}" if isinstance(rank, int) else "LoRA"
+    word = say("LoRA rank {rank}", rank=rank) if isinstance(rank, int) else "LoRA"
     return word, f", alpha {alpha}" if isinstance(alpha, (int, float)) else ""
 
 
 def _base(found: Inspection) -> Part:
     if isinstance(found.base, Unavailable):
-        return "base not known", ""
+        return say("base not known"), ""
+    base = say("base {code}", code=found.base.code)
     if not isinstance(found.requested, Unavailable):
-        return f"base {found.base.code}", " (as given)"
+        return base, glued(" ", say("(as given)"))
     where = found.claim.where.partition(":")[0]
-    return f"base {found.base.code}", f" (from {where})" if where else ""
+    return base, glued(" ", say("(from {where})", where=where)) if where else ""
 
 
 def _tensors(tensors: Sequence[Tensor]) -> str:
     dtypes = sorted({tensor.dtype for tensor in tensors})
     shown = ", ".join(dtypes[:3]) + (", ..." if len(dtypes) > 3 else "")
-    number = len(tensors)
-    return f"{number:,} {'tensor' if number == 1 else 'tensors'} {shown}".rstrip()
+    number = say_n("{count:,} tensor", "{count:,} tensors", count=len(tensors))
+    return glued(number, " ", shown) if shown else number
 
 
 def _bytes(found: Inspection) -> int:

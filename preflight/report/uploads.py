@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from preflight.language import glued, say, say_n
 from preflight.pipeline.uploaded import Uploaded
 from preflight.progress import human_size
 from preflight.record import RunRecord
@@ -28,37 +29,50 @@ def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
         yield from _left_behind(plan) if verbose else ()
     elif record.progress is not None and record.progress.stage == "uploading":
         done_bytes, total = record.progress.done, record.progress.total
-        yield f"{human_size(done_bytes)} of {human_size(total)} are safe in OSS"
+        yield say(
+            "{done} of {total} are safe in OSS",
+            done=human_size(done_bytes),
+            total=human_size(total),
+        )
 
 
 def files(count: int) -> str:
     """`1 file`, `5 files`."""
-    return "1 file" if count == 1 else f"{count:,} files"
+    return say_n("{count} file", "{count:,} files", count=count)
 
 
 def _counted(plan: UploadPlan) -> str:
-    return f"{files(len(plan.items))}, {human_size(plan.total_bytes)}"
+    return glued(files(len(plan.items)), ", ", human_size(plan.total_bytes))
 
 
 def _uploaded(done: Uploaded) -> Iterator[str]:
     """What a run that found everything, or half of it, did is not called an upload."""
     plan, where, whole = done.plan, done.plan.destination.url, done.plan.total_bytes
-    checked = ", verified" if done.verified else ""
     if done.sent == 0:
-        verified = " verified" if done.verified else ""
-        yield f"nothing to send: {files(len(plan.items))}{verified} in {where}"
+        count = files(len(plan.items))
+        told = say("nothing to send: {files} in {url}", files=count, url=where)
+        if done.verified:
+            told = say(
+                "nothing to send: {files} verified in {url}", files=count, url=where
+            )
+        yield told
         return
-    yield f"uploaded {_counted(plan)}, to {where}{checked}"
+    told = say("uploaded {what}, to {url}", what=_counted(plan), url=where)
+    yield say("{told}, verified", told=told) if done.verified else told
     if done.sent < whole:
-        sent, there = human_size(done.sent), human_size(whole - done.sent)
-        yield f"  {sent} were sent now, {there} lay there already"
+        yield say(
+            "  {sent} were sent now, {there} lay there already",
+            sent=human_size(done.sent),
+            there=human_size(whole - done.sent),
+        )
 
 
 def _files(plan: UploadPlan, sums: Mapping[str, int]) -> Iterator[str]:
     width = max((len(item.name) for item in plan.items), default=0)
     for item in plan.items:
         crc = f"  crc64 {sums[item.key]}" if item.key in sums else ""
-        yield f"  {item.name:{width}}  {item.size:>15,} bytes{crc}"
+        start = f"  {item.name:{width}}  {item.size:>15,}"
+        yield say("{file} bytes{crc}", file=start, crc=crc)
 
 
 def _left_behind(plan: UploadPlan) -> Iterator[str]:
@@ -66,5 +80,10 @@ def _left_behind(plan: UploadPlan) -> Iterator[str]:
     if not plan.excluded:
         return
     size = human_size(sum(left.size for left in plan.excluded))
-    yield f"not uploaded (not needed): {files(len(plan.excluded))}, {size}"
-    yield from (f"  {left.name}: {left.reason}" for left in plan.excluded)
+    line = say(
+        "not uploaded (not needed): {files}, {size}",
+        files=files(len(plan.excluded)),
+        size=size,
+    )
+    yield line
+    yield from (glued(f"  {left.name}: ", left.reason) for left in plan.excluded)

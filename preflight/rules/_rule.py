@@ -21,7 +21,7 @@ from preflight.findings import (
     WeightType,
     Where,
 )
-from preflight.language import say
+from preflight.language import known, say
 from preflight.text import shortened
 
 Answer = Problem | CannotTell | NotApplicable
@@ -37,6 +37,7 @@ IN_BUCKET = frozenset({Where.BUCKET})
 SHOWN = 12  # problems kept of one rule; the rest is counted
 # Names of tensors and values of files may be of any length; a finding is for people.
 _WHERE, _MESSAGE = 400, 1200  # characters
+_NEXT = re.compile(r"\n\s*\n|\n(?=(?:Causes|Source): )")
 _CODE = re.compile(r"^[A-Z][0-9]{2}$")
 
 
@@ -67,6 +68,17 @@ class Rule:
     def manual(self) -> str:
         """The docstring: why, common causes and the public source."""
         return inspect.getdoc(self.check) or _written(self.check)
+
+    @property
+    def paragraphs(self) -> tuple[str, ...]:
+        """The manual for people: each paragraph, cause and source on its own."""
+        found = _NEXT.split(self.manual.strip())
+        return tuple(known(" ".join(each.split())) for each in found)
+
+    @property
+    def why(self) -> str:
+        """The first paragraph, on one line."""
+        return self.paragraphs[0]
 
 
 def _written(check: Check) -> str:
@@ -113,8 +125,7 @@ def run_rule(rule: Rule, facts: Any) -> Outcome:  # noqa: ANN401 - tests give ot
     counts as failed.
     """
     if rule.where != ANYWHERE and (here := facts.location.where) not in rule.where:
-        reason = f"this is {here.value}"
-        return _outcome(rule, Result.NOT_APPLICABLE, reason=reason)
+        return _outcome(rule, Result.NOT_APPLICABLE, reason=here.told)
     values: dict[str, Any] = {name: getattr(facts, name) for name in rule.reads}
     lacking = [
         value

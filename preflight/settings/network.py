@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from preflight.catalog.endpoints import is_loopback
 from preflight.language import glued, joined, say
+from preflight.system_errors import reason_of
 
 _KINDS = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 # The order in which requests looks.
@@ -195,7 +196,7 @@ def _bundle_problem(variable: str, value: str) -> str:
             value=value,
         )
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = reason_of(error) if isinstance(error, OSError) else error
         return say(
             "{variable} names a file that cannot be read: {value} ({why})",
             variable=variable,
@@ -215,7 +216,7 @@ def _key_log_problem(value: str) -> str:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
         os.close(os.open(path, flags, 0o600))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        why = reason_of(error) if isinstance(error, OSError) else error
         return say(
             "{key_log} names a file that cannot be written: {path} ({why})",
             key_log=_KEY_LOG,

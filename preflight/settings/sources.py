@@ -14,6 +14,7 @@ from preflight.language import say
 from preflight.regular import read_regular
 from preflight.settings.addresses import upgrade_endpoint
 from preflight.settings.setting import Setting
+from preflight.system_errors import reason_of
 
 API_KEY_FILE = "DASHSCOPE_API_KEY_FILE_PATH"
 _MAX_FILE = 1 << 20  # bytes; a credentials file has a few hundred
@@ -120,7 +121,9 @@ def ossutil_file(environ: Mapping[str, str], home: Home) -> Source:
     except OSError as error:
         return Source(
             complaint=say(
-                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+                "{path} cannot be read: {strerror}",
+                path=path,
+                strerror=reason_of(error),
             )
         )
     except configparser.Error:
@@ -166,7 +169,9 @@ def aliyun_file(home: Home) -> Source:
     except OSError as error:
         return Source(
             complaint=say(
-                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+                "{path} cannot be read: {strerror}",
+                path=path,
+                strerror=reason_of(error),
             )
         )
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -202,7 +207,9 @@ def api_key(environ: Mapping[str, str], home: Home) -> Source:
     except OSError as error:
         return Source(
             complaint=say(
-                "{path} cannot be read: {strerror}", path=path, strerror=error.strerror
+                "{path} cannot be read: {strerror}",
+                path=path,
+                strerror=reason_of(error),
             )
         )
     return Source({"api_key": Setting(text, str(path))}) if text else Source()

@@ -8,6 +8,7 @@ from functools import partial
 
 from preflight.crc import combine_all, crc64
 from preflight.errors import VerificationFailed
+from preflight.language import say
 from preflight.model.source import OnBytes
 from preflight.model.steady import Changed, Unreadable
 from preflight.oss.errors import Missing, Superseded
@@ -18,11 +19,13 @@ _Sink = Callable[[int, bytes], None]
 
 PART = 8 << 20  # bytes of a stretch that one connection reads when all are read
 STREAMS = 8  # connections that read them
-_SEALED = (
+_SEALED = say(
     "was encrypted before it was uploaded, so that nobody can read it without the "
     "uploader's key"
 )
-_PLAIN = "upload it without client-side encryption; OSS can encrypt it at rest instead"
+_PLAIN = say(
+    "upload it without client-side encryption; OSS can encrypt it at rest instead"
+)
 
 
 def fetched(bucket: BucketInspector, stored: Stored, start: int, count: int) -> bytes:
@@ -46,9 +49,9 @@ def _read(bucket: BucketInspector, span: Span, sink: _Sink) -> Read:
     try:
         read = bucket.read(span, sink)
     except Missing as error:
-        raise Changed(name, "was deleted while it was read") from error
+        raise Changed(name, say("was deleted while it was read")) from error
     except Superseded as error:
-        raise Changed(name, "changed while it was read") from error
+        raise Changed(name, say("changed while it was read")) from error
     if read.sealed:
         raise Unreadable(name, _SEALED, hint=_PLAIN)
     return read
@@ -103,9 +106,14 @@ class RemoteFile:
         for each in done:
             if each.stored_crc not in (None, total):
                 raise VerificationFailed(
-                    f"{self.name}: the bytes that came have CRC-64 {total:016x}, the "
-                    f"object has {each.stored_crc:016x}",
-                    hint="run it again; a proxy may damage what passes through it",
+                    say(
+                        "{name}: the bytes that came have CRC-64 {total:016x}, the "
+                        "object has {stored_crc:016x}",
+                        name=self.name,
+                        total=total,
+                        stored_crc=each.stored_crc,
+                    ),
+                    hint=say("run it again; a proxy may damage what passes through it"),
                 )
         return total
 

@@ -47,6 +47,17 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
+# The words of the service, as `ImportJob.told` says them.
+_TOLD = (
+    say("canceled"),
+    say("deleted"),
+    say("failed"),
+    say("pending"),
+    say("running"),
+    say("succeeded"),
+)
+
+
 def read_state(status: str) -> State:
     """What a status means, however it is spelt."""
     name = status.upper()
