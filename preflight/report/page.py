@@ -63,6 +63,7 @@ def run_values(record: RunRecord, identity: str) -> dict[str, Any]:
         "error": record.error,
         "findings": list(_findings(record)),
         "map": _map(record),
+        "unmapped": _unmapped(record),
         "upload": _upload(record),
         "job": _job(record),
         "stages": list(_stages(record)),
@@ -105,6 +106,17 @@ def _map(record: RunRecord) -> dict[str, Any] | None:
     if record.checked is None or isinstance(record.checked.updates, Unavailable):
         return None
     return map_values(record.checked.updates)
+
+
+def _unmapped(record: RunRecord) -> str:
+    """Why there is no map of weights that are there."""
+    checked = record.checked
+    if checked is None or isinstance(checked.found.containers, Unavailable):
+        return ""
+    updates = checked.updates
+    if not isinstance(updates, Unavailable):
+        return ""
+    return say("No map of what training changed: {reason}.", reason=updates.reason)
 
 
 def _upload(record: RunRecord) -> dict[str, Any] | None:

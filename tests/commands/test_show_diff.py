@@ -101,3 +101,5 @@ def test_full_weights_beside_their_base(
     checked = preflight("check", one, *flags, "--output", page)
     assert checked.code in (0, 1), checked.err
     assert "moved each module from the base" in page.read_text("utf-8")
+    assert preflight("check", one, *flags[:2], "--output", page).code in (0, 1)
+    assert "No map of what training changed: the base is not" in page.read_text("utf-8")
