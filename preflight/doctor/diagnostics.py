@@ -260,7 +260,9 @@ class _Probe:
         except PermissionMissing:  # told at the end: what is begun now would stay
             self._inspector.prove_sendable(self._prefix)
         else:
-            self.key, self._id = self._inspector.begin_probe(self._prefix)
+            self.key, self._id = self._inspector.begin_probe(
+                self._prefix, self._inspector.left_probe(self._prefix)
+            )
 
     def list_parts(self) -> None:
         """Raises `PermissionMissing` where parts may not be listed."""

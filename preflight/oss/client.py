@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +22,7 @@ from preflight.oss.models import (
     parse_parts,
 )
 from preflight.retry import Transient
+from preflight.together import together
 
 if TYPE_CHECKING:
     from oss2.models import SimplifiedObjectInfo
@@ -75,6 +76,12 @@ class BucketClient(Connection):
             raise not_oss(say("look at {key}", key=key), result.status)
         storage_class = result.headers.get("x-oss-storage-class", "Standard")
         return ObjectHead(key, result.content_length, result.server_crc, storage_class)
+
+    def heads(self, keys: Iterable[str]) -> dict[str, ObjectHead | None]:
+        """What is stored under each of the keys, asked at the same time."""
+        wanted = list(keys)
+        found = together(partial(self.head, key) for key in wanted)
+        return dict(zip(wanted, found, strict=True))
 
     def reach(self, key: str) -> None:
         """Ask once, for next to nothing, whether OSS answers again.

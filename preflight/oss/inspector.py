@@ -22,8 +22,9 @@ from preflight.oss.errors import (
     not_oss,
     translated,
 )
-from preflight.oss.models import BucketInfo, Read, Span
+from preflight.oss.models import BucketInfo, PendingUpload, Read, Span
 from preflight.text import nearest
+from preflight.together import Asked
 
 if TYPE_CHECKING:
     from oss2.models import GetBucketInfoResult
@@ -201,15 +202,32 @@ class BucketInspector(BucketClient):
 
         return self._retried(attempt)
 
-    def prove_writable(self, prefix: str) -> None:
+    def prove_writable(self, prefix: str, left: PendingUpload | None = None) -> None:
         """Begin an upload below `prefix` and drop it: the same permission as a put.
 
+        Comes after `may_probe`, which finds what is `left` of an earlier one.
+
         No object ever appears, so an imported model stays valid and no permission to
-        delete is needed. Raises `PermissionMissing` for a key that may not write, or
-        not abort; then nothing was begun.
+        delete is needed. Raises `PermissionMissing` for a key that may not write.
         """
-        self.prove_abortable(prefix)
-        self.abort(*self.begin_probe(prefix))
+        self.abort(*self.begin_probe(prefix, left))
+
+    def may_probe(self, prefix: str) -> PendingUpload | None:
+        """The probe that a killed run left below `prefix`, if any.
+
+        Raises `PermissionMissing` for a key that could not remove a probe.
+        """
+        abortable = Asked(lambda: self.prove_abortable(prefix))
+        left = self.left_probe(prefix)
+        abortable.result()
+        return left
+
+    def left_probe(self, prefix: str) -> PendingUpload | None:
+        """The probe that a run left which was killed."""
+        try:
+            return next(self.list_uploads(f"{prefix}{PROBE_PREFIX}"), None)
+        except PermissionMissing:  # told where the uploads themselves are asked for
+            return None
 
     def prove_abortable(self, prefix: str) -> None:
         """Ask to abort what is not there; raises `PermissionMissing` where none may.
@@ -226,15 +244,13 @@ class BucketInspector(BucketClient):
         with suppress(Missing):
             self.upload_part(probe_key(prefix), NO_UPLOAD, 1, lambda: BytesBody(b"-"))
 
-    def begin_probe(self, prefix: str) -> tuple[str, str]:
+    def begin_probe(
+        self, prefix: str, left: PendingUpload | None = None
+    ) -> tuple[str, str]:
         """An upload of a probe below `prefix`: its key and id; never completed.
 
-        One that is still there from before, as a run leaves that was killed, is taken.
+        The one that is `left` from before is taken, if there is one.
         """
-        try:
-            left = next(self.list_uploads(f"{prefix}{PROBE_PREFIX}"), None)
-        except PermissionMissing:  # told where the uploads themselves are asked for
-            left = None
         if left is not None:
             return left.key, left.upload_id
         # OSS docs, "RAM policies": oss:PutObject covers InitiateMultipartUpload.

@@ -12,6 +12,7 @@ from preflight.language import joined, say
 from preflight.oss.client import BucketClient
 from preflight.oss.errors import PermissionMissing
 from preflight.oss.inspector import BucketInspector
+from preflight.together import together
 
 # Model Studio's user guide "Model import", read 2026-11: the bucket carries this tag,
 # and is of no class whose objects must be restored before they can be read.
@@ -204,4 +205,8 @@ def check_bucket(
     ask is a warning. Raises `UsageError` when there is no such bucket, and what the
     client raises for bad keys and a broken network.
     """
-    return [*_info_issues(client, service_region), *_tag_issues(client)]
+    looks = (
+        lambda: list(_info_issues(client, service_region)),
+        lambda: list(_tag_issues(client)),
+    )
+    return [issue for found in together(looks) for issue in found]

@@ -23,11 +23,13 @@ from preflight.language import glued, joined, say, say_n
 from preflight.observer import Observer
 from preflight.oss.body import OnBlock
 from preflight.oss.inspector import BucketInspector, Stored
+from preflight.oss.models import PendingUpload
 from preflight.oss.preconditions import TAG_KEY, TAG_VALUE, check_bucket, tag_bucket
 from preflight.pipeline.services import Services
 from preflight.studio.imports import ImportApi
 from preflight.studio.jobs import ImportJob
 from preflight.studio.submit import Contents
+from preflight.together import Asked
 from preflight.upload.compare import Change, compare
 from preflight.upload.plan import UploadPlan
 
@@ -91,10 +93,30 @@ def require_importable(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked while the bucket is looked at; each answer is waited for later."""
+
+    jobs: Asked[tuple[ImportJob, ...]]
+    stored: Asked[Mapping[str, Stored]]
+    probe: Asked[PendingUpload | None]
+
+    @classmethod
+    def ask(cls, services: Services, destination: Destination) -> Questions:
+        """Who reads from the destination, what lies there, what a killed run left."""
+        bucket, prefix = services.bucket, destination.prefix
+        return cls(
+            Asked(lambda: jobs_reading(services.api, destination)),
+            Asked(lambda: bucket.snapshot(prefix)),
+            Asked(lambda: bucket.may_probe(prefix)),
+        )
+
+
 def look_before(
     plan: UploadPlan,
     services: Services,
     observer: Observer,
+    asked: Questions,
     *,
     may_replace: bool,
     on_block: OnBlock | None = None,
@@ -105,8 +127,7 @@ def look_before(
     when the upload would change files of an import, unless `may_replace`; nothing was
     changed then.
     """
-    jobs = jobs_reading(services.api, plan.destination)
-    stored = services.bucket.snapshot(plan.destination.prefix)
+    jobs, stored = asked.jobs.result(), asked.stored.result()
     before = Before(stored, jobs)
     if not jobs:
         return before

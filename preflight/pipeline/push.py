@@ -18,7 +18,12 @@ from preflight.pipeline.checked import (
     unscanned,
 )
 from preflight.pipeline.diagnosis import Evidence, diagnose
-from preflight.pipeline.guard import Before, look_before, require_importable
+from preflight.pipeline.guard import (
+    Before,
+    Questions,
+    look_before,
+    require_importable,
+)
 from preflight.pipeline.imported import Imported, concluded, finished, submitted
 from preflight.pipeline.options import PushOptions
 from preflight.pipeline.planned import Planned, planned
@@ -63,10 +68,11 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
                 credentials=options.credentials,
             )
         )
+        asked = Questions.ask(services, plan.plan.destination)
         require_importable(
             services.bucket, observer, region=services.region, tag=options.tag_bucket
         )
-        there, before = _brought(options, checked, plan, services, observer)
+        there, before = _brought(options, checked, plan, services, observer, asked)
         if not options.imports:
             return Pushed(checked, plan, there)
         job = _imported(options, plan, there, before, services, observer)
@@ -94,6 +100,7 @@ def _brought(
     plan: Planned,
     services: Services,
     observer: Observer,
+    asked: Questions,
 ) -> tuple[Uploaded, Before]:
     """Compare, upload and verify; what lies there, and what did before."""
     with ExitStack() as stack:
@@ -103,6 +110,7 @@ def _brought(
             plan.plan,
             services,
             observer,
+            asked,
             may_replace=options.replace,
             on_block=tap.take if tap else None,
         )
@@ -111,7 +119,8 @@ def _brought(
             if tap is not None:
                 require_passed(judged(checked, tap.seen(), observer))
         else:  # a push that writes nothing needs no permission to write
-            services.bucket.prove_writable(plan.plan.destination.prefix)
+            prefix = plan.plan.destination.prefix
+            services.bucket.prove_writable(prefix, asked.probe.result())
     how = options.transfer
     if before.same:
         return found_there(plan.plan, services.bucket, how, observer), before

@@ -9,6 +9,7 @@ from preflight.language import say
 from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.oss.inspector import Stored
+from preflight.oss.models import ObjectHead
 from preflight.progress import Progress
 from preflight.upload.local_file import local_crc
 from preflight.upload.plan import UploadItem, UploadPlan
@@ -43,9 +44,10 @@ def compare(
     if seen:
         return
     # Configs change more often than weights, and are read in no time.
+    heads = client.heads(item.key for item in plan.items)
     for item in sorted(plan.items, key=lambda item: item.size):
         read = progress.advance if progress is not None else None
-        if not _is_same(client, item, on_block, read):
+        if not _is_same(heads[item.key], item, on_block, read):
             yield Change(item.key, say("(other content)"))
 
 
@@ -60,12 +62,11 @@ def _by_size(item: UploadItem, stored: Mapping[str, Stored]) -> Change | None:
 
 
 def _is_same(
-    client: BucketClient,
+    head: ObjectHead | None,
     item: UploadItem,
     on_block: OnBlock | None,
     on_bytes: Callable[[int], None] | None,
 ) -> bool:
-    head = client.head(item.key)
     if head is None or head.size != item.size or head.crc64 is None:
         return False
     return head.crc64 == local_crc(item, on_block, on_bytes=on_bytes)

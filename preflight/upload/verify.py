@@ -9,7 +9,8 @@ from preflight.catalog.service import is_importable_class
 from preflight.errors import VerificationFailed
 from preflight.language import glued, joined, say
 from preflight.oss.client import BucketClient
-from preflight.oss.models import ListedObject
+from preflight.oss.models import ListedObject, ObjectHead
+from preflight.together import Asked
 from preflight.upload.plan import UploadPlan
 from preflight.upload.transfer import Manifest, UploadedObject
 
@@ -25,7 +26,7 @@ class Verification:
 
 
 def _complaint(
-    client: BucketClient, sent: UploadedObject, listed: ListedObject | None
+    sent: UploadedObject, listed: ListedObject | None, head: ObjectHead | None
 ) -> str:
     """What is wrong with one object, or nothing."""
     if listed is None:
@@ -38,7 +39,6 @@ def _complaint(
         return say(
             "is of storage class {storage_class}", storage_class=listed.storage_class
         )
-    head = client.head(sent.key)
     if head is None:
         return say("is missing")
     if head.crc64 is None:
@@ -53,11 +53,13 @@ def _complaint(
 
 
 def _complaints(
-    client: BucketClient, manifest: Manifest, listed: Mapping[str, ListedObject]
+    manifest: Manifest,
+    listed: Mapping[str, ListedObject],
+    heads: Mapping[str, ObjectHead | None],
 ) -> Iterator[str]:
     start = len(manifest.destination.prefix)
     for sent in manifest.objects:
-        if words := _complaint(client, sent, listed.get(sent.key)):
+        if words := _complaint(sent, listed.get(sent.key), heads[sent.key]):
             yield glued(sent.key[start:], " ", words)
 
 
@@ -75,8 +77,9 @@ def stored_manifest(client: BucketClient, plan: UploadPlan) -> Manifest:
     Raises `VerificationFailed` when one is gone meanwhile.
     """
     objects = []
+    heads = client.heads(item.key for item in plan.items)
     for item in plan.items:
-        head = client.head(item.key)
+        head = heads[item.key]
         if head is None or head.crc64 is None:
             raise VerificationFailed(
                 say("{name} vanished from the bucket", name=item.name)
@@ -93,11 +96,13 @@ def verify(
     Other objects there fail too, unless `allow_extra`. Raises `VerificationFailed`
     naming what differs, and what the client raises.
     """
-    # The listing first: it says in one request what a HEAD for each key would not,
-    # which keys lie there besides. An import takes all of them for the model's.
+    # The listing says what a HEAD for each key would not: which keys lie there
+    # besides. An import takes all of them for the model's.
     prefix = manifest.destination.prefix
-    listed = _listed(client, prefix)
-    complaints = list(_complaints(client, manifest, listed))
+    asked = Asked(lambda: _listed(client, prefix))
+    heads = client.heads(sent.key for sent in manifest.objects)
+    listed = asked.result()
+    complaints = list(_complaints(manifest, listed, heads))
     extra = sorted(set(listed) - {sent.key for sent in manifest.objects})
     if not allow_extra:
         complaints += [
