@@ -166,6 +166,10 @@ bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minu
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.25 --rounds 1 \
 	  --shape slow
 
+.PHONY: bench-answers
+bench-answers: $(READY) ## for how many answers a push waits, at 200 ms each
+	$(BIN)/python -m tests.benchmarks.bench_answers
+
 .PHONY: bench-upload
 bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and SHAPE=
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \

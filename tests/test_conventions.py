@@ -64,6 +64,7 @@ LEVELS = {
     "retry": 0,
     "system_errors": 0,
     "text": 0,
+    "together": 0,
     "waiting": 0,
     "__init__": 0,
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -56,10 +57,10 @@ def test_without_threads_all_is_asked_one_after_the_other(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    asked = Asked(lambda: 1 // (0 if fails else 1))
+    asked: Asked[int] = Asked(lambda: 1 // (0 if fails else 1))
     if fails:
         with pytest.raises(ZeroDivisionError):
             asked.result()
     else:
         assert asked.result() == 1
-        assert together([lambda n=n: n for n in range(9)]) == list(range(9))
+        assert together([partial(int, n) for n in range(9)]) == list(range(9))

@@ -52,6 +52,7 @@ from preflight.oss.client import PROBE_PREFIX, BucketClient
 from preflight.oss.errors import OssUnavailable
 from preflight.progress import Progress, human_time
 from preflight.retry import Patience
+from preflight.together import Asked
 from preflight.upload.concurrency import Fixed, Found, first_workers
 from preflight.upload.context import Context, Traffic
 from preflight.upload.multipart import MultipartFile
@@ -280,9 +281,16 @@ class Upload:
         files: list[MultipartFile | SinglePut] = [*self._multipart, *self._single]
         # An import looks for the key configs: while these are missing, a run that dies
         # in between has published nothing that anyone could import.
-        for role in (Role.WEIGHTS, Role.SUPPORT, Role.KEY_CONFIG):
+        for role in (Role.WEIGHTS, Role.SUPPORT):
             self._publish([file for file in files if file.item.role is role])
-        self._sweep()
+        last = [file for file in files if file.item.role is Role.KEY_CONFIG]
+        if any(isinstance(file, MultipartFile) for file in last):
+            self._publish(last)
+            self._sweep()
+        else:  # what is swept and what is put have nothing to do with each other
+            swept = Asked(self._sweep)
+            self._publish(last)
+            swept.result()
         return self._manifest()
 
     def _publish(self, files: Sequence[MultipartFile | SinglePut]) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.benchmarks.bench_answers import rounds
 from tests.benchmarks.measure import ROOT, measured
 from tests.benchmarks.uploaders import fast_link
 
@@ -43,3 +44,8 @@ def test_what_a_process_took_is_what_it_took() -> None:
     assert usage.seconds >= 0.2
     assert usage.cpu - usage.start >= 0.19
     assert usage.peak > 96 << 20
+
+
+def test_answers_that_come_together_are_waited_for_once() -> None:
+    assert rounds([], 0.2) == 0
+    assert rounds([1.01, 1.0, 1.21, 1.24, 1.55], 0.2) == 3
