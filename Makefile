@@ -51,6 +51,12 @@ JUDGE := $(BIN)/python -m tests.loaders.run \
 PYTHONS ?= 3.10 3.11 3.12 3.13 3.14
 PYTHON_TESTS ?= tests
 
+# Trainers, each in an environment of its own, with preflight as it is installed.
+TRAINERS ?= .venv-trainers
+LIBRARIES := transformers-4 transformers-5 llama-factory ms-swift
+TRAINERS_READY := $(LIBRARIES:%=$(TRAINERS)-%/.ready)
+IN_TRAINERS := PREFLIGHT_INTEGRATIONS="$(foreach n,$(LIBRARIES),$(n)=$(abspath $(TRAINERS)-$(n)/bin/python))"
+
 # For `make bench-upload`: size of the weights, how often, and fast, slow or both.
 GIB ?= 1
 ROUNDS ?= 3
@@ -88,6 +94,13 @@ $(LOADERS)-%/.ready: tests/loaders/requirements-%.txt
 .venv-python-%/.ready: pyproject.toml
 	python$* -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(TRAINERS)-%/.ready: tests/integrations/requirements-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement $< --editable .
 	touch $@
 
 .PHONY: install
@@ -179,6 +192,15 @@ bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and
 test-outage: $(READY) ## push through a real minute without OSS, twice (4 minutes)
 	PREFLIGHT_OUTAGE=60 $(BIN)/python -m pytest -rP tests/test_real_outage.py
 
+.PHONY: test-integrations
+test-integrations: $(READY) $(TRAINERS_READY) ## the callback in transformers 4 and 5, TRL, LLaMA-Factory, ms-swift
+	$(IN_TRAINERS) $(BIN)/python -m pytest -rs tests/integrations
+
+.PHONY: integrations
+integrations: $(READY) $(TRAINERS_READY) ## the same, and store what these libraries show
+	PREFLIGHT_INTEGRATIONS_RECORD=1 $(IN_TRAINERS) $(BIN)/python -m pytest -rs \
+	  tests/integrations/test_trainers.py
+
 .PHONY: test-slurm
 test-slurm: $(READY) ## the examples for Slurm on a real one (Debian's slurm-wlm; as root)
 	@for name in slurmctld slurmd munged; do command -v "$$name" >/dev/null || \
@@ -228,4 +250,4 @@ messages: $(READY) ## update and compile the translations, preflight/locale
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* .venv-clients .venv-python-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* $(TRAINERS)-* .venv-clients .venv-python-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -29,6 +29,7 @@ LEVELS = {
     "parser": 9,
     "help": 1,
     "commands": 8,
+    "integrations": 8,
     "jobs": 8,
     "api": 7,
     "failure": 7,
