@@ -64,7 +64,7 @@ SHAPE ?= both
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo '  make import MODEL=out/adapter DEST=oss://bucket/models/mine/ BASE_MODEL=qwen3-8b'
 

@@ -44,6 +44,7 @@ _UNREAD = {
     "record.py: other causes",  # a key of the record
     "failure.py: {} is not installed",  # of the log for developers
     "failure.py: {}, {} processors",
+    "integrations/",  # logs of a training, in English as all of its lines
     "http.py: appears to only use HTTP",
     "repair/run.py: before ",  # where a test breaks a run off
     "repair/run.py: after ",

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from preflight.api import CheckFlags, CheckReport, PushResult, check, push
 from preflight.destination import DestinationTemplate
 from preflight.errors import PreflightError, RulesFailed
+from preflight.model.location import Location
 from preflight.pipeline.planned import tidy_name
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class PreflightCallback(TrainerCallback):
     def _pushed(self, output: Path, directory: Path | None) -> PushResult:
         if directory is None:
             raise PreflightError("nothing was saved", hint="set save_strategy")
-        name = tidy_name(output)
+        name = tidy_name(Location(output))
         step = directory.name.removeprefix("checkpoint-")
         destination = (self.destination or "").replace("{name}", f"{name}-{step}")
         options = {"display_name": f"{name}-{step}", **self.push_options}

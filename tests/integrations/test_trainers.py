@@ -160,9 +160,11 @@ def test_the_example_for_ms_swift(place: Workplace) -> None:
     text = (place.folder / "preflight_plugin.py").read_text("utf-8")
     called = text.split('"""')[1].partition("\n\n")[2]
     words = shlex.split(called.replace("\\\n", " "))
-    small = ("--model_type", "qwen3", "--template", "qwen3_nothinking", "--use_cpu")
-    small += ("true", "--save_steps", "2", "--max_steps", "4", "--torch_dtype")
-    small += ("float32", "--max_length", "256", "--eval_strategy", "no")
+    small = (
+        *("--model_type", "qwen3", "--template", "qwen3_nothinking"),
+        *("--use_cpu", "true", "--torch_dtype", "float32", "--max_length", "256"),
+        *("--save_steps", "2", "--max_steps", "4", "--eval_strategy", "no"),
+    )
     python = python_of("ms-swift")
     swift = str(Path(python).with_name("swift"))
     done = place.run(swift, *words[1:], *small)

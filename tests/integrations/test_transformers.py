@@ -124,7 +124,7 @@ def test_only_the_first_process_looks_and_pushes(box: Sandbox, tmp_path: Path) -
     for event in EVENTS:
         other = changed(event, "state", is_world_process_zero=False)
         call(callback, other, tmp_path / "nothing is here")
-    assert callback.report is callback.result is callback.error is None
+    assert (callback.report, callback.result, callback.error) == (None, None, None)
 
 
 def test_the_best_checkpoint_is_pushed_where_it_is_loaded(
