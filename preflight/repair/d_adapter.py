@@ -132,27 +132,27 @@ def shards_joined(draft: Draft) -> Change | None:
     ),
 )
 def pickle_converted(draft: Draft) -> Change | None:
-    """Take the one file of torch that holds a LoRA."""
+    """Take the one file of torch that holds a LoRA; one of PEFT's own name first."""
     if draft.weights:
         return None
     entries = [e for e in _files(draft) if _PICKLE.match(e.name) or e.name == WEIGHTS]
-    entries.sort(key=lambda entry: (not entry.name.startswith("adapter"), entry.name))
-    refused = ""
-    for entry in entries:
+    named = [e for e in entries if e.name.startswith("adapter_model")]
+    held = {}
+    for entry in named or entries:
         tensors = pickled_tensors(draft.source.open(entry), entry)
         if isinstance(tensors, Unavailable):
-            if entry.name.startswith("adapter") and not refused:
-                refused = glued(entry.name, ": ", tensors.reason)
+            # Of a file that may be anything else it is no news that it is no weights.
+            if named and entry.name != WEIGHTS:
+                raise CannotRepair(glued(entry.name, ": ", tensors.reason))
         elif _is_lora(tensors):
-            told = say(
-                "{count:,} tensors of {name}",
-                count=len(tensors),
-                name=shortened(entry.name, 60),
-            )
-            return changed(draft.with_tensors(tensors), told)
-    if refused and any(code in draft.known.failed for code in ("D05", "D06")):
-        raise CannotRepair(refused)
-    return None
+            held[entry.name] = tensors
+    if len(held) != 1:
+        return None
+    ((name, tensors),) = held.items()
+    told = say(
+        "{count:,} tensors of {name}", count=len(tensors), name=shortened(name, 60)
+    )
+    return changed(draft.with_tensors(tensors), told)
 
 
 @repair(

@@ -204,8 +204,10 @@ def is_repairable(checked: Checked) -> bool:
     lossless = {code for one in REPAIRS if one.is_lossless for code in one.codes}
     if not all(outcome.code in lossless for outcome in failed):
         return False
+    # What was fetched for the check is not fetched again for a hint.
+    request = replace(checked.options.request, base_from_hub=False)
     try:
-        plan = planned_repair(checked.options, Losses())
+        plan = planned_repair(replace(checked.options, request=request), Losses())
     except PreflightError:
         return False
     return bool(plan.draft.weights) and plan.outlook.verdict is not Verdict.FAIL

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import oss2
 import pytest
 
 from fixtures.faults import FAULTS
 from preflight.report.schemas import load_schema
 from preflight.sandbox import Sandbox
 from tests.repair.effect import raw_tensors, snapshot
-from tests.running import InProcess, command, environment, run, tiny_adapter
+from tests.running import (
+    InProcess,
+    command,
+    environment,
+    run,
+    started,
+    tiny_adapter,
+    until,
+)
 
 WEIGHTS = "adapter_model.safetensors"
 QUIET = ("--progress", "off")  # a slow machine would tell how far it is
@@ -168,6 +177,44 @@ def test_a_push_repairs_on_its_way(
     again = preflight("push", broken, where, "--fix", "--format", "json").document
     assert again["upload"]["sent"] == 0
     assert snapshot(broken) == before
+
+
+def test_a_push_that_was_killed_goes_on_with_the_same_bytes(
+    preflight: InProcess, broken: Path, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    where = f"oss://{sandbox.bucket}/models/mine/"
+    part = 100 << 10
+    words = ("push", broken, where, "--fix", "--part-size", "100K", "--workers", 2)
+    home = tmp_path / "home"
+
+    def sent() -> int:
+        return sandbox.oss_endpoint.log_calls.bytes_received("UploadPart")
+
+    slow = command(*words, "--bandwidth-limit", "300K", *QUIET)
+    with started(slow, environment(home, sandbox.environment())) as process:
+        until(lambda: sent() >= 4 * part)
+        process.kill()
+    done = preflight.use(sandbox)(*words, "--format", "json", *QUIET)
+    assert done.code == 0, done.err
+    uploaded = done.document["upload"]
+    # Of the parts that came in at most the two under way were sent again.
+    everything = sum(each["size"] for each in uploaded["files"])
+    assert uploaded["sent"] <= everything - 2 * part
+    assert list((home / ".cache" / "preflight").iterdir()) == []
+    # What two processes made and sent is what one of them makes in peace.
+    assert preflight("fix", broken, "-o", tmp_path / "new", "-q").code == 0
+    bucket = bucket_of(sandbox)
+    assert WEIGHTS in {each["key"].rpartition("/")[2] for each in uploaded["files"]}
+    for path in (tmp_path / "new").iterdir():
+        assert bucket.get_object(f"models/mine/{path.name}").read() == path.read_bytes()
+
+
+def bucket_of(sandbox: Sandbox) -> oss2.Bucket:
+    values = sandbox.environment()
+    auth = oss2.AuthV4(values["OSS_ACCESS_KEY_ID"], values["OSS_ACCESS_KEY_SECRET"])
+    return oss2.Bucket(
+        auth, values["OSS_ENDPOINT"], sandbox.bucket, region=values["OSS_REGION"]
+    )
 
 
 def test_a_good_directory_is_pushed_as_it_is(

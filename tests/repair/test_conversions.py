@@ -118,6 +118,23 @@ def test_a_pickled_adapter(
     assert raw_tensors(tmp_path / "new" / WEIGHTS) == raw_tensors(good / WEIGHTS)
 
 
+def test_of_pickles_none_is_guessed(preflight: InProcess, tmp_path: Path) -> None:
+    """Neither one of two, nor another in the place of one that cannot be read."""
+    good = adapter(tmp_path / "good")
+    data = as_torch_file(good / WEIGHTS)
+    for first, second in (("one.pt", "other.pt"), ("adapter_model.bin", "old.pt")):
+        broken = tmp_path / first
+        shutil.copytree(good, broken)
+        (broken / WEIGHTS).unlink()
+        (broken / second).write_bytes(data)
+        is_attack = first == "adapter_model.bin"
+        attack = b"\x80\x02cos\nsystem\n."
+        (broken / first).write_bytes(attack if is_attack else data)
+        done = preflight("fix", broken, "-o", tmp_path / "new", "-q")
+        assert done.code == 1
+        assert not (tmp_path / "new").exists()
+
+
 def test_pickled_names_are_repaired_as_well(
     preflight: InProcess, tmp_path: Path
 ) -> None:
