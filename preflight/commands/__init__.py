@@ -28,6 +28,7 @@ COMMANDS = MappingProxyType(
         "jobs": say("list the import jobs, or show one"),
         "delete": say("delete the platform's record of a finished import job"),
         "status": say("tell how the last runs on this machine ended"),
+        "verify": say("tell whether a prefix, and what came from it, is as it was"),
         "clean": say("list uploads that were never finished, and abort them"),
         "doctor": say("check settings, keys, network, clock and bucket"),
         "sandbox": say("run the fake OSS and Model Studio on this machine"),
@@ -67,6 +68,11 @@ EXAMPLES = MappingProxyType(
         "jobs": ("jobs --status failed", "jobs 4f1c2d9a"),
         "delete": ("delete 4f1c2d9a --yes",),
         "status": ("status", "status out/adapter"),
+        "verify": (
+            "verify oss://my-bucket/models/mine/",
+            "verify oss://my-bucket/models/mine/ out/adapter",
+            "verify oss://my-bucket/models/mine/ --watch   # in a crontab",
+        ),
         "clean": (
             "clean oss://my-bucket/models/",
             "clean oss://my-bucket/m/ --yes",

@@ -16,6 +16,7 @@ from preflight.commands._flags import (
     group,
     losses_of,
 )
+from preflight.commands._manifests import keep_manifest
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
 from preflight.commands._values import count, seconds, size
@@ -52,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=say("do not add the base's config.json beside an adapter"),
     )
     add_import(parser)
+    parser.add_argument(
+        "--sha256",
+        action="store_true",
+        help=say("SHA-256 in the run's manifest, too; all is read once more"),
+    )
     group(parser, "import").add_argument(
         "--no-import",
         action="store_true",
@@ -215,6 +221,19 @@ def _push(
     settings = read_settings(arguments, terminal, *needs, environ=environ)
     recorder.record.service = settings.base_url.value
     recorder.record.transfer = _transfer(arguments)
+    try:
+        _pushed(arguments, recorder, template, needs, environ)
+    finally:
+        keep_manifest(recorder, sha256=arguments.sha256)
+
+
+def _pushed(
+    arguments: argparse.Namespace,
+    recorder: Recorder,
+    template: DestinationTemplate,
+    needs: tuple[Need, ...],
+    environ: Mapping[str, str],
+) -> None:
     push(
         arguments.model_dir,
         template.url,
