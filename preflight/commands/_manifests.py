@@ -14,6 +14,7 @@ from preflight.findings import Unavailable
 from preflight.language import say
 from preflight.pipeline.manifest import ModelManifest, manifest_from, manifest_of
 from preflight.record import KEPT, Gatherer, write_whole
+from preflight.regular import read_regular
 from preflight.text import json_text
 
 
@@ -54,7 +55,7 @@ def _documents(folder: str) -> Iterator[dict[str, Any]]:
         return
     for path in sorted((state / folder).glob("*.json"), reverse=True):
         try:
-            form = json.loads(path.read_text("utf-8"))
+            form = json.loads(read_regular(path))
         except (OSError, ValueError):
             continue
         if isinstance(form, dict):

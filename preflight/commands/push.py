@@ -53,6 +53,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=say("do not add the base's config.json beside an adapter"),
     )
     add_import(parser)
+    _add_ending(parser)
+    parser.add_argument(
+        "-n",
+        "--dry-run",
+        action="store_true",
+        help=say("check and plan, touch no network"),
+    )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help=say("use a fake OSS and Model Studio on this machine; needs no account"),
+    )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help=say(
+            "repair on the way what can be repaired without loss, or as the flags of "
+            "`preflight fix` allow; the directory stays as it is"
+        ),
+    )
+    add_losses(parser)
+    add_report(parser)
+
+
+def _add_ending(parser: argparse.ArgumentParser) -> None:
+    """How far the push goes, and what it may change and keep."""
     parser.add_argument(
         "--sha256",
         action="store_true",
@@ -76,27 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=say("set the bucket's tag that an import needs; its other tags stay"),
     )
-    parser.add_argument(
-        "-n",
-        "--dry-run",
-        action="store_true",
-        help=say("check and plan, touch no network"),
-    )
-    parser.add_argument(
-        "--sandbox",
-        action="store_true",
-        help=say("use a fake OSS and Model Studio on this machine; needs no account"),
-    )
-    parser.add_argument(
-        "--fix",
-        action="store_true",
-        help=say(
-            "repair on the way what can be repaired without loss, or as the flags of "
-            "`preflight fix` allow; the directory stays as it is"
-        ),
-    )
-    add_losses(parser)
-    add_report(parser)
 
 
 def _workers(text: str) -> int:

@@ -33,6 +33,7 @@ from preflight.pipeline.verified import (
     verify_prefix,
 )
 from preflight.record import write_whole
+from preflight.regular import read_regular
 from preflight.report.document import envelope, job_document
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -213,7 +214,7 @@ def _watch(found: Verified, terminal: Terminal) -> None:
     digest = hashlib.sha256(found.place.encode()).hexdigest()[:16]
     path = state / "watched" / f"{digest}.json"
     try:
-        before = str(json.loads(path.read_text("utf-8"))["line"])
+        before = str(json.loads(read_regular(path))["line"])
     except (OSError, ValueError, KeyError, TypeError):
         before = say("as it was")
     if line != before:

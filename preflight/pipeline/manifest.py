@@ -22,6 +22,7 @@ from preflight.language import say
 from preflight.model.steady import open_steady
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.uploaded import Uploaded
+from preflight.regular import read_regular
 from preflight.upload.plan import UploadItem
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -143,7 +144,7 @@ def _sha256(item: UploadItem) -> str:
 def read_manifest(path: Path) -> ModelManifest:
     """A manifest that a push wrote. Raises `UsageError` for what is none."""
     try:
-        form = json.loads(path.read_text("utf-8"))
+        form = json.loads(read_regular(path))
         return manifest_from(form)
     except OSError as error:
         told = say("{path}: {why}", path=str(path), why=error.strerror or "")

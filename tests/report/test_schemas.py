@@ -109,6 +109,8 @@ def test_every_command_and_every_kind_of_ending(
     run("delete", pushed["job"]["job_id"])
     run("delete", pushed["job"]["job_id"], "--yes")
     run("status", "--offline")
+    run("verify", where)
+    run("verify", where, "--manifest", tmp_path / "none.json")
     run("clean", where)
     run("clean", "nothing")
     run("doctor", where)
