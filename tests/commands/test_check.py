@@ -77,7 +77,7 @@ def test_a_sound_adapter_passes(preflight: InProcess, adapter: Path) -> None:
 
 
 def test_a_broken_adapter_fails(preflight: InProcess, adapter: Path) -> None:
-    done = preflight("check", broken(adapter, "rank-128"))
+    done = preflight("check", broken(adapter, "rank-128"), "--progress", "off")
     lines = done.out.splitlines()
     assert done.code == 1
     assert lines[0] == lines[-2]
