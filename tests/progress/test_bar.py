@@ -40,6 +40,12 @@ class Screen:
     def flush(self) -> None:
         """Nothing is kept back."""
 
+    def isatty(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation
+
     @property
     def lines(self) -> list[str]:
         return [line.rstrip() for line in self.screen.display if line.strip()]
