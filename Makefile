@@ -183,6 +183,10 @@ bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minu
 bench-answers: $(READY) ## for how many answers a push waits, at 200 ms each
 	$(BIN)/python -m tests.benchmarks.bench_answers
 
+.PHONY: bench-workers
+bench-workers: $(READY) ## the number of workers that is found, against fixed ones, GIB=
+	$(BIN)/python -m tests.benchmarks.bench_workers --gib $(GIB) --rounds $(ROUNDS)
+
 .PHONY: bench-upload
 bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and SHAPE=
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \

@@ -68,10 +68,12 @@ def measured(command: Sequence[str]) -> Usage:
 
 
 @contextmanager
-def running_sink(python: str, bandwidth: float, latency: float) -> Iterator[str]:
-    """A sink in its own process; its endpoint."""
+def running_sink(
+    python: str, bandwidth: float, latency: float, more: Sequence[str] = ()
+) -> Iterator[str]:
+    """A sink in its own process, with `more` flags; its endpoint."""
     command = [python, "-m", "tests.benchmarks.sink"]
-    command += ["--bandwidth", str(bandwidth), "--latency", str(latency)]
+    command += ["--bandwidth", str(bandwidth), "--latency", str(latency), *more]
     process = subprocess.Popen(
         [*command, "--seconds", "3600"],
         cwd=ROOT,

@@ -1,6 +1,7 @@
 """A fast, neutral place to send to: it speaks OSS, sums every byte and keeps none.
 
     python -m tests.benchmarks.sink [--bandwidth 60e6] [--latency 0.03] [--seconds 600]
+        [--total 100e6] [--then BYTES BANDWIDTH LATENCY]
 
 It prints its port and lives until its standard input closes, at most `--seconds`.
 Every PUT is answered with the CRC-64 of what really came, so that a client's own
@@ -23,7 +24,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from preflight.crc import crc64
-from tests.benchmarks.sink_store import Answer, Digest, Request, Store
+from tests.benchmarks.sink_store import Answer, Digest, Request, Store, refusal
 
 BLOCK = 128 << 10  # bytes taken from a socket at once; they stay in the cache
 MAX_HEAD = 64 << 10
@@ -32,18 +33,58 @@ MAX_HEAD = 64 << 10
 @dataclass(frozen=True, slots=True)
 class Link:
     """What lies between client and sink: bytes/s per connection (0: no limit) and
-    seconds before each answer."""
+    seconds before each answer; `total` bytes/s in all, above which it says 503."""
 
     bandwidth: float = 0.0
     latency: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """After so many bytes the link is another one."""
+
+    after: float
+    link: Link
+
+
+class Way:
+    """The link as it is at the moment, for all connections."""
+
+    def __init__(self, link: Link, change: Change | None = None) -> None:
+        self.link, self._change = link, change
+        self._lock = threading.Lock()
+        self._passed = 0
+        self._allowed, self._counted = link.total, time.monotonic()
+
+    def passed(self, count: int) -> None:
+        """So many more bytes came through."""
+        with self._lock:
+            self._passed += count
+            if self._change and self._passed >= self._change.after:
+                self.link, self._change = self._change.link, None
+
+    def takes(self, count: int) -> bool:
+        """Whether a body of `count` bytes is within what the service takes in all."""
+        with self._lock:
+            total = self.link.total
+            if not total:
+                return True
+            now = time.monotonic()
+            earned = (now - self._counted) * total
+            self._allowed, self._counted = min(total, self._allowed + earned), now
+            if self._allowed < 0:
+                return False
+            self._allowed -= count
+            return True
 
 
 class Reader:
     """The receiving side of one connection."""
 
-    def __init__(self, peer: socket.socket, link: Link) -> None:
+    def __init__(self, peer: socket.socket, way: Way) -> None:
         self._peer = peer
-        self._link = link
+        self._way = way
         self._buffer = bytearray(BLOCK)
         self._view = memoryview(self._buffer)
         self._start = self._end = 0  # what of the buffer is not used yet
@@ -74,7 +115,7 @@ class Reader:
 
     def blocks(self, length: int) -> Iterator[memoryview]:
         """The next `length` bytes as the link lets them through."""
-        begin, done = time.monotonic(), 0
+        link, begin, counted, done = self._way.link, time.monotonic(), 0, 0
         while done < length:
             if self._start == self._end and not self._more(length - done):
                 raise ConnectionError("the body ends early")
@@ -83,8 +124,11 @@ class Reader:
             self._start = stop
             done += len(block)
             yield block
-            if self._link.bandwidth:
-                due = begin + done / self._link.bandwidth
+            self._way.passed(len(block))
+            if self._way.link is not link:  # what went before is not made up for
+                link, begin, counted = self._way.link, time.monotonic(), done
+            if link.bandwidth:
+                due = begin + (done - counted) / link.bandwidth
                 time.sleep(max(0.0, due - time.monotonic()))
 
     def chunks(self) -> Iterator[memoryview]:
@@ -157,8 +201,8 @@ def _encoded(answer: Answer, *, is_head: bool) -> bytes:
 class Sink:
     """Answers on a socket, one thread for each connection."""
 
-    def __init__(self, link: Link | None = None) -> None:
-        self.link = link or Link()
+    def __init__(self, link: Link | None = None, change: Change | None = None) -> None:
+        self.way = Way(link or Link(), change)
         self.store = Store()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
@@ -180,7 +224,7 @@ class Sink:
 
     def _talk(self, peer: socket.socket) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = Reader(peer, self.link)
+        reader = Reader(peer, self.way)
         with closing(peer):
             try:
                 while request := read_request(reader):
@@ -189,11 +233,14 @@ class Sink:
                 return  # the client went away, as a killed one does
 
     def _reply(self, request: Request) -> bytes:
-        answer = self.store.answer(request)
+        if request.method == "PUT" and not self.way.takes(request.digest.size):
+            answer = refusal(HTTPStatus.SERVICE_UNAVAILABLE, "SlowDown")
+        else:
+            answer = self.store.answer(request)
         if answer.status is HTTPStatus.NOT_IMPLEMENTED:
             text = f"sink: {request.method} {request.key} {dict(request.query)}\n"
             sys.stderr.write(text)
-        time.sleep(self.link.latency)
+        time.sleep(self.way.link.latency)
         return _encoded(answer, is_head=request.method == "HEAD")
 
 
@@ -202,9 +249,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bandwidth", type=float, default=0.0, help="bytes/s each")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--total", type=float, default=0.0, help="bytes/s in all")
+    parser.add_argument(
+        "--then",
+        type=float,
+        nargs=3,
+        metavar=("BYTES", "BANDWIDTH", "LATENCY"),
+        help="another link after so many bytes",
+    )
     parser.add_argument("--seconds", type=float, default=600.0, help="to live at most")
     args = parser.parse_args()
-    sink = Sink(Link(args.bandwidth, args.latency))
+    change = None
+    if args.then:
+        after, *link = args.then
+        change = Change(after, Link(*link))
+    sink = Sink(Link(args.bandwidth, args.latency, args.total), change)
     threading.Thread(target=sink.serve, daemon=True).start()
     end = threading.Timer(args.seconds, os._exit, (3,))
     end.daemon = True

@@ -25,7 +25,7 @@ from preflight.upload.plan import plan_upload
 from tests.benchmarks.arrival import check_arrival
 from tests.benchmarks.measure import ROOT
 from tests.benchmarks.model_dir import Written, make_model
-from tests.benchmarks.sink import Link, Sink
+from tests.benchmarks.sink import Change, Link, Sink, Way
 from tests.upload.small_model import upload
 
 BUCKET = "bench-bucket"
@@ -133,7 +133,7 @@ def test_our_engine_and_the_proof_of_arrival(sink: Sink, tmp_path: Path) -> None
 
 
 def test_a_slow_link_is_slow(sink: Sink, bucket: oss2.Bucket) -> None:
-    sink.link = Link(bandwidth=1e6, latency=0.05)
+    sink.way.link = Link(bandwidth=1e6, latency=0.05)
     begin = time.monotonic()
     bucket.put_object("k", bytes(200_000))
     assert time.monotonic() - begin >= 0.25
@@ -151,3 +151,13 @@ def test_the_process_ends_with_its_parent_or_its_time(seconds: str) -> None:
         if seconds == "60":
             process.stdin.close()
         assert process.wait(30) == (0 if seconds == "60" else 3)
+
+
+def test_more_than_it_takes_in_all_is_refused_and_a_link_can_change() -> None:
+    way = Way(Link(total=1000), Change(500, Link(bandwidth=7)))
+    assert [way.takes(900), way.takes(900), way.takes(900)] == [True, True, False]
+    way.passed(499)
+    assert way.link.total == 1000
+    way.passed(1)
+    assert way.link == Link(bandwidth=7)
+    assert way.takes(10**12)
