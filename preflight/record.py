@@ -89,6 +89,7 @@ class RunRecord:
     repaired: Repaired | None = None
     repairable: bool = False  # of a check that failed: `preflight fix` would mend it
     error: ErrorRecord | None = None
+    unwritten: ErrorRecord | None = None  # why the report is not where it should be
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)  # seconds
     notes: list[str] = field(default_factory=list)

@@ -177,7 +177,7 @@ def reported(
     def failed(error: UsageError) -> None:
         """It must not hide how the run itself ended."""
         record.exit_code = record.exit_code or error.exit_code
-        record.error = record.error or ErrorRecord(error.message, error.hint)
+        record.unwritten = ErrorRecord(error.message, error.hint)
 
     try:
         unwritten = show_report(arguments, terminal, partial(render, record), failed)

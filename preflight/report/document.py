@@ -203,8 +203,8 @@ def as_document(record: RunRecord) -> dict[str, Any]:
     causes = record.imported.causes if record.imported else ()
     if record.notes or causes:
         document["notes"] = [*record.notes, *causes]
-    if record.error is not None:
-        document["error"] = error_document(record.error)
+    if error := record.error or record.unwritten:
+        document["error"] = error_document(error)
     return document
 
 
