@@ -16,6 +16,7 @@ from fixtures.faults import FAULTS
 from preflight.report.schemas import load_schema
 from preflight.rules import RULES
 from preflight.rules._rule import Rule
+from tests.promised import extend
 
 WIDTH = 100
 README = Path(__file__).parent.parent / "README.md"
@@ -135,6 +136,7 @@ def main() -> None:
     text = replaced(text, "rules", rules_table())
     text = replaced(text, "fields", fields_table())
     README.write_text(text, "utf-8")
+    extend()
 
 
 if __name__ == "__main__":
