@@ -26,6 +26,17 @@ def read(name: str) -> dict[Any, Any]:
     return found
 
 
+def test_the_readme_shows_them_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"```make\n{(EXAMPLES / 'Makefile').read_text('utf-8')}```" in readme
+    sft = (EXAMPLES / "train_sft.py").read_text("utf-8")
+    assert f"```python\n{sft[sft.index('SFTTrainer(') :]}```" in readme
+    named = set(re.findall(r"\]\(docs/examples/?([^)]*)\)", readme))
+    assert all((EXAMPLES / name).exists() for name in named)
+    top = {path.name for path in EXAMPLES.iterdir()}
+    assert {name.partition("/")[0] for name in named} == top
+
+
 @pytest.mark.parametrize(
     ("name", "schema"),
     [
