@@ -245,7 +245,7 @@ man: $(READY) ## write the manual page, preflight.1, from the parser
 	  --project-name preflight --manual-title "preflight manual" --output preflight.1
 
 .PHONY: readme
-readme: $(READY) ## write the transcripts and the table of rules in README.md anew
+readme: $(READY) ## write the transcripts and tables of both READMEs anew
 	$(BIN)/python -m tests.readme
 
 .PHONY: messages

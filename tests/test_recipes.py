@@ -79,7 +79,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
     root.mkdir()
     for name in ("preflight", "fixtures", "tests"):
         shutil.copytree(ROOT / name, root / name)  # what is compiled, too: it is quick
-    for name in ("pyproject.toml", "README.md", "Makefile"):
+    for name in ("pyproject.toml", "README.md", "README.zh-CN.md", "Makefile"):
         shutil.copy(ROOT / name, root / name)
     yield Scratch(root)
     shutil.rmtree(root)

@@ -109,4 +109,4 @@ def _told(problem: Problem, directory: str, style: Style, before: str) -> Iterat
 
 def prose(label: str, text: str, width: int) -> Iterator[str]:
     """A labelled sentence, folded; words such as commands stay whole."""
-    yield from folded(glued(f"  {padded(label, 5)}", text), width)
+    yield from folded(glued(f"  {padded(label, 3)}  ", text), width)
