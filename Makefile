@@ -56,6 +56,9 @@ TRAINERS ?= .venv-trainers
 LIBRARIES := transformers-4 transformers-5 llama-factory ms-swift
 TRAINERS_READY := $(LIBRARIES:%=$(TRAINERS)-%/.ready)
 IN_TRAINERS := PREFLIGHT_INTEGRATIONS="$(foreach n,$(LIBRARIES),$(n)=$(abspath $(TRAINERS)-$(n)/bin/python))"
+# Tools of the field whose manners ours are compared with.
+MANNERS ?= .venv-manners
+MANNERS_READY := $(MANNERS)/.ready
 
 # For `make bench-upload`: size of the weights, how often, and fast, slow or both.
 GIB ?= 1
@@ -82,6 +85,12 @@ $(V2_READY): $(V2_REQUIREMENTS)
 	$(PYTHON) -m venv $(V2_VENV)
 	$(V2_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --requirement $(V2_REQUIREMENTS)
+	touch $@
+
+$(MANNERS_READY): tests/manners/requirements.txt
+	$(PYTHON) -m venv $(MANNERS)
+	$(MANNERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --requirement $<
 	touch $@
 
 $(LOADERS)-%/.ready: tests/loaders/requirements-%.txt
@@ -154,6 +163,15 @@ test-large: $(READY) ## 20 GB and 10,000 parts through the sandbox, 16 GB pushed
 	PREFLIGHT_LARGE=1 $(BIN)/python -m pytest tests/sandbox/oss/test_oss_large.py \
 	  tests/sandbox/test_survival.py \
 	  tests/commands/test_push_memory.py
+
+.PHONY: test-manners
+test-manners: $(READY) $(MANNERS_READY) ## hold ruff, twine and hf to the stored answers
+	$(BIN)/python -m tests.manners.run --hold $(MANNERS)/bin
+
+.PHONY: manners
+manners: $(READY) $(MANNERS_READY) ## ask them again, store the answers, print the table
+	$(BIN)/python -m tests.manners.run $(MANNERS)/bin
+	$(BIN)/python -m tests.manners.run --table
 
 .PHONY: test-loaders
 test-loaders: $(READY) $(LOADERS_READY) ## ask the real loaders again about every fixture
@@ -254,4 +272,4 @@ messages: $(READY) ## update and compile the translations, preflight/locale
 
 .PHONY: clean
 clean: ## remove the environment and everything built
-	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* $(TRAINERS)-* .venv-clients .venv-python-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(V2_VENV) $(LOADERS)-* $(TRAINERS)-* .venv-clients $(MANNERS) .venv-python-* "$$DEMO_DIR" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

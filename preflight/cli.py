@@ -17,7 +17,7 @@ from preflight.commands import load_command
 from preflight.errors import Interrupted, PreflightError, UsageError
 from preflight.failure import Termination, told_as_error
 from preflight.help import argparse_marked
-from preflight.language import ENGLISH, can_write, chosen_language, speaking
+from preflight.language import ENGLISH, can_write, chosen_language, say, speaking
 from preflight.parser import BadArguments, parse, whole_parser, without_language
 from preflight.progress import ProgressMode
 from preflight.terminal import Terminal, discard, prepare_streams
@@ -178,4 +178,26 @@ def entry() -> NoReturn:
     if not sys.warnoptions:  # oss2's sources warn on newer Pythons; no user can mend it
         warnings.simplefilter("ignore")
     prepare_streams()
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as end:  # of --help and --version
+        code = end.code if isinstance(end.code, int) else 0
+    sys.exit(_written(code))
+
+
+def _written(code: int) -> int:
+    """The exit code, unless what argparse printed reaches nobody."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout)
+        return 141
+    except OSError as exc:
+        discard(sys.stdout)
+        error = UsageError(
+            say("cannot write to standard output: {why}", why=exc.strerror)
+        )
+        Terminal().tell(error)
+        return code or error.exit_code
+    return code

@@ -158,8 +158,6 @@ def _run(task: dict[str, Any]) -> NoReturn:
         entry()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
     os._exit(code)
 
 
