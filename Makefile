@@ -56,6 +56,7 @@ TRAINERS ?= .venv-trainers
 LIBRARIES := transformers-4 transformers-5 llama-factory ms-swift
 TRAINERS_READY := $(LIBRARIES:%=$(TRAINERS)-%/.ready)
 IN_TRAINERS := PREFLIGHT_INTEGRATIONS="$(foreach n,$(LIBRARIES),$(n)=$(abspath $(TRAINERS)-$(n)/bin/python))"
+
 # Tools of the field whose manners ours are compared with.
 MANNERS ?= .venv-manners
 MANNERS_READY := $(MANNERS)/.ready
