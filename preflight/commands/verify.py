@@ -37,6 +37,7 @@ from preflight.regular import read_regular
 from preflight.report.document import envelope, job_document
 from preflight.settings import Need
 from preflight.terminal import Terminal
+from preflight.text import folded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +89,8 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     elif arguments.format == "json":
         terminal.show_document(envelope("verify", code, **_document(found)))
     else:
-        terminal.show_lines(_lines(found, marks=terminal.can_show("✔✘")))
+        for line in _lines(found, marks=terminal.can_show("✔✘")):
+            terminal.show_lines(folded(line, terminal.width))
     return code
 
 

@@ -50,6 +50,7 @@ CALLS: tuple[tuple[tuple[str, ...], int], ...] = (
     (("show", "good"), 0),
     (("diff", "good", WIDE), 0),
     (("clean", "oss://preflight-sandbox/models/"), 0),
+    (("verify", URL), 0),
     (("doctor", URL), 0),
     (("doctor",), 0),
     (("explain",), 0),
