@@ -33,7 +33,7 @@ REPAIRS: tuple[Repair, ...] = (
     d_adapter.shards_joined,
     d_adapter.pickle_converted,
     d_adapter.link_followed,
-    s_formats.trailing_bytes,
+    s_formats.described_tensors,
     full.shards_renamed,
     full.full_pickle_converted,
     # Names and shapes.

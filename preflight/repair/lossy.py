@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+from preflight.errors import PreflightError
 from preflight.language import say
 from preflight.model.lora import LoraView
 from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.repair._repair import Change, changed, repair
+from preflight.repair.c_ranks import modules_of
 from preflight.repair.draft import Draft
+from preflight.repair.values import matrix, product_norm
 from preflight.rules.c_variants import touches_vocabulary
 from preflight.rules.k_keys import is_visual
 
@@ -27,7 +31,36 @@ def _without(draft: Draft, names: set[str], what: str) -> Change | None:
         what=what,
         share=share,
     )
-    return changed(draft.with_tensors(kept), told)
+    norm = _share_of_norm(draft, names)
+    measured = say(
+        "their updates have {share} of the norm of all updates", share=f"{norm:.3g}"
+    )
+    return changed(draft.with_tensors(kept), told, *([measured] if norm else []))
+
+
+def _share_of_norm(draft: Draft, names: set[str]) -> float:
+    """How large the updates (scale · B·A) are that are left out, as a share of all.
+
+    The norms are Frobenius norms over all modules together. Zero where no pair of
+    halves is left out or where they cannot be read as numbers. Of a whole module it
+    cannot be told: how far it is from the base's own only the base tells.
+    """
+    made = {one.name: one for one in draft.tensors}
+    squares = {True: 0.0, False: 0.0}
+    scales = modules_of(draft) or {}
+    for name, pair in draft.lora.pairs.items():
+        if name not in scales or set(pair) != {"A", "B"}:
+            continue
+        try:
+            first, second = (matrix(made[pair[half].tensor.name]) for half in "AB")
+        except PreflightError:
+            return 0.0
+        if first.ndim != 2 or second.ndim != 2:
+            return 0.0
+        size = scales[name].scale.number * product_norm(first, second)
+        squares[pair["A"].tensor.name in names] += size**2
+    both = squares[True] + squares[False]
+    return math.sqrt(squares[True] / both) if 0 < both < math.inf else 0.0
 
 
 def _without_targets(

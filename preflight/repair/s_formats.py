@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from preflight.findings import Unavailable, WeightType
-from preflight.language import say
+from preflight.language import glued, say
 from preflight.model.files import FileEntry
 from preflight.model.headers import (
     Broken,
@@ -76,13 +76,19 @@ def container_metadata(draft: Draft) -> Change | None:
     )
 
 
+_MENDED = (Cause.TRAILING, Cause.BAD_METADATA)
+
+
 @repair(
-    "S02",
-    say("Cuts off bytes behind the last tensor that the header describes."),
+    "S01 S02",
+    say(
+        "Takes the tensors that a header describes: bytes behind the last one are cut "
+        "off, and metadata that are not text are left out."
+    ),
     kinds=_BOTH,
 )
-def trailing_bytes(draft: Draft) -> Change | None:
-    """Read each file that is too long as far as its header says."""
+def described_tensors(draft: Draft) -> Change | None:
+    """Read each file as far as its header says, and of the header only the tensors."""
     readings = draft.found.containers
     if draft.weights or isinstance(readings, Unavailable):
         return None
@@ -90,9 +96,9 @@ def trailing_bytes(draft: Draft) -> Change | None:
     for each in readings:
         entry = draft.found.files[each.file]
         found = each
-        if isinstance(each, Broken) and each.cause is Cause.TRAILING:
+        if isinstance(each, Broken) and each.cause in _MENDED:
             found = _described(draft, entry)
-            told.append(each.file)
+            told.append(glued(each.file, ": ", each.message))
         if not isinstance(found, Container):
             return None
         weights[each.file] = tensors_of(entry, found)
@@ -100,27 +106,36 @@ def trailing_bytes(draft: Draft) -> Change | None:
 
 
 def _described(draft: Draft, entry: FileEntry) -> Reading:
-    """What a file holds when it is read as far as its header says."""
+    """What a file holds when nothing is read but what its header says of tensors."""
     file = draft.source.open(entry)
     if isinstance(file, Unavailable):
         return Broken(entry.name, Cause.UNREADABLE, file.reason)
-    return read_container(_Beginning(file), entry.name)
+    return read_container(_TensorsAlone(file), entry.name)
 
 
-class _Beginning:
-    """An open file without the bytes that its header does not describe."""
+class _TensorsAlone:
+    """An open file without metadata and without bytes that no tensor has.
+
+    The header, which is sound JSON, keeps its length, so that all offsets hold.
+    """
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file
         length = int.from_bytes(file.read(0, 8), "little")
         header: object = json.loads(file.read(8, length))
-        spans = header.values() if isinstance(header, dict) else ()
-        ends = [span["data_offsets"][1] for span in spans if "data_offsets" in span]
-        self.size = 8 + length + max(ends, default=0)
+        held = dict(header) if isinstance(header, dict) else {}
+        held.pop("__metadata__", None)
+        text = json.dumps(held, ensure_ascii=False, separators=(",", ":"))
+        self._head = file.read(0, 8) + text.encode(errors="replace").ljust(length)
+        ends = [_end(entry) for entry in held.values()]
+        self.size = min(file.size, 8 + length + max(ends, default=0))
 
     def read(self, offset: int, count: int) -> bytes:
-        """As that of the file itself."""
-        return self._file.read(offset, count)
+        """As that of the file itself, but for the header."""
+        head = self._head[offset : offset + count]
+        if len(head) == count:
+            return head
+        return head + self._file.read(offset + len(head), count - len(head))
 
     def check_unchanged(self) -> None:
         """As that of the file itself."""
@@ -129,3 +144,10 @@ class _Beginning:
     def close(self) -> None:
         """As that of the file itself."""
         self._file.close()
+
+
+def _end(entry: object) -> int:
+    """Where a tensor's data end; an entry that does not say it is refused later."""
+    span = entry.get("data_offsets") if isinstance(entry, dict) else None
+    end = span[-1] if isinstance(span, list) and span else 0
+    return end if isinstance(end, int) else 0

@@ -225,12 +225,13 @@ def apart(a: Wide, b: Wide, c: Wide, d: Wide) -> float:
     """
     import numpy as np
 
-    norm = _product_norm(a, b)
-    difference = _product_norm(np.vstack([c, a]), np.hstack([d, -b]))
+    norm = product_norm(a, b)
+    difference = product_norm(np.vstack([c, a]), np.hstack([d, -b]))
     return difference / norm if norm else 0.0
 
 
-def _product_norm(a: Wide, b: Wide) -> float:
+def product_norm(a: Wide, b: Wide) -> float:
+    """The Frobenius norm of b·a, which is not made: that of two small triangles."""
     import numpy as np
 
     # The annotations of numpy know but one of qr's modes.

@@ -70,7 +70,10 @@ ADAPTERS = [
     Case("dtype-f64", "one-format", moved=False, own=True),
     Case("mixed-dtypes", "one-format", moved=False, own=True),
     Case("no-format", "container-metadata"),
-    Case("trailing-bytes", "trailing-bytes"),
+    *(Case(name, "described-tensors") for name in (
+        "trailing-bytes", "number-metadata",
+    )),
+    *(Case(name, "foreign-config") for name in ("architecture", "layers")),
     *(Case(name, "weights-renamed") for name in (
         "name-case", "name-copy", "name-adapt", "name-model", "weights-in-default",
         "mlx-adapter",
@@ -94,16 +97,17 @@ ADAPTERS = [
     Case("rank-128", "reduced-rank", flags=("--reduce-rank",), moved=False),
     *(Case(name, "dropped-head", flags=("--drop-head",)) for name in (
         "lm-head-lora", "unembed-lora", "embedding-lora", "embed-saved",
-        "lm-head-saved", "trainable-tokens", "vocab-resized",
+        "lm-head-saved", "trainable-tokens", "vocab-resized", "stray-lm-head",
     )),
     Case("stray-norm", "dropped-modules", flags=("--drop-saved-modules",)),
     Case("bias-all", "dropped-bias", flags=("--drop-bias",)),
     Case("lora-bias", "dropped-bias", flags=("--drop-bias",)),
     *(Case(name, "dropped-vision", flags=("--drop-vision",)) for name in (
-        "visual-keys", "visual-keys-old", "convolution-lora",
+        "visual-keys", "visual-keys-old", "convolution-lora", "visual-first",
     )),
     *(Case(name, "base-tokenizer", flags=("--base-tokenizer",)) for name in (
         "token-in-tokenizer", "token-in-config", "token-in-added", "token-in-map",
+        "token-in-extra", "token-renamed", "vocabulary-grown", "tokens-no-list",
     )),
 ]  # fmt: skip
 
@@ -161,7 +165,9 @@ FULL = [
     )),
     Case("prefix-in-memory", "full-names"),
     Case("shards-of-torchtune", "shards-renamed"),
-    Case("trailing-bytes", "trailing-bytes"),
+    *(Case(name, "described-tensors") for name in (
+        "trailing-bytes", "number-metadata",
+    )),
     Case("no-format", "container-metadata"),
     Case("in-merged", "inner-directory"),
     Case("temporary", "leftovers"),
@@ -221,7 +227,7 @@ def test_every_repair_has_a_case() -> None:
     tested = {case.repair for case in (*ADAPTERS, *FULL)}
     elsewhere = {
         "shards-joined", "pickle-converted", "full-pickle-converted", "mlx-converted",
-        "experts-apart", "tied-head", "class-name", "stated-dtype", "foreign-config",
+        "experts-apart", "tied-head", "class-name", "stated-dtype",
     }  # fmt: skip
     assert tested | elsewhere == {repair.name for repair in REPAIRS}
     assert not tested & elsewhere
