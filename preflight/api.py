@@ -23,11 +23,11 @@ from preflight.errors import PreflightError, UsageError
 from preflight.findings import Outcome, Result, Severity, Verdict, WeightType
 from preflight.language import say
 from preflight.model.base_choice import Request
-from preflight.model.source import LocalDirectory, ModelSource
+from preflight.model.source import ModelSource
 from preflight.observer import Observer
 from preflight.pipeline import checked as stages
 from preflight.pipeline.options import TIMEOUT, CheckOptions, PushOptions, Waiting
-from preflight.pipeline.places import opened_place
+from preflight.pipeline.places import local_source, opened_place
 from preflight.pipeline.push import push as run_push
 from preflight.pipeline.services import bucket_access
 from preflight.progress import Progress
@@ -299,7 +299,7 @@ def check_options(
 
     Raises `UsageError` for arguments that cannot be carried out.
     """
-    source = LocalDirectory(Path(place)) if isinstance(place, (str, Path)) else place
+    source = local_source(place) if isinstance(place, (str, Path)) else place
     kind, base_dir = flags.get("weight_type"), flags.get("base_dir")
     request = Request(
         WeightType(kind) if kind else None,

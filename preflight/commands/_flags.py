@@ -20,8 +20,8 @@ from preflight.report import FORMATS
 if TYPE_CHECKING:
     from preflight.repair.draft import Losses
 _MANY = say(
-    "directory of the weights, or oss://bucket/prefix/ of what lies there already; of "
-    "several a table"
+    "directory of the weights, hf://org/repo[@revision] or ms://org/repo of a hub, or "
+    "oss://bucket/prefix/ of what lies there already; of several a table"
 )
 
 

@@ -28,7 +28,7 @@ def cached_copies(hub_id: str) -> Iterator[CachedCopy]:
     for directory in found:
         if is_there(directory / "config.json"):
             yield CachedCopy(directory, say("the Hugging Face cache"))
-    for directory in _modelscope(hub_id):
+    for directory in modelscope_copies(hub_id):
         if is_there(directory / "config.json"):
             yield CachedCopy(directory, say("the ModelScope cache"))
 
@@ -78,7 +78,7 @@ def _snapshots(cache: Path, hub_id: str) -> Iterator[Path]:
         yield snapshots / name
 
 
-def _modelscope(hub_id: str) -> Iterator[Path]:
+def modelscope_copies(hub_id: str) -> Iterator[Path]:
     """ModelScope writes `___` for a dot, and has moved its models below `models/`."""
     organisation, _, name = hub_id.partition("/")
     # Without the variable the root has a folder `hub` (modelscope, file_utils.py).

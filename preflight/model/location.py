@@ -13,11 +13,13 @@ class Location:
     """A directory on this machine, or with a `url` the prefix of a bucket.
 
     `directory` is then the name that a copy of it on this machine would have: other
-    programs, whose commands a finding may name, read no buckets.
+    programs, whose commands a finding may name, read no buckets. `title` is what a
+    model is called whose directory has another name, as in a cache.
     """
 
     directory: Path
     url: str = ""
+    title: str = ""
 
     @property
     def where(self) -> Where:
@@ -31,7 +33,9 @@ class Location:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """What it is called: the last part of its path."""
+        if self.title:
+            return self.title
         return self.directory.name if self.url else self.directory.resolve().name
 
     def below(self, folder: str) -> Location:

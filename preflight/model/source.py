@@ -110,13 +110,13 @@ class LocalDirectory:
 
     reads_values = True
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, title: str = "") -> None:
+        self._root, self._title = root, title
 
     @property
     def location(self) -> Location:
         """The directory."""
-        return Location(self._root)
+        return Location(self._root, title=self._title)
 
     def walk(self) -> Walk:
         """Every entry below the directory; nothing is opened.

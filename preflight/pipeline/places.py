@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from preflight.destination import parse_destination
+from preflight.errors import UsageError
+from preflight.language import say
 from preflight.model.source import LocalDirectory, ModelSource
 from preflight.observer import Observer
 from preflight.oss.inspector import BucketInspector
@@ -14,6 +16,7 @@ from preflight.pipeline.outage import Outage
 from preflight.pipeline.services import bucket_access
 from preflight.settings import Need, Settings
 from preflight.sources.bucket import WORKERS, BucketPrefix
+from preflight.sources.hub import fetched_model, parse_hub
 
 ModelPlace = str | Path
 """A path, or a text with `://` in it that names another place."""
@@ -29,6 +32,22 @@ def is_remote(place: ModelPlace) -> bool:
     return isinstance(place, str) and "://" in place
 
 
+def local_source(place: ModelPlace) -> LocalDirectory:
+    """A directory of this machine; a model of a hub is fetched into its cache first.
+
+    Raises `UsageError` for a bucket, and what fetching raises.
+    """
+    if not is_remote(place):
+        return LocalDirectory(Path(place))
+    if str(place).startswith("oss://"):
+        raise UsageError(
+            say("{place} lies in a bucket already", place=str(place)),
+            hint=f"preflight import {place}",
+        )
+    model = parse_hub(str(place))
+    return LocalDirectory(fetched_model(model), model.name)
+
+
 @contextmanager
 def opened_place(
     place: ModelPlace,
@@ -42,8 +61,8 @@ def opened_place(
     `scan`: whether its values will be read. Raises `UsageError` for what is no place,
     and `ConfigurationError` where settings are missing.
     """
-    if not is_remote(place):
-        yield LocalDirectory(Path(place))
+    if not str(place).startswith("oss://"):
+        yield local_source(place)
         return
     destination = parse_destination(str(place))
     settings = read()
