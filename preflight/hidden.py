@@ -55,11 +55,16 @@ def without(text: str, *secrets: str) -> str:
 
 
 def masked_value(value: object) -> object:
-    """A JSON-ready value whose strings are masked; the names of fields stay."""
+    """A JSON-ready value whose strings are masked; the names of fields stay.
+
+    A string that is a short secret and nothing else stays, too: it is a word of the
+    document's own, such as a verdict, which happens to be somebody's password.
+    """
     if not _hidden:
         return value
     if isinstance(value, str):
-        return masked(value)
+        is_word = value in _hidden and len(value) < _SHORT
+        return value if is_word else masked(value)
     if isinstance(value, dict):
         return {key: masked_value(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

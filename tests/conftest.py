@@ -9,6 +9,7 @@ import pytest
 
 # Imported, not listed in pytest_plugins: once the package is installed its entry point
 # registers the same module, and pytest refuses to register one twice.
+from preflight import hidden
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.retry import Retry
@@ -62,3 +63,13 @@ def client(sandbox: Sandbox, access: OssAccess) -> Iterator[BucketClient]:
     retry = Retry(clock=ManualClock())
     with BucketClient(access, sandbox.bucket, timeout=(30, 30), retry=retry) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_hidden() -> Iterator[None]:
+    """What is a secret in one test is a word in another: `pass`, for a password."""
+    before = dict(hidden._hidden)
+    hidden._hidden.clear()
+    yield
+    hidden._hidden.clear()
+    hidden._hidden.update(before)

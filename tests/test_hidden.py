@@ -1,28 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
-from preflight import hidden
 from preflight.hidden import hide, masked, masked_value, without
 from preflight.progress import ProgressMode
 from preflight.terminal import Terminal
 from preflight.text import json_text, render_lines
 
 SECRET = "planted-secret+0123/456"
-
-
-@pytest.fixture(autouse=True)
-def nothing_hidden() -> Iterator[None]:
-    """Words of this test must not be secrets in others."""
-    before = dict(hidden._hidden)
-    hidden._hidden.clear()
-    yield
-    hidden._hidden.clear()
-    hidden._hidden.update(before)
 
 
 def test_secrets_are_masked_the_longest_first() -> None:
@@ -50,9 +38,11 @@ def test_secrets_are_known_as_urls_write_them() -> None:
 
 
 def test_in_a_document_values_are_masked_and_names_stay() -> None:
-    hide(SECRET, "schema", "true")
-    document = {"schema": 1, "n": [SECRET, {"true": True, "deep": f"<{SECRET}>"}]}
-    shown = {"schema": 1, "n": ["***", {"true": True, "deep": "<***>"}]}
+    hide(SECRET, "schema", "true", "pass")
+    deep = {"true": True, "deep": f"<{SECRET}>", "verdict": "pass", "said": "pass it"}
+    document = {"schema": 1, "n": [SECRET, deep]}
+    told = {"true": True, "deep": "<***>", "verdict": "pass", "said": "*** it"}
+    shown = {"schema": 1, "n": ["***", told]}
     assert masked_value(document) == shown
     assert json.loads(json_text(document)) == shown
 
