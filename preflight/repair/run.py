@@ -133,12 +133,9 @@ def repaired(
     reading and writing raise.
     """
     check_target(target, plan.source)
-    need, free = bytes_to_write(plan.draft), free_bytes(target.parent)
     with stage_beside(target) as stage:
         with observer.stage("repair"), observer.progress() as progress:
-            progress.start(need, "writing")
-            if need > free:
-                _require_room(plan.draft, need, free, stage)
+            progress.start(_need_with_room(plan.draft, stage, _other_target), "writing")
             filled = fill(stage, plan.draft, progress.advance, between)
         between("before check")
         checked = _checked(plan, options, stage, target, observer)
@@ -150,8 +147,22 @@ def repaired(
     return Repaired(plan, target, written=True, filled=filled), checked
 
 
-def _require_room(draft: Draft, need: int, free: int, stage: Path) -> None:
-    """Raise `UsageError` unless links make up for the room that is not there."""
+def _other_target() -> str:
+    return say("give -o a directory on a disk with more room")
+
+
+def _other_cache() -> str:
+    return say("set XDG_CACHE_HOME to a directory on a disk with more room")
+
+
+def _need_with_room(draft: Draft, stage: Path, elsewhere: Callable[[], str]) -> int:
+    """Bytes that will be written; `UsageError` where there is no room for them.
+
+    Links may make up for room that is not there.
+    """
+    need, free = bytes_to_write(draft), free_bytes(stage)
+    if need <= free:
+        return need
     linked = sum(
         size_of(tensors)
         for tensors in draft.weights.values()
@@ -165,8 +176,9 @@ def _require_room(draft: Draft, need: int, free: int, stage: Path) -> None:
                 need=human_size(need - linked),
                 free=human_size(free),
             ),
-            hint=say("give -o a directory on a disk with more room"),
+            hint=elsewhere(),
         )
+    return need
 
 
 def _checked(
@@ -212,6 +224,8 @@ def repaired_for_now(plan: RepairPlan, observer: Observer, name: str) -> Iterato
         inner = stage / name
         inner.mkdir()
         with observer.stage("repair"), observer.progress() as progress:
-            progress.start(bytes_to_write(plan.draft), "repairing")
+            progress.start(
+                _need_with_room(plan.draft, inner, _other_cache), "repairing"
+            )
             fill(inner, plan.draft, progress.advance)
         yield inner

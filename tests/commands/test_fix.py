@@ -217,6 +217,28 @@ def bucket_of(sandbox: Sandbox) -> oss2.Bucket:
     )
 
 
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    preflight: InProcess,
+    broken: Path,
+    tmp_path: Path,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    preflight.use(sandbox)
+    where = f"oss://{sandbox.bucket}/models/mine/"
+    monkeypatch.setattr("preflight.repair.run.free_bytes", lambda _: 1000)
+    for words, hint in (
+        (("fix", broken, "-o", tmp_path / "new"), "give -o a directory"),
+        (("push", broken, where, "--fix"), "set XDG_CACHE_HOME"),
+    ):
+        done = preflight(*words, *QUIET)
+        assert done.code == 2
+        assert "there is room for 1" in done.told()[0]
+        assert hint in done.err
+    assert not (tmp_path / "new").exists()
+    assert not list((tmp_path / "home" / ".cache" / "preflight").iterdir())
+
+
 def test_a_good_directory_is_pushed_as_it_is(
     preflight: InProcess, tmp_path: Path, sandbox: Sandbox
 ) -> None:
