@@ -172,6 +172,7 @@ def test_a_whole_push_and_its_status_are_chinese(
             preflight("push", adapter, DESTINATION, "--dry-run", "-v", *QUICK),
             preflight("status"),
             preflight("jobs"),
+            preflight("verify", DESTINATION, adapter),
             preflight("doctor", DESTINATION),
             preflight("show", adapter),
             preflight("diff", adapter, adapter),
