@@ -147,7 +147,7 @@ def test_the_record_is_there_while_the_run_goes_on(
         "from preflight import record\n"
         "seen = []\n"
         "def look(event, arguments):\n"
-        "    if event == 'os.rename' and str(arguments[1]).endswith('.json'):\n"
+        "    if event == 'os.rename' and '/runs/' in str(arguments[1]):\n"
         "        seen.append(json.loads(pathlib.Path(arguments[0]).read_text()))\n"
         "sys.addaudithook(look)\n"
         "from preflight.cli import main\n"
