@@ -11,7 +11,7 @@ from preflight.model.configs import JsonObject
 from preflight.model.lora import LoraTensor, LoraView
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_config import ALLOWED, CONFIG, common_rank, declared_rank, shown
-from preflight.text import shortened
+from preflight.text import printable, shortened
 
 _PATTERNS = ("rank_pattern", "alpha_pattern")
 _TRAIN = say(
@@ -181,7 +181,7 @@ def no_rank_pattern(
         if value != rank:
             told = say(
                 "gives {module} rank {value}, r is {rank}",
-                module=module,
+                module=printable(module, 60),
                 value=shown(value),
                 rank=shown(rank),
             )
@@ -192,7 +192,9 @@ def no_rank_pattern(
             say(" and {count:,} more", count=len(other) - 1) if len(other) > 1 else ""
         )
         told = say(
-            "scales {other}{more} otherwise than the rest", other=other[0], more=more
+            "scales {other}{more} otherwise than the rest",
+            other=printable(other[0], 60),
+            more=more,
         )
         yield Problem(
             f"{CONFIG}: alpha_pattern",

@@ -134,6 +134,15 @@ def test_a_fix_belongs_to_what_the_tensors_look_like() -> None:
     assert "allowed rank" in train
 
 
+@pytest.mark.parametrize("field", ["rank_pattern", "alpha_pattern"])
+def test_a_pattern_of_any_text_is_told_on_one_line(field: str) -> None:
+    name = "q\n\x1b[2J" + "proj" * 50
+    facts = {"adapter_config": config(**{field: {name: 3}}), "lora": NO_TENSORS}
+    (problem,) = problems(no_rank_pattern, **facts)
+    assert problem.message.isprintable()
+    assert len(problem.message) < 200
+
+
 def test_a_rank_that_rank_pattern_explains_has_the_remedy_of_the_pattern() -> None:
     tensors = [*pair("m.0.q_proj", rank=16), *pair("m.0.v_proj", rank=8)]
     for key in ("q_proj", "m.0.q_proj", "^m.0.q_proj"):
