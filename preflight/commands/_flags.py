@@ -64,6 +64,12 @@ def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
         default=None,
         help=say("do not look for NaN, Inf and zeros"),
     )
+    add_severities(parser)
+
+
+def add_severities(parser: argparse.ArgumentParser) -> None:
+    """What counts as an error, and what does not."""
+    rules = group(parser, "rules")
     rules.add_argument(
         "--strict", action="store_true", help=say("let warnings count as errors")
     )

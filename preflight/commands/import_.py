@@ -7,6 +7,7 @@ import argparse
 from preflight.commands._flags import (
     add_import,
     add_report,
+    add_severities,
     add_weight_type,
     group,
 )
@@ -55,16 +56,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=say("look for NaN, Inf and zeros, too; reads all of it"),
     )
-    rules.add_argument(
-        "--strict", action="store_true", help=say("let warnings count as errors")
-    )
-    rules.add_argument(
-        "--ignore",
-        metavar="CODE=REASON",
-        action="append",
-        default=[],
-        help=say("let this rule's failure pass; the reason stands in the report"),
-    )
+    add_severities(parser)
     rules.add_argument(
         "--base-config",
         action="store_true",
