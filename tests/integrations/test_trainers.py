@@ -18,7 +18,7 @@ from tests.integrations.environments import (
     workplace,
 )
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("integrations")]
+pytestmark = pytest.mark.timeout(600)
 RECORD = Path(__file__).with_name("recorded.json")
 GENERATIONS = ("transformers-4", "transformers-5")
 

@@ -26,10 +26,9 @@ CHROMIUM = shutil.which("chromium")
 NEEDED = os.environ.get("PREFLIGHT_BROWSER") == "1"  # then a test that cannot run fails
 PHONE = {"width": 360, "height": 740}
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None and not NEEDED, reason="chromium is missing"),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not NEEDED, reason="chromium is missing"
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from tests.running import ROOT, environment, state_files, tiny_adapter, until
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("PREFLIGHT_SLURM"), reason="make test-slurm"),
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.timeout(600),
 ]
 
