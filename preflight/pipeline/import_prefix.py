@@ -30,7 +30,12 @@ from preflight.pipeline.judged_prefix import (
 )
 from preflight.pipeline.options import ImportOptions, Waiting
 from preflight.pipeline.planned import base_and_kind
-from preflight.pipeline.services import bucket_access, connected, studio_client
+from preflight.pipeline.services import (
+    PATIENCE,
+    bucket_access,
+    connected,
+    studio_client,
+)
 from preflight.settings import Need, Settings
 from preflight.sources.bucket import WORKERS
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
@@ -83,7 +88,14 @@ def import_prefix(
             return found + rule_causes(destination, services.bucket, observer)
 
         contents = Contents(newest(stored), oss_ahead=services.bucket.clock_ahead)
-        seen = submitted(request, contents, services.api, observer, again=options.again)
+        seen = submitted(
+            request,
+            contents,
+            services.api,
+            observer,
+            again=options.again,
+            patience=PATIENCE,
+        )
         seen = finished(seen, options.waiting, services.api, observer)
         return concluded(seen, observer, why)
 

@@ -10,6 +10,7 @@ from preflight.errors import ImportFailed
 from preflight.language import say
 from preflight.observer import Observer
 from preflight.pipeline.options import Waiting
+from preflight.pipeline.outage import teller
 from preflight.progress import human_time
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.submit import Contents, How, submit
@@ -39,10 +40,22 @@ def submitted(
     observer: Observer,
     *,
     again: bool = False,
+    patience: float = 0.0,
 ) -> Imported:
-    """Create the job or find the one there is; raises what `submit` raises."""
+    """Create the job or find the one there is; raises what `submit` raises.
+
+    `patience`: how many seconds a service is waited for that turns requests away.
+    """
     with observer.stage("submit"):
-        made = submit(api, request, clock=SystemClock(), again=again, contents=contents)
+        made = submit(
+            api,
+            request,
+            clock=SystemClock(),
+            again=again,
+            contents=contents,
+            patience=patience,
+            on_retry=teller(observer),
+        )
     seen = Imported(made.job, made.how)
     observer.reached(seen)
     if made.how is not How.ALREADY_DONE:  # there is nothing to follow

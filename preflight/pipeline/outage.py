@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from preflight.language import say
 from preflight.observer import Observer
@@ -55,3 +56,21 @@ class Outage:
         return say(
             "{words}; gives up after {limit} without progress", words=words, limit=limit
         )
+
+
+def teller(observer: Observer) -> Callable[[RetryEvent], None]:
+    """What tells `observer` of retries of single questions, more and more rarely."""
+
+    def tell(event: RetryEvent) -> None:
+        log_retry(event)
+        observer.retrying(event)
+        # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
+        if event.number & (event.number - 1) == 0:
+            told = say("{message}; trying again", message=event.cause.message)
+            if event.waited >= 1:
+                told = say(
+                    "{told}; waited {waited:.0f} s", told=told, waited=event.waited
+                )
+            observer.say(told)
+
+    return tell

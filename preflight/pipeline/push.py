@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 from preflight.findings import Verdict
 from preflight.language import say
@@ -24,7 +25,13 @@ from preflight.pipeline.guard import (
     look_before,
     require_importable,
 )
-from preflight.pipeline.imported import Imported, concluded, finished, submitted
+from preflight.pipeline.imported import (
+    Diagnose,
+    Imported,
+    concluded,
+    finished,
+    submitted,
+)
 from preflight.pipeline.options import PushOptions
 from preflight.pipeline.planned import Planned, planned
 from preflight.pipeline.services import Services, connected
@@ -50,33 +57,75 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
     """
     if not options.dry_run:
         settings.require(Need.OSS, Need.STUDIO)
-    checked = _examined(options, observer)
-    plan = planned(options, checked, observer)
+    ready = prepared(options, observer)
     if options.dry_run:
-        return Pushed(checked, plan)
+        return ready
+    with opened(options, ready.planned, settings, observer) as services:
+        done = brought(options, ready, services, observer)
+        if done.imported is None:
+            return done
+        waiting = options.waiting
+        seen = finished(done.imported, waiting, services.api, observer)
+        return replace(
+            done, imported=concluded(seen, observer, reasons(done, services))
+        )
+
+
+def prepared(options: PushOptions, observer: Observer) -> Pushed:
+    """Check and plan: nothing of it touches a network.
+
+    The values are judged later, in the bytes on their way, unless something needs them
+    now.
+    """
+    checked = _examined(options, observer)
+    return Pushed(checked, planned(options, checked, observer))
+
+
+@contextmanager
+def opened(
+    options: PushOptions, plan: Planned, settings: Settings, observer: Observer
+) -> Iterator[Services]:
+    """The services of one push, which no other on this machine disturbs meanwhile."""
+    destination = plan.plan.destination
     with ExitStack() as stack:
         if options.state is not None:
-            where = f"{settings.endpoint.value} {plan.plan.destination.url}"
+            where = f"{settings.endpoint.value} {destination.url}"
             stack.enter_context(only_run(options.state, where))
-        services = stack.enter_context(
+        yield stack.enter_context(
             connected(
                 settings,
-                plan.plan.destination,
+                destination,
                 observer=observer,
                 patience=options.transfer.patience,
                 connections=options.transfer.most_workers + 2,
                 credentials=options.credentials,
             )
         )
-        asked = Questions.ask(services, plan.plan.destination)
-        require_importable(
-            services.bucket, observer, region=services.region, tag=options.tag_bucket
-        )
-        there, before = _brought(options, checked, plan, services, observer, asked)
-        if not options.imports:
-            return Pushed(checked, plan, there)
-        job = _imported(options, plan, there, before, services, observer)
-    return Pushed(checked, plan, there, job)
+
+
+def brought(
+    options: PushOptions,
+    ready: Pushed,
+    services: Services,
+    observer: Observer,
+    turn: AbstractContextManager[object] | None = None,
+) -> Pushed:
+    """Upload, verify and submit.
+
+    `turn` is held while the job is submitted: of many pushes one at a time does.
+    """
+    plan = ready.planned
+    asked = Questions.ask(services, plan.plan.destination)
+    require_importable(
+        services.bucket, observer, region=services.region, tag=options.tag_bucket
+    )
+    there, before = _brought(options, ready.checked, plan, services, observer, asked)
+    done = replace(ready, uploaded=there)
+    if not options.imports:
+        return done
+    with turn or nullcontext():
+        seen = _submitted(options, plan, before, services, observer)
+    return replace(done, imported=seen)
 
 
 def _examined(options: PushOptions, observer: Observer) -> Checked:
@@ -127,22 +176,30 @@ def _brought(
     return uploaded(plan.plan, checked, services.bucket, how, observer), before
 
 
-def _imported(
+def _submitted(
     options: PushOptions,
     plan: Planned,
-    there: Uploaded,
     before: Before,
     services: Services,
     observer: Observer,
 ) -> Imported:
-    destination = plan.plan.destination
-    after = services.bucket.snapshot(destination.prefix)
+    after = services.bucket.snapshot(plan.plan.destination.prefix)
     contents = before.contents(after, services.bucket.clock_ahead)
-    seen = submitted(
-        plan.request, contents, services.api, observer, again=options.again
+    return submitted(
+        plan.request,
+        contents,
+        services.api,
+        observer,
+        again=options.again,
+        patience=options.transfer.patience,
     )
-    seen = finished(seen, options.waiting, services.api, observer)
-    evidence = Evidence(destination, plan.request.weight_type, there.manifest.objects)
+
+
+def reasons(done: Pushed, services: Services) -> Diagnose:
+    """What finds out why the job of an upload failed."""
+    there, plan = done.uploaded, done.planned
+    objects = there.manifest.objects if there is not None else ()
+    evidence = Evidence(plan.plan.destination, plan.request.weight_type, objects)
 
     def why(job: ImportJob) -> list[str]:
         return diagnose(
@@ -153,4 +210,4 @@ def _imported(
             studio_ahead=services.api.clock_ahead,
         )
 
-    return concluded(seen, observer, why)
+    return why

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from preflight.destination import Destination
-from preflight.language import say
 from preflight.observer import Observer
 from preflight.oss.access import CredentialsSource, OssAccess
 from preflight.oss.inspector import BucketInspector
-from preflight.pipeline.outage import Outage
-from preflight.retry import Retry, RetryEvent, log_retry
+from preflight.pipeline.outage import Outage, teller
+from preflight.retry import Retry, log_retry
 from preflight.settings import Settings
 from preflight.studio.client import ATTEMPTS, StudioClient
 from preflight.studio.imports import ImportApi
@@ -51,24 +50,8 @@ def studio_client(
     address, key = settings.base_url.value, settings.api_key.value
     if observer is None:
         return StudioClient(address, key)
-    retry = Retry(attempts=ATTEMPTS, base=1.0, cap=20.0, on_retry=_teller(observer))
+    retry = Retry(attempts=ATTEMPTS, base=1.0, cap=20.0, on_retry=teller(observer))
     return StudioClient(address, key, retry=retry, patience=patience)
-
-
-def _teller(observer: Observer) -> Callable[[RetryEvent], None]:
-    def tell(event: RetryEvent) -> None:
-        log_retry(event)
-        observer.retrying(event)
-        # The 1st, 2nd, 4th, 8th …: an outage of minutes is a few lines.
-        if event.number & (event.number - 1) == 0:
-            told = say("{message}; trying again", message=event.cause.message)
-            if event.waited >= 1:
-                told = say(
-                    "{told}; waited {waited:.0f} s", told=told, waited=event.waited
-                )
-            observer.say(told)
-
-    return tell
 
 
 @contextmanager

@@ -12,24 +12,26 @@ create two jobs: the API offers nothing to prevent it. Both import the same file
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import count
 
 from preflight.catalog.bases import load_bases
 from preflight.clock import Clock, ServiceClocks
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
 from preflight.language import say
-from preflight.retry import LONGEST_ASKED, Transient
+from preflight.retry import Patience, Retry, RetryEvent, log_retry
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.models import StudioUnavailable
 
 _log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # of Create
+ATTEMPTS = 3  # of Create; more only while requests are turned away at the door
 # Seconds before each look after a lost answer: a job may take a moment to be listed.
-_LOOKS = (2.0, 5.0, 10.0)
+_LOOKS: tuple[float, ...] = (2.0, 5.0, 10.0)
+_ONE_LOOK: tuple[float, ...] = (0.0,)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
@@ -97,14 +99,18 @@ def submit(
     clock: Clock,
     again: bool = False,
     contents: Contents | None = None,
+    patience: float = 0.0,
+    on_retry: Callable[[RetryEvent], None] = log_retry,
 ) -> Submission:
     """Create the job of `request`, unless there is one already.
 
     A pending or running job of the same base model, bucket and prefix is joined,
     unless `contents` voids it; so is one in a state unknown here, as long as it may go
     on. A succeeded one is `ALREADY_DONE` unless `contents` outdate it. `again` passes
-    over both the succeeded and the unknown. Raises `AmbiguousAnswer` when it cannot be
-    known whether a job was made: the same call later finds out.
+    over both the succeeded and the unknown. A service that turns requests away, as its
+    limits of rate do, is asked again for `patience` seconds, and `on_retry` hears of
+    it. Raises `AmbiguousAnswer` when it cannot be known whether a job was made: the
+    same call later finds out.
     """
     there = contents or Contents()
     before = _jobs_at(api, request)
@@ -112,7 +118,15 @@ def submit(
     same = [job for job in before if job.is_of(request.model_name, known)]
     if found := _choose(same, there, api, again=again):
         return found
-    return _create(api, request, clock, known={job.job_id for job in before})
+    door = Retry(
+        attempts=ATTEMPTS,
+        base=_LOOKS[0],
+        least=_LOOKS[0],
+        patience=Patience(patience, clock) if patience else None,
+        clock=clock,
+        on_retry=on_retry,
+    )
+    return _create(api, request, door, known={job.job_id for job in before})
 
 
 def _choose(
@@ -133,33 +147,40 @@ def _choose(
 
 
 def _create(
-    api: ImportApi, request: ImportRequest, clock: Clock, *, known: set[str]
+    api: ImportApi, request: ImportRequest, door: Retry, *, known: set[str]
 ) -> Submission:
-    for attempt in range(1, ATTEMPTS + 1):
+    waited = 0.0
+    for attempt in count(1):
         try:
             return Submission(api.create(request), How.CREATED, attempt)
-        except (AmbiguousAnswer, StudioUnavailable) as error:
+        except StudioUnavailable as error:
+            # Turned away at the door: no job was made, unless by somebody else.
+            waited += door.wait(attempt, waited, error)
+            how, pauses = How.JOINED, _ONE_LOOK
+            lost: ServiceUnavailable = error
+        except AmbiguousAnswer as error:
             _log.warning("%s", error)
+            how, pauses = How.FOUND_AFTER_LOST_ANSWER, _LOOKS
             lost = error
-        if job := _look(api, request, clock, lost, known=known):
-            return Submission(job, How.FOUND_AFTER_LOST_ANSWER, attempt)
-        if _asks_for_more(lost):
-            break
-    raise lost
+        if job := _look(api, request, door.clock, pauses, lost, known=known):
+            return Submission(job, how, attempt)
+        if attempt >= ATTEMPTS and isinstance(lost, AmbiguousAnswer):
+            raise lost
+    raise AssertionError("unreachable")
 
 
 def _look(
     api: ImportApi,
     request: ImportRequest,
     clock: Clock,
+    pauses: Sequence[float],
     lost: ServiceUnavailable,
     *,
     known: set[str],
 ) -> ImportJob | None:
-    """The job that the lost request made, if it made one."""
-    least = lost.wait if isinstance(lost, Transient) else 0.0
-    for pause in _LOOKS if isinstance(lost, AmbiguousAnswer) else _LOOKS[:1]:
-        clock.sleep(max(pause, min(least, LONGEST_ASKED)))
+    """The job that is there now and was not before; a look after each pause."""
+    for pause in pauses:
+        clock.sleep(pause)
         try:
             jobs = _jobs_at(api, request)
         except ServiceUnavailable as error:
@@ -175,10 +196,6 @@ def _look(
         if new := [job for job in jobs if job.job_id not in known]:
             return max(new, key=lambda job: job.created or _LONG_AGO)
     return None
-
-
-def _asks_for_more(error: ServiceUnavailable) -> bool:
-    return isinstance(error, Transient) and error.wait > LONGEST_ASKED
 
 
 def _jobs_at(api: ImportApi, request: ImportRequest) -> list[ImportJob]:

@@ -17,6 +17,7 @@ from preflight.errors import (
     ServiceUnavailable,
 )
 from preflight.findings import WeightType
+from preflight.retry import RetryEvent
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault
 from preflight.sandbox.studio.jobs import Status
@@ -118,6 +119,29 @@ def test_a_request_that_was_not_carried_out_is_sent_again(
     break_create(sandbox, fault, times=2)
     done = submit(box_api, request_for(sandbox.bucket), clock=clock)
     assert (done.how, done.attempts) == (How.CREATED, 3)
+    assert len(sandbox.studio.jobs()) == 1
+
+
+def test_a_service_that_turns_requests_away_is_waited_for(
+    sandbox: Sandbox, box_api: ImportApi, clock: ManualClock
+) -> None:
+    """As long as patience lasts; without it the attempts are three."""
+    throttled = {**NOT_DONE[4], "headers": {"Retry-After": "20"}}
+    request = request_for(sandbox.bucket)
+    told: list[RetryEvent] = []
+    break_create(sandbox, throttled, times=12)
+    done = submit(box_api, request, clock=clock, patience=600, on_retry=told.append)
+    assert (done.how, done.attempts) == (How.CREATED, 13)
+    assert sum(clock.slept) >= 12 * 20
+    assert len(told) == 12
+    sandbox.faults.clear()
+    break_create(sandbox, throttled, times="always")
+    other = request_for(sandbox.bucket, "m/b/")
+    for patience, least, most in [(0.0, 40.0, 60.0), (90.0, 90.0, 91.0)]:
+        began = clock.now()
+        with pytest.raises(ServiceUnavailable, match="Throttling"):
+            submit(box_api, other, clock=clock, patience=patience)
+        assert least <= clock.now() - began <= most
     assert len(sandbox.studio.jobs()) == 1
 
 
