@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from fixtures.faults import FAULTS
 from fixtures.tiny import TINY_TEXT, TINY_VL
+from preflight.api import check
 from preflight.findings import Verdict
 from preflight.model.source import LocalDirectory
 from preflight.pipeline.options import CheckOptions
@@ -20,6 +22,8 @@ from preflight.repair import REPAIRS
 from preflight.repair.draft import Losses
 from preflight.repair.plan import RepairPlan, planned_repair
 from preflight.repair.run import repaired
+from tests.cases import case
+from tests.depth import examples
 from tests.repair.conftest import adapter, full
 from tests.repair.effect import raw_tensors, same_effect, snapshot
 from tests.running import InProcess
@@ -112,47 +116,79 @@ ADAPTERS = [
 ]  # fmt: skip
 
 
-def failed(run: InProcess, *words: object) -> list[str]:
-    """The codes that a command's document says failed."""
-    outcomes = run(*words, "-q", "--format", "json").document["outcomes"]
-    return [each["code"] for each in outcomes if each["result"] == "failed"]
+def failed(directory: Path, base: str | None = None) -> set[str]:
+    """The codes of the rules that a check of this directory says failed."""
+    found = check(directory, base_model=base)
+    return {outcome.code for outcome in (*found.errors, *found.warnings)}
 
 
-@pytest.mark.parametrize("case", ADAPTERS, ids=lambda case: case.fault)
-def test_an_adapter_is_repaired(
-    case: Case, preflight: InProcess, tmp_path: Path
-) -> None:
-    good, broken, new = (tmp_path / name for name in ("good", "broken", "new"))
-    adapter(good)
-    adapter(broken)
-    FAULTS[case.fault].apply(broken)
-    before = snapshot(broken)
-    codes = failed(preflight, "check", broken)
+def repairs(cases: Sequence[Case]) -> Mapping[str, list[Case]]:
+    """The cases by the repair that they are for."""
+    found: dict[str, list[Case]] = {}
+    for each in cases:
+        found.setdefault(each.repair, []).append(each)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A broken directory, and what `fix` made of it."""
+
+    broken: Path
+    new: Path
+    flags: tuple[str, ...]
+
+
+def fixed(each: Case, broken: Path, run: InProcess, *flags: str) -> Repaired:
+    """Break, repair and look: what holds of every repair, whatever it is for."""
+    FAULTS[each.fault].apply(broken)
+    new = broken.with_name(f"{broken.name}-new")
+    base = flags[flags.index("--base-model") + 1] if "--base-model" in flags else None
+    before, codes = snapshot(broken), failed(broken, base)
     assert codes
-
-    done = preflight("fix", broken, "-o", new, "--format", "json", *QUIET, *case.flags)
+    done = run("fix", broken, "-o", new, "--format", "json", *QUIET, *flags)
     assert (done.code, done.err) == (0, "")
-    steps = done.document["repair"]["steps"]
-    named = [step for step in steps if step["name"] == case.repair]
-    assert named
-    assert named[0]["lossless"] is not bool(case.flags)
-    assert set(named[0]["codes"]) & set(codes)
-    assert failed(preflight, "check", new) == []
+    steps = {step["name"]: step for step in done.document["repair"]["steps"]}
+    assert steps[each.repair]["lossless"] is not bool(_losing(each))
+    assert set(steps[each.repair]["codes"]) & codes
+    assert failed(new, base) == set()
     assert snapshot(broken) == before
+    return Repaired(broken, new, flags)
 
-    if case.moved:
-        mine = sorted(data for _, _, data in raw_tensors(new / WEIGHTS).values())
-        assert mine == sorted(d for _, _, d in raw_tensors(good / WEIGHTS).values())
-    if case.own:
-        assert same_effect(broken, new)
-    elif case.moved and case.fault != "rank-negative":
-        assert same_effect(good, new)
-    if case.flags == ():
-        assert preflight("fix", broken, "-o", tmp_path / "x", "-n", "-q").code == 0
-        assert not (tmp_path / "x").exists()
-    else:
-        assert preflight("fix", broken, "-o", tmp_path / "x", "-q").code == 1
-        assert not (tmp_path / "x").exists()
+
+def _losing(each: Case) -> set[str]:
+    return set(each.flags) - {"--base-dir"}
+
+
+@pytest.mark.parametrize("repair", repairs(ADAPTERS))
+def test_an_adapter_is_repaired(
+    repair: str, preflight: InProcess, tmp_path: Path
+) -> None:
+    good = adapter(tmp_path / "good")
+    moved = sorted(data for _, _, data in raw_tensors(good / WEIGHTS).values())
+    cases = repairs(ADAPTERS)[repair]
+    done, *_ = [_adapter_repaired(each, good, moved, preflight) for each in cases]
+    # What is lost only where it is asked for is the repair's, not the single fault's.
+    other = tmp_path / "other"
+    words = ("-n",) if done.flags == () else ()
+    code = preflight("fix", done.broken, "-o", other, "-q", *words).code
+    assert code == (0 if done.flags == () else 1)
+    assert not other.exists()
+
+
+def _adapter_repaired(
+    each: Case, good: Path, moved: list[bytes], run: InProcess
+) -> Repaired:
+    with case(each.fault):
+        done = fixed(each, adapter(good.with_name(each.fault)), run, *each.flags)
+        if each.moved:
+            tensors = raw_tensors(done.new / WEIGHTS).values()
+            assert sorted(data for _, _, data in tensors) == moved
+        if each.own:
+            assert same_effect(done.broken, done.new)
+        elif each.moved and each.fault != "rank-negative":
+            assert same_effect(good, done.new)
+    return done
 
 
 FULL = [
@@ -191,29 +227,22 @@ FULL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", FULL, ids=lambda case: case.fault)
+@pytest.mark.parametrize("repair", repairs(FULL))
 def test_full_weights_are_repaired(
-    case: Case, preflight: InProcess, tmp_path: Path
+    repair: str, preflight: InProcess, tmp_path: Path
 ) -> None:
-    base = TINY_VL if "image" in case.fault else TINY_TEXT
-    good, broken, new = (tmp_path / name for name in ("good", "broken", "new"))
-    full(good, base)
-    full(broken, base)
-    FAULTS[case.fault].apply(broken)
-    before = snapshot(broken)
-    words = ["--base-model", base]
-    codes = failed(preflight, "check", broken, *words)
-    assert codes
-    flags = [*words]
-    for flag in case.flags:
-        flags += [flag, str(good)] if flag == "--base-dir" else [flag]
-    done = preflight("fix", broken, "-o", new, "--format", "json", *QUIET, *flags)
-    assert (done.code, done.err) == (0, "")
-    steps = {each["name"]: each for each in done.document["repair"]["steps"]}
-    assert set(steps[case.repair]["codes"]) & set(codes)
-    assert failed(preflight, "check", new, *words) == []
-    assert snapshot(broken) == before
-    assert _tensors(new) == _tensors(good)
+    for each in repairs(FULL)[repair]:
+        with case(each.fault):
+            base = TINY_VL if "image" in each.fault else TINY_TEXT
+            good = tmp_path / base
+            if not good.exists():
+                full(good, base)
+            flags = ["--base-model", base]
+            for flag in each.flags:
+                flags += [flag, str(good)] if flag == "--base-dir" else [flag]
+            broken = full(tmp_path / each.fault, base)
+            done = fixed(each, broken, preflight, *flags)
+            assert _tensors(done.new) == _tensors(good)
 
 
 def _tensors(directory: Path) -> dict[str, object]:
@@ -262,7 +291,7 @@ def test_a_directory_that_many_faults_broke_at_once_is_ready_after_one_fix(
     done = preflight("fix", broken, "-o", tmp_path / "new", *QUIET)
     assert (done.code, done.err) == (0, ""), done.out + done.err
     assert "READY" in done.out
-    assert failed(preflight, "check", tmp_path / "new") == []
+    assert failed(tmp_path / "new") == set()
     assert snapshot(broken) == before
     assert same_effect(trained, tmp_path / "new")
 
@@ -270,28 +299,30 @@ def test_a_directory_that_many_faults_broke_at_once_is_ready_after_one_fix(
 # What cannot be repaired
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        "truncated", "header-hole", "lfs-pointer", "missing-b", "wrong-width",
-        "alpha-zero", "alpha-text", "config-cut", "mixed-ranks", "fsdp-half-rank",
-        "dora", "pissa", "nan-first", "b-all-zero", "no-weights", "only-bin",
-        "decoder-segment", "beside-tower", "base-coder", "fifo", "dangling-link",
-    ],
+BEYOND = (
+    "truncated", "header-hole", "lfs-pointer", "missing-b", "wrong-width",
+    "alpha-zero", "alpha-text", "config-cut", "mixed-ranks", "fsdp-half-rank",
+    "dora", "pissa", "nan-first", "b-all-zero", "no-weights", "only-bin",
+    "decoder-segment", "beside-tower", "base-coder", "fifo", "dangling-link",
 )  # fmt: skip
+
+
 def test_what_cannot_be_repaired_is_told_and_nothing_is_made(
-    fault: str, preflight: InProcess, tmp_path: Path
+    preflight: InProcess, tmp_path: Path
 ) -> None:
-    broken, new = adapter(tmp_path / "broken"), tmp_path / "new"
-    FAULTS[fault].apply(broken)
-    before, codes = snapshot(broken), failed(preflight, "check", broken)
-    done = preflight("fix", broken, "-o", new, "--format", "json")
-    assert done.code == 1
-    left = [o["code"] for o in done.document["outcomes"] if o["result"] == "failed"]
-    assert set(left) & set(codes)
-    assert not new.exists()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken", "home"]
-    assert snapshot(broken) == before
+    for fault in BEYOND:
+        with case(fault):
+            place = tmp_path / fault
+            broken = adapter(place / "broken")
+            FAULTS[fault].apply(broken)
+            before, codes = snapshot(broken), failed(broken)
+            words = ("-o", place / "new", "--format", "json")
+            done = preflight("fix", broken, *words)
+            assert done.code == 1
+            outcomes = done.document["outcomes"]
+            assert {o["code"] for o in outcomes if o["result"] == "failed"} & codes
+            assert [p.name for p in place.iterdir()] == ["broken"]
+            assert snapshot(broken) == before
 
 
 @pytest.mark.parametrize("fault", ["shard-missing", "lfs-pointer", "shard-repeated"])
@@ -315,41 +346,51 @@ def _planned(directory: Path) -> tuple[CheckOptions, RepairPlan]:
     return options, planned_repair(options, Losses())
 
 
-@pytest.mark.parametrize("instant", range(20))
 def test_a_kill_at_any_instant_leaves_nothing_or_the_whole(
-    instant: int, preflight: InProcess, tmp_path: Path
+    preflight: InProcess, tmp_path: Path
 ) -> None:
-    broken, new = adapter(tmp_path / "broken"), tmp_path / "new"
+    broken = adapter(tmp_path / "broken")
     for name in ("rank-12", "orig-mod"):
         FAULTS[name].apply(broken)
+    options, plan = _planned(broken)
     before = snapshot(broken)
-    points = _points(broken, tmp_path / "counted")
-    at = instant * (points - 1) // 19
-    _killed(broken, new, at)
-    assert snapshot(broken) == before
-    if new.exists():
-        assert failed(preflight, "check", new) == []
-    # The next run goes on as if nothing had been, and leaves nothing of the dead one.
-    done = preflight("fix", broken, "-o", new, "-q")
-    assert done.code == 0
-    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".new")]
-    assert failed(preflight, "check", new) == []
-    assert snapshot(new).keys() == snapshot(tmp_path / "counted").keys()
-    assert _digests(new) == _digests(tmp_path / "counted")
+    instants: list[str] = []
+    repaired(plan, options, tmp_path / "whole", _observer(), between=instants.append)
+    assert failed(tmp_path / "whole") == set()
+    whole = _digests(tmp_path / "whole")
+    for at in _chosen(instants):
+        with case(instants[at], at):
+            place = tmp_path / str(at)
+            place.mkdir()
+            _killed(broken, place / "new", at)
+            assert snapshot(broken) == before
+            if (place / "new").exists():
+                assert _digests(place / "new") == whole
+            # The next run goes on as if nothing had been, and leaves nothing of the
+            # dead one.
+            assert preflight("fix", broken, "-o", place / "new", "-q").code == 0
+            assert [path.name for path in place.iterdir()] == ["new"]
+            assert _digests(place / "new") == whole
+
+
+def _chosen(instants: list[str]) -> list[int]:
+    """One instant of each kind; `make fuzz` takes them all."""
+    if examples(1) > 1:
+        return list(range(len(instants)))
+    kinds: dict[str, int] = {}
+    for at, told in enumerate(instants):
+        verb, _, what = told.partition(" ")
+        kinds[f"{verb} {'' if what.endswith('.json') else what}"] = at
+    assert len(kinds) >= 7
+    return sorted(kinds.values())
 
 
 def _digests(directory: Path) -> dict[str, str]:
     return {name: found[0] for name, found in snapshot(directory).items()}
 
 
-def _points(broken: Path, target: Path) -> int:
-    """How many instants there are between two steps."""
-    options, plan = _planned(broken)
-    seen: list[str] = []
-    observer = Gatherer(RunRecord("fix"))
-    repaired(plan, options, target, observer, between=seen.append)
-    assert len(seen) > 20
-    return len(seen)
+def _observer() -> Gatherer:
+    return Gatherer(RunRecord("fix"))
 
 
 def _killed(broken: Path, target: Path, at: int) -> None:
@@ -365,8 +406,7 @@ def _killed(broken: Path, target: Path, at: int) -> None:
             left -= 1
 
         options, plan = _planned(broken)
-        observer = Gatherer(RunRecord("fix"))
-        repaired(plan, options, target, observer, between=between)
+        repaired(plan, options, target, _observer(), between=between)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
@@ -383,10 +423,7 @@ def test_ctrl_c_and_a_full_disk_leave_nothing(tmp_path: Path) -> None:
                 raise error
 
         with pytest.raises(type(error)):
-            repaired(
-                plan, options, tmp_path / "new", Gatherer(RunRecord("fix")),
-                between=between,
-            )  # fmt: skip
+            repaired(plan, options, tmp_path / "new", _observer(), between=between)
         assert [p.name for p in tmp_path.iterdir()] == ["broken"]
 
 
