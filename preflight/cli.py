@@ -182,7 +182,13 @@ def entry() -> NoReturn:
         code = main()
     except SystemExit as end:  # of --help and --version
         code = end.code if isinstance(end.code, int) else 0
-    sys.exit(_written(code))
+    code = _written(code)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:  # full or closed: Python would try again, and end with 120
+        discard(sys.stderr)
+    sys.exit(code)
 
 
 def _written(code: int) -> int:
