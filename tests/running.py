@@ -12,19 +12,24 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pytest
 
 from fixtures.adapters import build_adapter
 from preflight.cli import main
 from preflight.sandbox import Sandbox
+from tests import forked
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[1]
-_OURS = ("OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_", "GITHUB_")
+_OURS = (
+    "OSS_", "DASHSCOPE_", "ALIBABA_CLOUD_", "PREFLIGHT_", "HF_", "XDG_", "GITHUB_",
+    "PYTHON",
+)  # fmt: skip
 _PLAIN = (
     "COLUMNS", "LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "MODELSCOPE_CACHE",
-    "NO_COLOR", "PYTHONIOENCODING", "TERM",
+    "NO_COLOR", "TERM",
 )  # fmt: skip
 
 
@@ -125,8 +130,29 @@ def unprivileged(words: list[str]) -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
 
 
+Process = Union["subprocess.Popen[str]", Forked]
+_START = [sys.executable, "-m", "preflight"]
+
+
+def forkable(words: list[str], env: Mapping[str, str]) -> bool:
+    """Whether nothing depends on how Python itself is started."""
+    before = ("PYTHON", "LC_", "LANG", "LD_")
+    special = {name for name in env if name.startswith(before)}
+    return forked.POSSIBLE and words[:3] == _START and special <= _HARMLESS
+
+
+_HARMLESS = {"PYTHONPATH", "LANGUAGE", "LD_PRELOAD"}
+
+
 def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
     """Run a process to its end; its output as text, undecodable bytes kept."""
+    if forkable(words, env):
+        with forked.piped(words[3:], env) as process:
+            try:
+                streams = process.communicate_bytes(within)
+            finally:
+                process.kill()
+            return Run(process.wait(), *map(os.fsdecode, streams))
     done = subprocess.run(
         words,
         env=dict(env),
@@ -140,18 +166,20 @@ def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
 
 
 @contextlib.contextmanager
-def started(
-    words: list[str], env: Mapping[str, str]
-) -> Iterator[subprocess.Popen[str]]:
+def started(words: list[str], env: Mapping[str, str]) -> Iterator[Process]:
     """A process that is still running; it is killed when the block is left."""
-    process = subprocess.Popen(
-        words,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process: Process
+    if forkable(words, env):
+        process = forked.piped(words[3:], env)
+    else:
+        process = subprocess.Popen(
+            words,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     with process:
         try:
             yield process
@@ -159,10 +187,10 @@ def started(
             process.kill()
 
 
-def ended(process: subprocess.Popen[str], within: float = 30.0) -> Run:
+def ended(process: Process, within: float = 30.0) -> Run:
     """What a process left that was told to end; fails when it does not."""
     out, err = process.communicate(timeout=within)
-    return Run(process.returncode, out, err)
+    return Run(process.wait(), out, err)
 
 
 def until(condition: Callable[[], object], within: float = 60.0) -> None:

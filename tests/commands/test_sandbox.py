@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -18,7 +17,7 @@ import oss2
 import pytest
 import requests
 
-from tests.running import command, ended, environment, run, started, until
+from tests.running import Process, command, ended, environment, run, started, until
 
 _EXPORT = re.compile(r"export ([A-Z_]+)=(\S+)")
 _NAMES = {
@@ -29,7 +28,7 @@ _NAMES = {
     "DASHSCOPE_API_KEY",
     "DASHSCOPE_HTTP_BASE_URL",
 }
-Running = tuple["subprocess.Popen[str]", dict[str, str]]
+Running = tuple[Process, dict[str, str]]
 
 
 @contextmanager
@@ -66,7 +65,7 @@ def jobs(values: Mapping[str, str], **sent: object) -> requests.Response:
     return requests.request(method, url, headers=headers, json=sent or None, timeout=10)
 
 
-def stop(process: subprocess.Popen[str], number: int = signal.SIGINT) -> int:
+def stop(process: Process, number: int = signal.SIGINT) -> int:
     process.send_signal(number)
     return ended(process).code
 

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import pyte
 
+from tests import forked
+from tests.running import Process, forkable
+
 LINES = 24
 _SECONDS = 60  # no command of the tests takes so long
 
@@ -60,16 +63,7 @@ def show(
     `kill_when` is asked again and again; once it is true, the process is killed.
     """
     with pseudo_terminal(columns) as (ours, theirs):
-        process = subprocess.Popen(
-            list(words),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=directory,
-            env=dict(env),
-            close_fds=True,
-            start_new_session=True,
-        )
+        process = begin(words, env, str(directory), theirs)
         os.close(theirs)
 
         def look() -> None:
@@ -79,6 +73,33 @@ def show(
         data = b"".join(pieces(ours, look))
         code = process.wait(timeout=_SECONDS)
     return read_screen(data, code, columns)
+
+
+def begin(
+    words: Sequence[str], env: Mapping[str, str], directory: str, terminal: int
+) -> Process:
+    """Start a process whose three streams are this terminal."""
+    if forkable(list(words), env):
+        return forked.spawn(
+            words[3:],
+            env,
+            cwd=directory,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            new_session=True,
+        )
+    return subprocess.Popen(
+        list(words),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=directory,
+        env=dict(env),
+        close_fds=True,
+        start_new_session=True,
+        text=True,
+    )
 
 
 def pieces(ours: int, look: Callable[[], None] = lambda: None) -> Iterator[bytes]:

@@ -19,7 +19,7 @@ from preflight.commands import COMMANDS
 from preflight.sandbox import Sandbox
 from preflight.text import columns, folded
 from tests.running import environment, tiny_adapter
-from tests.screens.forks import Forks, forking
+from tests.screens.forks import in_pipe, in_terminal
 
 URL = "oss://preflight-sandbox/models/one/"
 WIDE = "模型-检查点"  # ten columns and a hyphen
@@ -91,11 +91,10 @@ WAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A directory with models, a sandbox, and the process that runs commands."""
+    """A directory with models, and a sandbox."""
 
     place: Path
     env: Mapping[str, str]
-    forks: Forks
     job: str
 
     def words(self, call: tuple[str, ...]) -> list[str]:
@@ -121,20 +120,19 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         env = environment(base / "home", more)
         for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "CI", "SSH_CONNECTION", "LC_ALL"):
             env.pop(name, None)
-        with forking(env) as forks:
-            done, _ = forks.in_pipe(["push", "good", URL], env, place, scratch=base)
-            assert done.code == 0
-            yield Room(place, env, forks, box.studio.jobs()[0].id)
+        done, _ = in_pipe(["push", "good", URL], env, place)
+        assert done.code == 0
+        yield Room(place, env, box.studio.jobs()[0].id)
 
 
-def told(room: Room, call: tuple[str, ...], way: Way, scratch: Path) -> tuple[int, str]:
+def told(room: Room, call: tuple[str, ...], way: Way) -> tuple[int, str]:
     env = {**room.env, **way.values}
     words = room.words(call)
     if way.piped:
-        out, err = room.forks.in_pipe(words, env, room.place, scratch=scratch)
+        out, err = in_pipe(words, env, room.place)
         return out.code, out.text + err.text
     lines = 24 if way.columns else 0
-    done = room.forks.in_terminal(words, env, room.place, way.columns, lines)
+    done = in_terminal(words, env, room.place, way.columns, lines)
     return done.code, done.text.replace("\r\n", "\n")
 
 
@@ -172,10 +170,10 @@ def too_long(lines: list[str], width: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_every_command_in_every_terminal(room: Room, tmp_path: Path, name: str) -> None:
+def test_every_command_in_every_terminal(room: Room, name: str) -> None:
     way, wrong = WAYS[name], []
     for call, wanted in CALLS:
-        code, text = told(room, call, way, tmp_path)
+        code, text = told(room, call, way)
         if way.values.get("LC_ALL") == "C" and WIDE in call:
             # Python itself cannot pass such a name in ASCII; no crash is enough.
             assert "Traceback" not in text
@@ -190,21 +188,19 @@ def test_every_command_is_walked() -> None:
     assert {call[0] for call, _ in CALLS if call} >= set(COMMANDS)
 
 
-def test_colour_comes_where_it_is_asked_for(room: Room, tmp_path: Path) -> None:
+def test_colour_comes_where_it_is_asked_for(room: Room) -> None:
     for call in (("check", "good"), ("check", "broken")):
-        _, text = told(room, call, WAYS["FORCE_COLOR in a pipe"], tmp_path)
+        _, text = told(room, call, WAYS["FORCE_COLOR in a pipe"])
         assert re.search(r"\x1b\[1;3[12]m[✔✘] ", text)
-        _, text = told(room, call, WAYS["usual"], tmp_path)
+        _, text = told(room, call, WAYS["usual"])
         assert re.search(r"\x1b\[1;3[12]m[✔✘] ", text)
 
 
-def test_nobody_reads_any_more(room: Room, tmp_path: Path) -> None:
+def test_nobody_reads_any_more(room: Room) -> None:
     """As `| head -1` does it when it has its line: the rest goes to nobody."""
     wrong = []
     for call, wanted in CALLS:
-        out, err = room.forks.in_pipe(
-            room.words(call), room.env, room.place, scratch=tmp_path, closed=True
-        )
+        out, err = in_pipe(room.words(call), room.env, room.place, closed=True)
         if out.code not in (141, wanted) or "Traceback" in err.text:
             wrong.append(f"{' '.join(call)}: exit {out.code}: {err.text[-300:]}")
         if "Exception ignored" in err.text:
@@ -215,7 +211,7 @@ def test_nobody_reads_any_more(room: Room, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 240])
 def test_columns_of_wide_names_stand_below_one_another(room: Room, width: int) -> None:
     words = ["check", "good", WIDE]
-    done = room.forks.in_terminal(words, room.env, room.place, width)
+    done = in_terminal(words, room.env, room.place, width)
     heading, *rows = lines_of(done.text)[:3]
     at = columns(heading.partition("verdict")[0])
     for row in rows:
