@@ -18,6 +18,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 PLACEHOLDERS: Mapping[str, str] = {
     "name": say("the model directory's name"),
+    "parent": say("the name of the directory above it, as of runs/3/adapter"),
     "base": say("the base model"),
     "digest": say("a short SHA-256 of all files; reads the weights before the upload"),
     "date": say("today's date (UTC) as 20261123"),
@@ -145,6 +146,19 @@ class DestinationTemplate:
         # Braces are allowed in a prefix, and not in a bucket's name.
         found = parse_destination(url)
         return cls(url, found.bucket, used, found.slash_added)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The placeholders that name a directory, `name` and `parent`, in order."""
+        found = dict.fromkeys(_BRACES.findall(self.url))
+        return tuple(name for name in found if name in ("name", "parent"))
+
+    def partly(self, values: Mapping[str, Callable[[], str]]) -> DestinationTemplate:
+        """The template with the placeholders filled in that have a value here."""
+        filled = {name: values[name]() for name in self.placeholders if name in values}
+        return DestinationTemplate.parse(
+            _BRACES.sub(lambda found: filled.get(found[1], found[0]), self.url)
+        )
 
     def settle(self, values: Mapping[str, Callable[[], str]]) -> Destination:
         """The destination with its placeholders filled in.

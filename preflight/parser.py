@@ -204,6 +204,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.exit(2)
     if rest and getattr(found, "destination", "") is None and rest[0][:1] != "-":
         found.destination = rest.pop(0)
+    while rest and hasattr(found, "more") and rest[0][:1] != "-":
+        found.more = (*found.more, rest.pop(0))
     if rest:
         command = parser.commands[found.command]
         told = say("unrecognized arguments: {words}", words=" ".join(rest))

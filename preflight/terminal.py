@@ -33,11 +33,15 @@ from preflight.text import (
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Standard error as the screen that the pipeline talks to; results elsewhere."""
+    """Standard error as the screen that the pipeline talks to; results elsewhere.
+
+    `place`: the one of several directories that is spoken of, told with each line.
+    """
 
     quiet: bool = False
     mode: ProgressMode = ProgressMode.AUTO
     color: bool = False
+    place: str = ""
 
     @property
     def width(self) -> int:
@@ -81,6 +85,8 @@ class Terminal:
         if self.mode is ProgressMode.JSON:
             self.event("message", text=text)
             return
+        if self.place:
+            text = glued(f"{self.place}: ", text)
         stream = unfailing(sys.stderr)
         # The last door: whatever a server or a library echoed, no secret goes out.
         shown = printable(masked(localized(text)), limit=4000)
@@ -106,6 +112,8 @@ class Terminal:
         """A line of JSON on standard error, where `--progress json` asks for it."""
         if self.mode is ProgressMode.JSON:
             safe = {key: for_programs(value) for key, value in values.items()}
+            if self.place:
+                safe = {"directory": self.place, **safe}
             write_event(unfailing(sys.stderr), name, safe)
 
     def annotate(self, text: str) -> None:

@@ -40,6 +40,11 @@ class Asked(Generic[T]):
         except BaseException as exc:  # noqa: BLE001 - raised by `result`
             self._errors.append(exc)
 
+    def wait(self, seconds: float) -> None:
+        """Until the call has ended, at most so long."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
     def result(self) -> T:
         """What the call returned; raises what it raised."""
         if self._thread is None:

@@ -138,3 +138,11 @@ def test_a_placeholder_without_a_value() -> None:
 def test_a_value_that_makes_no_key(value: str) -> None:
     with pytest.raises(UsageError, match="the prefix"):
         settled("oss://abc/{name}/", name=value)
+
+
+def test_part_of_a_template_is_filled_before_the_rest() -> None:
+    template = DestinationTemplate.parse("oss://abc/{base}/{parent}-{name}-{digest}/")
+    assert template.names == ("parent", "name")
+    half = template.partly({"name": lambda: "adapter", "parent": lambda: "3"})
+    assert half.url == "oss://abc/{base}/3-adapter-{digest}/"
+    assert half.placeholders == {"base", "digest"}

@@ -131,7 +131,6 @@ def test_version_of_the_module(tmp_path: Path) -> None:
         (["check", "d", "--weight-type", "qlora"], "invalid choice: 'qlora'"),
         (["check", "d", "--color", "maybe"], "invalid choice: 'maybe'"),
         (["push"], "required: MODEL_DIR"),
-        (["push", "d", "oss://b/p/", "more"], "unrecognized arguments: more"),
         (["push", "d", "oss://b/p/", "--timeout"], "expected one argument"),
         (["push", "d", "oss://b/p/", "--timeout", "1h"], "not a number of seconds: 1h"),
         (["push", "d", "oss://b/p/", "--timeout", "-1"], "not a number of seconds: -1"),

@@ -56,6 +56,7 @@ EXAMPLES = MappingProxyType(
         ),
         "push": (
             "push out/adapter oss://my-bucket/models/{name}-{digest}/",
+            "push runs/*/adapter oss://my-bucket/sweep/{parent}-{digest}/",
             say("push -n out/adapter oss://my-bucket/models/mine/   # the plan alone"),
             say(
                 "push --sandbox out/adapter                         # no account needed"

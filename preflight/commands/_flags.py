@@ -33,14 +33,16 @@ def group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGrou
     return parser.add_argument_group(title)
 
 
-def add_model(parser: argparse.ArgumentParser, *, many: bool = False) -> None:
-    """The directory, or several of them, and how to judge it."""
+def add_model(
+    parser: argparse.ArgumentParser, *, many: bool = False, places: str = ""
+) -> None:
+    """The directories, by default with the words `places`, and how to judge them."""
     parser.add_argument(
         "model_dir",
         metavar="MODEL_DIR",
         type=read_place,
-        nargs="+" if many else None,
-        help=_MANY if many else say("directory of the weights"),
+        nargs="+" if many or places else None,
+        help=places or (_MANY if many else say("directory of the weights")),
     )
     model, rules = group(parser, "model"), group(parser, "rules")
     add_base_dir(parser)

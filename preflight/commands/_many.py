@@ -63,6 +63,11 @@ def check_many(
     codes = [record.exit_code for record in records if record.exit_code]
     code = 1 if parent is not None or 1 in codes else max(codes, default=0)
     several = Several.of(records, code, str(parent) if parent is not None else "")
+    return report_many(arguments, terminal, several)
+
+
+def report_many(arguments: Namespace, terminal: Terminal, several: Several) -> int:
+    """Show what became of several directories; the exit code."""
 
     def failed(error: UsageError) -> None:
         nonlocal several
@@ -80,9 +85,8 @@ def check_many(
         unwritten = exc
     if unwritten is not None:
         terminal.tell(unwritten)
-    code = several.code
-    terminal.event("end", exit_code=code, verdict=several.verdict.value)
-    return code
+    terminal.event("end", exit_code=several.code, verdict=several.verdict.value)
+    return several.code
 
 
 def _checked(arguments: Namespace, directory: ModelPlace) -> RunRecord:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from preflight.api import push, settings_reader
 from preflight.commands._flags import (
@@ -18,12 +19,14 @@ from preflight.commands._flags import (
     losses_of,
 )
 from preflight.commands._manifests import keep_manifest
+from preflight.commands._places import places_and_destination
 from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
 from preflight.commands._values import count, seconds, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
 from preflight.errors import UsageError
 from preflight.language import glued, joined, say
+from preflight.pipeline.places import ModelPlace
 from preflight.record import RunRecord
 from preflight.settings import Need
 from preflight.terminal import Terminal
@@ -37,7 +40,11 @@ _SANDBOX_LOOKS = 0.2  # seconds; its jobs take no time
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The directory, the destination, the transfer, the import and the report."""
-    add_model(parser)
+    add_model(
+        parser,
+        places=say("directory of the weights; of several all are pushed in one run"),
+    )
+    parser.set_defaults(more=())  # words that follow flags
     pairs = (glued(f"{{{name}}}: ", text) for name, text in PLACEHOLDERS.items())
     parser.add_argument(
         "destination",
@@ -61,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run",
         action="store_true",
         help=say("check and plan, touch no network"),
+    )
+    parser.add_argument(
+        "--all-or-nothing",
+        action="store_true",
+        help=say("of several directories send none unless all pass"),
     )
     parser.add_argument(
         "--sandbox",
@@ -181,8 +193,12 @@ def _keep_one_heap() -> None:
 
 
 def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """Push, and report."""
+    """Push, and report; several directories as a table."""
     _keep_one_heap()
+    places, arguments.destination = places_and_destination(arguments)
+    if len(places) > 1:
+        return _run_many(arguments, terminal, places)
+    (arguments.model_dir,) = places
     record = RunRecord(
         "push",
         str(arguments.model_dir),
@@ -191,31 +207,44 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     )
 
     def work(recorder: Recorder) -> int:
-        if arguments.sandbox:
-            _push_to_sandbox(arguments, terminal, recorder)
-        elif arguments.destination is None:
+        with _surroundings(arguments, recorder) as (template, environ):
+            _push(arguments, terminal, recorder, template, environ)
+        return 0
+
+    return reported(arguments, terminal, record, work)
+
+
+def _run_many(
+    arguments: argparse.Namespace, terminal: Terminal, places: Sequence[ModelPlace]
+) -> int:
+    from preflight.commands._sweep import push_many  # only where there are several
+
+    with _surroundings(arguments, terminal) as (template, environ):
+        _tell_added_slash(template, terminal)
+        transfer = _transfer(arguments)
+        return push_many(arguments, terminal, places, template, environ, transfer)
+
+
+@contextmanager
+def _surroundings(
+    arguments: argparse.Namespace, told: Recorder | Terminal
+) -> Iterator[tuple[DestinationTemplate, Mapping[str, str]]]:
+    """Where to, and the environment: that of the process, or of a sandbox."""
+    if not arguments.sandbox:
+        if arguments.destination is None:
             raise UsageError(
                 say("no destination was given"),
                 hint=say(
                     "preflight push MODEL_DIR oss://bucket/prefix/, or add --sandbox"
                 ),
             )
-        else:
-            template = DestinationTemplate.parse(arguments.destination)
-            _push(arguments, terminal, recorder, template, dict(os.environ))
-        return 0
-
-    return reported(arguments, terminal, record, work)
-
-
-def _push_to_sandbox(
-    arguments: argparse.Namespace, terminal: Terminal, recorder: Recorder
-) -> None:
+        yield DestinationTemplate.parse(arguments.destination), dict(os.environ)
+        return
     from preflight.sandbox import Sandbox
 
     template = DestinationTemplate.parse(arguments.destination or _SANDBOX_URL)
     with Sandbox(seed_bucket=template.bucket) as box:
-        recorder.say(
+        told.say(
             say(
                 "sandbox: OSS at {oss_url}, Model Studio at {studio_url}",
                 oss_url=box.oss_url,
@@ -224,7 +253,12 @@ def _push_to_sandbox(
         )
         if arguments.poll_interval is None:
             arguments.poll_interval = _SANDBOX_LOOKS
-        _push(arguments, terminal, recorder, template, box.environment())
+        yield template, box.environment()
+
+
+def _tell_added_slash(template: DestinationTemplate, told: Recorder | Terminal) -> None:
+    if template.slash_added:
+        told.say(say("added the closing slash: {url}/", url=template.url))
 
 
 def _push(
@@ -234,8 +268,7 @@ def _push(
     template: DestinationTemplate,
     environ: Mapping[str, str],
 ) -> None:
-    if template.slash_added:
-        recorder.say(say("added the closing slash: {url}/", url=template.url))
+    _tell_added_slash(template, recorder)
     needs = () if arguments.dry_run else tuple(Need)
 
     settings = read_settings(arguments, terminal, *needs, environ=environ)

@@ -38,6 +38,11 @@ class Location:
             return self.title
         return self.directory.name if self.url else self.directory.resolve().name
 
+    @property
+    def parent(self) -> str:
+        """What the directory above it is called; empty where that says nothing."""
+        return "" if self.title or self.url else self.directory.resolve().parent.name
+
     def below(self, folder: str) -> Location:
         """A folder below it."""
         url = f"{self.url}{folder}/" if self.url else ""

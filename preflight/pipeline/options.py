@@ -47,7 +47,8 @@ class PushOptions:
     `replace`: write under a prefix that a model was imported from; `tag_bucket`: set
     the tag that an import needs. `state`: where the lock against a second run on this
     machine is kept; `credentials` reads the keys of OSS anew when they ended. Without
-    `imports` the push ends when all is uploaded and verified.
+    `imports` the push ends when all is uploaded and verified. `judge_first`: read all
+    values before anything is sent, not while it is.
     """
 
     check: CheckOptions
@@ -63,6 +64,7 @@ class PushOptions:
     transfer: TransferOptions = field(default_factory=TransferOptions)
     state: Path | Unavailable | None = None
     credentials: CredentialsSource | None = None
+    judge_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

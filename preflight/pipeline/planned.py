@@ -12,7 +12,7 @@ from functools import partial
 
 from preflight.catalog.base import BaseModel
 from preflight.catalog.service import DISPLAY_NAME_LIMIT
-from preflight.destination import Destination
+from preflight.destination import Destination, DestinationTemplate
 from preflight.errors import NotReady
 from preflight.findings import Unavailable, WeightType
 from preflight.language import say, without_ending
@@ -52,7 +52,8 @@ def planned(options: PushOptions, checked: Checked, observer: Observer) -> Plann
     destination = _settled(options, checked, chosen, observer)
     request = ImportRequest(
         model_name=base.code,
-        display_name=options.display_name or default_name(found.location),
+        display_name=options.display_name
+        or default_name(found.location, options.destination),
         weight_type=kind,
         bucket=destination.bucket,
         prefix=destination.prefix,
@@ -153,7 +154,7 @@ def _settled(
 ) -> Destination:
     found, template = checked.found, options.destination
     values: dict[str, Callable[[], str]] = {
-        "name": partial(tidy_name, found.location),
+        **directory_names(found.location),
         "date": lambda: datetime.now(timezone.utc).strftime("%Y%m%d"),
         "digest": lambda: _digest_told(chosen, checked.sums, observer),
     }
@@ -191,11 +192,33 @@ def digest(
     return text.hexdigest()[:_DIGITS]
 
 
-def default_name(location: Location) -> str:
-    """What a model is called in the console, unless it was given a name."""
-    return tidy_name(location)[:DISPLAY_NAME_LIMIT]
+def default_name(location: Location, template: DestinationTemplate) -> str:
+    """What a model is called in the console, unless it was given a name.
+
+    Its directory's name, or what the destination calls it where that is another.
+    """
+    names = template.names if "parent" in template.names else ("name",)
+    values = directory_names(location)
+    known = [values[name]() for name in names if name in values]
+    return "-".join(known or [tidy_name(location)])[:DISPLAY_NAME_LIMIT]
+
+
+def directory_names(location: Location) -> dict[str, Callable[[], str]]:
+    """What `{name}` and `{parent}` of a destination stand for, where they have a value.
+
+    They depend on the directory alone, so that it goes to the same place whether it is
+    pushed by itself or with others.
+    """
+    names: dict[str, Callable[[], str]] = {"name": partial(tidy_name, location)}
+    if location.parent:
+        names["parent"] = partial(_tidy, location.parent)
+    return names
 
 
 def tidy_name(location: Location) -> str:
     """A model directory's name as a part of a key."""
-    return re.sub(r"[^\w.-]+", "-", location.name).strip(".-") or "model"
+    return _tidy(location.name)
+
+
+def _tidy(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "model"

@@ -137,7 +137,11 @@ def _examined(options: PushOptions, observer: Observer) -> Checked:
         checked = unscanned(
             checked, say("not scanned, as other rules failed"), observer
         )
-    elif options.dry_run or "digest" in options.destination.placeholders:
+    elif (
+        options.dry_run
+        or options.judge_first
+        or "digest" in options.destination.placeholders
+    ):
         checked = scanned(checked, observer)
     require_passed(checked)
     return checked

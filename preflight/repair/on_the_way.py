@@ -15,6 +15,7 @@ from preflight.language import glued, say
 from preflight.model.source import LocalDirectory
 from preflight.observer import Observer
 from preflight.pipeline.options import PushOptions
+from preflight.pipeline.planned import default_name, directory_names
 from preflight.repair.draft import Losses
 from preflight.repair.plan import RepairPlan, planned_repair
 from preflight.repair.run import repaired_for_now
@@ -35,13 +36,21 @@ def repaired_on_the_way(
     for step in plan.steps:
         what = glued(step.repair.name, *(glued(": ", one) for one in step.told[:1]))
         observer.note(say("repaired on the way: {what}", what=what))
-    name = options.check.source.location.name or "model"
+    location = options.check.source.location
+    name, names = location.name or "model", directory_names(location)
     with repaired_for_now(plan, observer, name) as directory:
         request = replace(options.check.request, weight_type=plan.draft.kind)
         check = replace(
             options.check, source=LocalDirectory(directory), request=request
         )
-        yield replace(options, check=check)
+        # What is made lies elsewhere, and is called what the directory is called.
+        yield replace(
+            options,
+            check=check,
+            destination=options.destination.partly(names),
+            display_name=options.display_name
+            or default_name(location, options.destination),
+        )
 
 
 def _may_replace(plan: RepairPlan) -> bool:

@@ -14,7 +14,7 @@ from preflight.language import current_language, glued
 from preflight.record import RunRecord
 from preflight.report import Style
 from preflight.report.page import page_words, run_values
-from preflight.report.several import Several, headings
+from preflight.report.several import Several
 from preflight.report.subject import label
 from preflight.text import escaped
 
@@ -63,9 +63,7 @@ def render_many(several: Several, _: Style) -> str:
             "tone": each.tone.name.lower(),
             "mark": each.tone.mark(marks=True),
             "word": each.word,
-            "errors": each.errors,
-            "warnings": each.warnings,
-            "saved": each.saved,
+            "cells": each.cells,
         }
         for run, each in zip(runs, several.summaries(), strict=True)
     ]
@@ -76,7 +74,8 @@ def render_many(several: Several, _: Style) -> str:
         "word": several.word,
         "rest": several.rest,
         "following": several.following,
-        "headings": headings(),
+        "headings": several.headings,
+        "numbers": several.numbers,
         "rows": rows,
     }
     return _page(glued(name, ": ", several.word), runs, whole)

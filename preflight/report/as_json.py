@@ -23,7 +23,7 @@ def render(record: RunRecord, _: Style) -> str:
 def render_many(several: Several, _: Style) -> str:
     """One document that holds those of the directories."""
     document = envelope(
-        several.records[0].command,
+        several.command,
         several.code,
         verdict=several.verdict.value,
         usable=all(map(usable, several.records)),

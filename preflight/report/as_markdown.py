@@ -32,12 +32,14 @@ def render_many(several: Several, _: Style) -> str:
 def _many_blocks(several: Several) -> Iterator[str]:
     mark = "❌" if several.tone is Tone.BAD else "✅"
     yield f"# {mark} {plain(several.word)}: {plain(several.rest)}\n"
+    columns = range(len(several.headings))
+    aligned = ["---:" if at in several.numbers else "---" for at in columns]
     rows = [
-        "| directory | verdict | errors | warnings | saved |",
-        "| --- | --- | ---: | ---: | --- |",
+        f"| {' | '.join(map(localized, several.headings))} |",
+        f"| {' | '.join(aligned)} |",
     ]
     for number, each in enumerate(several.summaries(), 1):
-        cells = (each.word, each.errors, each.warnings, each.saved)
+        cells = (each.word, *each.cells)
         link = f"[{plain(each.directory)}](#directory-{number})"
         rows.append(f"| {link} | {' | '.join(map(plain, cells))} |")
     yield "\n".join(rows) + "\n"

@@ -12,8 +12,9 @@ from preflight.report import Style
 from preflight.report.answer import Answer, answer
 from preflight.report.failed import brief_lines, failed_lines
 from preflight.report.next_step import as_lines
+from preflight.report.pushes import reasons
 from preflight.report.repairs import repair_lines
-from preflight.report.several import Several, headings
+from preflight.report.several import Several
 from preflight.report.subject import subject
 from preflight.report.tables import table
 from preflight.report.uploads import upload_lines
@@ -40,16 +41,33 @@ def render_many(several: Several, style: Style) -> str:
 
 def _table_lines(several: Several, style: Style) -> Iterator[str | Line]:
     if not style.quiet:
-        rows: list[tuple[str, ...]] = [headings()]
-        for each in several.summaries():
-            told = (each.word, each.errors, each.warnings, each.saved)
-            rows.append((each.directory, *told))
-        yield from table(rows, style.width)
+        told = several.summaries()
+        rows = [(each.directory, each.word, *each.cells) for each in told]
+        rows.insert(0, several.headings)
+        if several.command == "push":
+            yield from table(rows, style.width, whole=(1, 2), spare=(3,))
+            yield from _push_lines(several, style)
+        else:
+            yield from table(rows, style.width)
         yield ""
     whole = Answer(several.tone, several.word, several.rest)
-    yield whole.line(marks=style.marks)
+    yield from whole.lines(marks=style.marks, width=style.width)
     if not style.quiet and several.following:
-        yield say("next  {command}", command=several.following)
+        following = say("next  {command}", command=several.following)
+        yield from folded(following, style.width)
+
+
+def _push_lines(several: Several, style: Style) -> Iterator[str | Line]:
+    """Why some are not done; for those who ask, with all findings."""
+    for record in several.records if style.verbose else ():
+        if record.report.select(Result.FAILED):
+            yield ""
+            yield from failed_lines(record, style)
+    told = list(reasons(several.records))
+    if told:
+        yield ""
+    for line in told:
+        yield from folded(line, style.width)
 
 
 def _lines(record: RunRecord, style: Style) -> Iterator[str | Line]:

@@ -25,6 +25,7 @@ from preflight.language import say
 from preflight.model.caches import hub_cache, modelscope_copies
 from preflight.text import shortened
 
+HUBS = ("hf", "ms")
 _PLACE = re.compile(
     r"(?P<scheme>hf|ms)://(?P<id>[\w.-]+/[\w.-]+?)/?(?:@(?P<revision>[\w./-]+))?"
 )

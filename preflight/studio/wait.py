@@ -38,7 +38,7 @@ def wait(
     everywhere yet. Raises `StillRunning` at the limit, and what else `get` raises at
     once.
     """
-    looks = _looks(limit, clock, interval)
+    looks = looks_within(limit, clock, interval)
     get = _patient_at_first(get, min(listed_within, limit), clock)
     seen: ImportJob | None = None
     told = clock.now()
@@ -47,7 +47,7 @@ def wait(
         try:
             job = looks.call(get)
         except ServiceUnavailable as error:
-            raise _still_running(seen, job_id, limit, error) from error
+            raise still_running(seen, job_id, limit, error) from error
         is_new = seen is None or seen.status != job.status
         if on_state and (is_new or clock.now() - told >= heartbeat):
             told = clock.now()
@@ -58,7 +58,7 @@ def wait(
         number += 1
         pause = looks.pause(number, 0.0)
         if pause is None:
-            raise _still_running(seen, job_id, limit, None)
+            raise still_running(seen, job_id, limit, None)
         clock.sleep(pause)
 
 
@@ -81,7 +81,7 @@ def _patient_at_first(
     return look
 
 
-def _looks(limit: float, clock: Clock, interval: float | None) -> Retry:
+def looks_within(limit: float, clock: Clock, interval: float | None) -> Retry:
     """When to look again, at a job that still runs and after a look that failed."""
     return Retry(
         attempts=None,
@@ -94,12 +94,13 @@ def _looks(limit: float, clock: Clock, interval: float | None) -> Retry:
     )
 
 
-def _still_running(
+def still_running(
     seen: ImportJob | None,
     job_id: str,
     limit: float,
     trouble: ServiceUnavailable | None,
 ) -> StillRunning:
+    """The error of a job that was last `seen` so, when the limit ran out."""
     name = seen.job_id if seen else job_id or "JOB"
     message = say(
         "job {name} has shown no status after {limit:.0f} s", name=name, limit=limit

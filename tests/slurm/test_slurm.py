@@ -16,7 +16,15 @@ import pytest
 from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
-from tests.running import ROOT, environment, state_files, tiny_adapter, until
+from tests.running import (
+    ROOT,
+    command,
+    environment,
+    run,
+    state_files,
+    tiny_adapter,
+    until,
+)
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("PREFLIGHT_SLURM"), reason="make test-slurm"),
@@ -183,3 +191,9 @@ def test_an_array_over_a_sweep(cluster: Cluster, sandbox: Sandbox) -> None:
     assert names == {"sweep/lr1e-4", "sweep/lr2e-4"}
     report = json.loads((cluster.folder / "out/sweep/lr5e-4.json").read_text("utf-8"))
     assert report["exit_code"] == 1
+    places = sorted(
+        str(path) for path in (cluster.folder / "out/sweep").glob("lr*[0-9]")
+    )
+    told = run(command("push", *places, url), cluster.env)
+    assert "2 IMPORTED ALREADY, 1 NOT READY" in told.out
+    assert len(sandbox.studio.jobs()) == 2
