@@ -41,6 +41,9 @@ def _is_setting(name: str) -> bool:
     return name not in _KEPT and (ours or name.lower().endswith("_proxy"))
 
 
+# The workers of a run take all cores; threads that wait for more of them only spin.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 if not os.environ.get("PREFLIGHT_LIVE"):  # those that ask the real services need them
     for _name in filter(_is_setting, list(os.environ)):
         del os.environ[_name]

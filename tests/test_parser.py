@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +17,13 @@ import pytest
 from fixtures.faults import FAULTS
 from preflight import __version__
 from preflight.catalog.bases import load_bases
+from preflight.cli import entry
 from preflight.commands import COMMANDS
 from preflight.errors import PreflightError
 from preflight.parser import EXIT_CODES, parse
-from preflight.rules import RULES, Rule
+from preflight.rules import RULES
+from tests.cases import case
+from tests.forked import spawn
 from tests.running import InProcess, command, environment, run, tiny_adapter
 
 NAMES = list(COMMANDS)
@@ -36,21 +43,19 @@ def test_exit_codes_stand_in_the_help_once(preflight: InProcess) -> None:
         assert f"  {code:<4} {text}\n" in out
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_help_has_examples_that_can_be_read(
-    preflight: InProcess, name: str
-) -> None:
-    done = preflight(name, "--help")
-    assert (done.code, done.err) == (0, "")
-    assert preflight("help", name).out == done.out
-    examples = done.out.partition("\nexamples:\n")[2].partition("\n\n")[0]
-    whole = examples.replace("\\\n", " ").splitlines()
-    lines = [line.partition("#")[0] for line in whole if line[:3] != "  #"]
-    assert lines
-    for line in lines:
-        words = shlex.split(line.partition(">")[0])
-        assert words[:2] == ["preflight", name]
-        assert parse(words[1:]).command == name
+def test_every_help_has_examples_that_can_be_read(preflight: InProcess) -> None:
+    for name in NAMES:
+        done = preflight(name, "--help")
+        assert (done.code, done.err) == (0, ""), name
+        assert preflight("help", name).out == done.out
+        examples = done.out.partition("\nexamples:\n")[2].partition("\n\n")[0]
+        whole = examples.replace("\\\n", " ").splitlines()
+        lines = [line.partition("#")[0] for line in whole if line[:3] != "  #"]
+        assert lines, name
+        for line in lines:
+            words = shlex.split(line.partition(">")[0])
+            assert words[:2] == ["preflight", name]
+            assert parse(words[1:]).command == name
 
 
 def test_flags_stand_in_groups(preflight: InProcess) -> None:
@@ -60,21 +65,19 @@ def test_flags_stand_in_groups(preflight: InProcess) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize(
-    ("word", "told"),
-    [
-        ("chek", "there is no command 'chek'; did you mean check?"),
-        ("satus", "there is no command 'satus'; did you mean status?"),
-        ("xyzzy", "there is no command 'xyzzy': check, fix, "),
-    ],
-)
-def test_a_command_that_is_not_there(
-    preflight: InProcess, word: str, told: str
-) -> None:
-    for words in ([word], [word, "--verbose", "x"], ["help", word]):
-        done = preflight(*words)
-        assert (done.code, done.out) == (2, "")
-        assert done.told()[0].startswith(f"preflight: {told}")
+UNKNOWN = {
+    "chek": "there is no command 'chek'; did you mean check?",
+    "satus": "there is no command 'satus'; did you mean status?",
+    "xyzzy": "there is no command 'xyzzy': check, fix, ",
+}
+
+
+def test_a_command_that_is_not_there(preflight: InProcess) -> None:
+    for word, told in UNKNOWN.items():
+        for words in ([word], [word, "--verbose", "x"], ["help", word]):
+            done = preflight(*words)
+            assert (done.code, done.out) == (2, ""), words
+            assert done.told()[0].startswith(f"preflight: {told}")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -120,55 +123,54 @@ def test_version_of_the_module(tmp_path: Path) -> None:
     assert (done.code, done.out, done.err) == (0, f"preflight {__version__}\n", "")
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["check"], "required: MODEL_DIR"),
-        (["check", "d", "--frob"], "unrecognized arguments: --frob"),
-        (["jobs", "j", "extra"], "unrecognized arguments: extra"),
-        (["check", "d", "--form", "json"], "unrecognized arguments: --form json"),
-        (["check", "d", "--format", "xml"], "invalid choice: 'xml'"),
-        (["check", "d", "--weight-type", "qlora"], "invalid choice: 'qlora'"),
-        (["check", "d", "--color", "maybe"], "invalid choice: 'maybe'"),
-        (["push"], "required: MODEL_DIR"),
-        (["push", "d", "oss://b/p/", "--timeout"], "expected one argument"),
-        (["push", "d", "oss://b/p/", "--timeout", "1h"], "not a number of seconds: 1h"),
-        (["push", "d", "oss://b/p/", "--timeout", "-1"], "not a number of seconds: -1"),
-        (["push", "d", "oss://b/p/", "--timeout=nan"], "not a number of seconds: nan"),
-        (["wait", "j", "--timeout=inf"], "not a number of seconds: inf"),
-        (["wait"], "required: JOB_ID"),
-        (["jobs", "--limit", "x"], "not a number from 1 on: x"),
-        (["jobs", "--limit", "0"], "not a number from 1 on: 0"),
-        (["sandbox", "--port", "x"], "not a port: x"),
-        (["sandbox", "--port", "65535"], "not a port: 65535"),
-    ],
+UNREADABLE: tuple[tuple[list[str], str], ...] = (
+    (["check"], "required: MODEL_DIR"),
+    (["check", "d", "--frob"], "unrecognized arguments: --frob"),
+    (["jobs", "j", "extra"], "unrecognized arguments: extra"),
+    (["check", "d", "--form", "json"], "unrecognized arguments: --form json"),
+    (["check", "d", "--format", "xml"], "invalid choice: 'xml'"),
+    (["check", "d", "--weight-type", "qlora"], "invalid choice: 'qlora'"),
+    (["check", "d", "--color", "maybe"], "invalid choice: 'maybe'"),
+    (["push"], "required: MODEL_DIR"),
+    (["push", "d", "oss://b/p/", "--timeout"], "expected one argument"),
+    (["push", "d", "oss://b/p/", "--timeout", "1h"], "not a number of seconds: 1h"),
+    (["push", "d", "oss://b/p/", "--timeout", "-1"], "not a number of seconds: -1"),
+    (["push", "d", "oss://b/p/", "--timeout=nan"], "not a number of seconds: nan"),
+    (["wait", "j", "--timeout=inf"], "not a number of seconds: inf"),
+    (["wait"], "required: JOB_ID"),
+    (["jobs", "--limit", "x"], "not a number from 1 on: x"),
+    (["jobs", "--limit", "0"], "not a number from 1 on: 0"),
+    (["sandbox", "--port", "x"], "not a port: x"),
+    (["sandbox", "--port", "65535"], "not a port: 65535"),
 )
-def test_a_command_line_that_cannot_be_read(
-    preflight: InProcess, words: list[str], told: str
-) -> None:
-    done = preflight(*words)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("preflight: ")
-    assert told in done.told()[0]
-    assert done.told()[1].startswith("  try  preflight")
-    assert done.told()[1].endswith(" --help")
-    assert len(done.told()) == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (["push", "d", "--tiemout", "3"], "; did you mean --timeout?"),
-        (["check", "d", "--strickt"], "; did you mean --strict?"),
-        (["check", "d", "--frobnicate"], "--frobnicate"),
-    ],
+def test_a_command_line_that_cannot_be_read(preflight: InProcess) -> None:
+    for words, told in UNREADABLE:
+        with case(*words):
+            done = preflight(*words)
+            assert (done.code, done.out) == (2, "")
+            assert done.err.startswith("preflight: ")
+            assert told in done.told()[0]
+            assert done.told()[1].startswith("  try  preflight")
+            assert done.told()[1].endswith(" --help")
+            assert len(done.told()) == 2
+
+
+SLIPS: tuple[tuple[list[str], str], ...] = (
+    (["push", "d", "--tiemout", "3"], "; did you mean --timeout?"),
+    (["check", "d", "--strickt"], "; did you mean --strict?"),
+    (["check", "d", "--frobnicate"], "--frobnicate"),
 )
+
+
 def test_a_slip_of_the_finger_is_told_with_the_flag_that_was_meant(
-    preflight: InProcess, words: list[str], meant: str
+    preflight: InProcess,
 ) -> None:
-    done = preflight(*words)
-    assert done.code == 2
-    assert done.told()[0].endswith(meant)
+    for words, meant in SLIPS:
+        done = preflight(*words)
+        assert done.code == 2
+        assert done.told()[0].endswith(meant)
 
 
 def test_without_a_command_there_is_the_help(preflight: InProcess) -> None:
@@ -197,14 +199,14 @@ def test_explain_lists_all_rules(preflight: InProcess) -> None:
     assert not any(line != line.rstrip() for line in lines)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=[rule.code for rule in RULES])
-def test_explain_shows_every_manual(preflight: InProcess, rule: Rule) -> None:
-    for word in (rule.code, rule.code.lower(), rule.name):
-        done = preflight("explain", word)
-        assert done.code == 0
-        assert done.out.startswith(f"{rule.code} {rule.name} (")
-        assert rule.manual in done.out
-        assert f"\nFix: {rule.fix}\n" in done.out
+def test_explain_shows_every_manual(preflight: InProcess) -> None:
+    for rule in RULES:
+        for word in (rule.code, rule.code.lower(), rule.name):
+            done = preflight("explain", word)
+            assert done.code == 0, word
+            assert done.out.startswith(f"{rule.code} {rule.name} (")
+            assert rule.manual in done.out
+            assert f"\nFix: {rule.fix}\n" in done.out
 
 
 def test_explain_of_an_unknown_rule(preflight: InProcess) -> None:
@@ -248,11 +250,33 @@ def shell(text: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@contextlib.contextmanager
+def nobody() -> Iterator[int]:
+    """The write end of a pipe whose reader is gone before anything is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+
+
+def ended_on(
+    words: list[str], home: Path, out: int, err: int | None
+) -> tuple[int, str]:
+    """The code of a process on these streams; what it wrote to error, if not given."""
+    told = home.parent / "stderr"
+    with told.open("w") as file:
+        second = file.fileno() if err is None else err
+        with spawn(words, environment(home), stdout=out, stderr=second) as process:
+            code = process.wait(60)
+    return code, told.read_text("utf-8")
+
+
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
-    """The write end breaks for sure: the reader is gone before anything is written."""
-    text = "{ sleep 1; exec $PREFLIGHT explain; } | true"
-    done = shell(text, tmp_path / "home")
-    assert (done.returncode, done.stdout, done.stderr) == (141, "", "")
+    with nobody() as writer:
+        done = ended_on(["explain"], tmp_path / "home", writer, None)
+    assert done == (141, "")
 
 
 def test_head_gets_its_line(tmp_path: Path) -> None:
@@ -262,43 +286,61 @@ def test_head_gets_its_line(tmp_path: Path) -> None:
 
 
 def test_standard_error_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
-    text = "{ sleep 1; exec $PREFLIGHT check nowhere; } 2>&1 | true"
-    done = shell(text, tmp_path / "home")
-    assert done.returncode in (2, 141)
-    assert done.stderr == ""
+    with nobody() as writer:
+        words = ["check", "nowhere"]
+        code, _ = ended_on(words, tmp_path / "home", writer, writer)
+    assert code in (2, 141)
 
 
-OUTPUTS = pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ("explain", 2),
-        ("check ADAPTER", 2),
-        ("check ADAPTER --format json", 2),
-        ("check .", 1),  # what the run itself came to is told by its code
-        ("check nowhere --format json", 2),
-    ],
-)
+OUTPUTS = {
+    "explain": 2,
+    "check ADAPTER": 2,
+    "check ADAPTER --format json": 2,
+    "check EMPTY": 1,  # what the run itself came to is told by its code
+    "check nowhere --format json": 2,
+}
+FULL = Path("/dev/full")
 
 
-@OUTPUTS
-@pytest.mark.parametrize(
-    ("where", "why"),
-    [(">&-", "it is closed"), (">/dev/full", "No space left on device")],
-)
+def refused(done_err: str, why: str) -> None:
+    told = f"preflight: cannot write to standard output: {why}"
+    assert done_err.splitlines()[0] == told
+    assert "Traceback" not in done_err
+    assert "Exception ignored" not in done_err
+
+
 def test_an_output_that_takes_nothing_is_told(
-    tmp_path: Path, words: str, code: int, where: str, why: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    adapter = tiny_adapter(tmp_path / "adapter")
+    """A full disk; and a closed stream, which Python shows as none at all."""
+    adapter, home = tiny_adapter(tmp_path / "adapter"), tmp_path / "home"
     (tmp_path / "empty").mkdir()
-    words = words.replace("ADAPTER", str(adapter))
-    text = f"cd {tmp_path}/empty; $PREFLIGHT {words} -q {where}"
-    done = shell(text, tmp_path / "home")
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr.splitlines()[0] == (
-        f"preflight: cannot write to standard output: {why}"
-    )
-    assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
+    places = {"ADAPTER": str(adapter), "EMPTY": str(tmp_path / "empty")}
+    for line, code in OUTPUTS.items():
+        words = [places.get(word, word) for word in line.split()]
+        with case(line), FULL.open("w") as full:
+            done = ended_on([*words, "-q"], home, full.fileno(), None)
+            assert done[0] == code
+            refused(done[1], "No space left on device")
+        with case(line, "closed"), monkeypatch.context() as patch:
+            err = io.StringIO()
+            patch.setattr(sys, "stdout", None)
+            patch.setattr(sys, "stderr", err)
+            patch.setattr(sys, "argv", ["preflight", *words, "-q"])
+            with pytest.raises(SystemExit) as end:
+                entry()
+            assert end.value.code == code
+            refused(err.getvalue(), "it is closed")
+
+
+def test_outputs_that_a_shell_closed_or_fills_up(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for where, why in ((">&-", "it is closed"), (">/dev/full", "No space left")):
+        text = f"$PREFLIGHT check {tmp_path}/empty -q {where}"
+        done = shell(text, tmp_path / "home")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"cannot write to standard output: {why}" in done.stderr.splitlines()[0]
+        assert "Exception ignored" not in done.stderr
 
 
 def test_closed_standard_error_does_no_harm(tmp_path: Path) -> None:
@@ -310,40 +352,46 @@ def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
     adapter = tiny_adapter(tmp_path / "modèle")
     FAULTS["rank-128"].apply(adapter)
     (adapter / "é.bin").write_bytes(b"x")
-    text = f"PYTHONIOENCODING=ascii $PREFLIGHT check -v {adapter} --format"
+    env = environment(tmp_path / "home", {"PYTHONIOENCODING": "ascii"})
     for form in ("text", "json"):
-        done = shell(f"{text} {form}", tmp_path / "home")
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-        assert done.stdout.isascii()
-        assert "FAIL NOT READY  " in done.stdout or done.stdout[-2:] == "}\n"
+        done = run(command("check", "-v", adapter, "--format", form), env)
+        assert done.code == 1
+        assert "Traceback" not in done.err
+        assert done.out.isascii()
+        assert "FAIL NOT READY  " in done.out or done.out[-2:] == "}\n"
 
 
 # The modules that are loaded
 
 
-@pytest.mark.parametrize(
-    ("words", "heavy"),
-    [
-        (["--help"], {"numpy"}),
-        (["push", "--help"], {"numpy"}),
-        (["check", "ADAPTER"], set()),
-        (["explain"], set()),
-    ],
-)
-def test_no_heavy_import(tmp_path: Path, words: list[str], heavy: set[str]) -> None:
+HEAVY = {"oss2", "requests", "tqdm", "huggingface_hub", "pytest_httpserver"}
+LOADED = """
+import sys
+from preflight.cli import main
+
+def loaded(*words):
+    try:
+        code = main(words)
+    except SystemExit as end:
+        code = end.code
+    assert not code
+    print("LOADED", *{name.partition(".")[0] for name in sys.modules})
+
+loaded("--help")
+loaded("push", "--help")
+loaded("explain")
+loaded("check", sys.argv[1])
+"""
+
+
+def test_no_heavy_import(tmp_path: Path) -> None:
+    """One after another, so that none may load what the ones after it may not."""
     adapter = str(tiny_adapter(tmp_path / "adapter"))
-    words = [adapter if word == "ADAPTER" else word for word in words]
-    done = run(
-        [sys.executable, "-X", "importtime", *command(*words)[1:]],
-        environment(tmp_path / "home"),
-    )
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0]
-        for line in done.err.splitlines()
-        if line.startswith("import time:")
-    }
-    assert done.code == 0
-    assert "preflight" in imported
-    banned = {"oss2", "requests", "tqdm", "huggingface_hub", "pytest_httpserver"}
-    assert imported & (banned | heavy) == set()
+    words = [sys.executable, "-c", LOADED, adapter]
+    done = run(words, environment(tmp_path / "home"))
+    assert done.code == 0, done.err
+    lines = [line.split() for line in done.out.splitlines() if line[:7] == "LOADED "]
+    helped, push, explained, checked = map(set, lines)
+    assert "preflight" in helped
+    assert (helped | push) & (HEAVY | {"numpy"}) == set()
+    assert (explained | checked) & HEAVY == set()
