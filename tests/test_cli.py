@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from preflight.sandbox import Sandbox
+from tests.cases import case
 from tests.running import ROOT, Run, command, environment, run, tiny_adapter
+from tests.streams import FULL, ended_on, nobody
 
 # An audit hook of the interpreter raises where preflight opens a file: an exception
 # that no code of preflight knows, without replacing any of it.
@@ -66,35 +67,31 @@ def test_what_nobody_foresaw_comes_with_a_document(tmp_path: Path) -> None:
     assert "LookupError" in done.document["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["check", "no-such-directory"],
-        ["push", "no-such-directory"],
-        ["push", "no-such-directory", "http://x"],
-        ["jobs"],
-        ["status"],
-        ["clean", "oss://bucket/p/"],
-        ["clean", "bucket"],
-        ["wait", "job"],
-        ["import", "oss://bucket/p/", "--base-model", "nothing"],
-        ["jobs", "--limit", "x"],
-        ["doctor", "oss://"],
-        ["doctor", "--fix"],
-    ],
-    ids=" ".join,
+WRONG = (
+    ["check", "no-such-directory"],
+    ["push", "no-such-directory"],
+    ["push", "no-such-directory", "http://x"],
+    ["jobs"],
+    ["status"],
+    ["clean", "oss://bucket/p/"],
+    ["clean", "bucket"],
+    ["wait", "job"],
+    ["import", "oss://bucket/p/", "--base-model", "nothing"],
+    ["jobs", "--limit", "x"],
+    ["doctor", "oss://"],
+    ["doctor", "--fix"],
 )
-def test_every_exit_code_comes_with_a_document(
-    tmp_path: Path, words: list[str]
-) -> None:
-    done = run(command(*words, "--format", "json"), environment(tmp_path / "home"))
-    assert done.code == 2
-    assert done.document["exit_code"] == 2
-    assert done.document["schema"] == 1
-    assert "Traceback" not in done.err
 
 
-FULL = Path("/dev/full")
+def test_every_exit_code_comes_with_a_document(tmp_path: Path) -> None:
+    for number, words in enumerate(WRONG):
+        with case(*words):
+            line = command(*words, "--format", "json")
+            done = run(line, environment(tmp_path / f"home-{number}"))
+            assert done.code == 2
+            assert done.document["exit_code"] == 2
+            assert done.document["schema"] == 1
+            assert "Traceback" not in done.err
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
@@ -102,35 +99,27 @@ FULL = Path("/dev/full")
 def test_a_full_standard_error_does_not_end_a_push(
     box: Sandbox, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
-    adapter = tiny_adapter(tmp_path / "adapter")
-    url = f"oss://{box.bucket}/models/one/"
-    words = command("push", adapter, url, "--poll-interval", "0.02", *flags)
     env = environment(tmp_path / "home", box.environment())
+    words = pushing(tiny_adapter(tmp_path / "adapter"), box, *flags)
     with FULL.open("w") as full:
-        done = subprocess.run(
-            words, env=env, stdout=subprocess.PIPE, stderr=full, check=False
-        )
-    assert done.returncode == 0
-    assert done.stdout.decode().splitlines()[-1].startswith("✔ IMPORTED ")
+        done = ended_on(words, env, err=full.fileno())
+    assert done.code == 0
+    assert done.out.splitlines()[-1].startswith("✔ IMPORTED ")
+
+
+def pushing(adapter: Path, box: Sandbox, *flags: str) -> list[object]:
+    url = f"oss://{box.bucket}/models/one/"
+    return ["push", adapter, url, "--poll-interval", "0.02", *flags]
 
 
 def test_a_closed_standard_error_does_not_end_a_push(
     box: Sandbox, tmp_path: Path
 ) -> None:
-    adapter = tiny_adapter(tmp_path / "adapter")
-    url = f"oss://{box.bucket}/models/one/"
-    words = command("push", adapter, url, "--poll-interval", "0.02")
+    words = pushing(tiny_adapter(tmp_path / "adapter"), box)
     env = environment(tmp_path / "home", box.environment())
-    reader, writer = os.pipe()
-    os.close(reader)  # nobody reads: every write is a broken pipe
-    try:
-        done = subprocess.run(
-            words, env=env, stdout=subprocess.PIPE, stderr=writer, check=False
-        )
-    finally:
-        os.close(writer)
-    assert done.returncode == 0
-    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *words]
+    with nobody() as writer:  # every write is a broken pipe
+        assert ended_on(words, env, err=writer).code == 0
+    shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command(*words)]
     done = subprocess.run(shell, env=env, stdout=subprocess.PIPE, check=False)
     assert done.returncode == 0
 

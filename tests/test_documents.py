@@ -23,9 +23,11 @@ from preflight.errors import (
 from preflight.failure import Termination
 from preflight.report.schemas import SCHEMAS, load_schema
 from preflight.sandbox import Sandbox
+from tests.cases import case
 from tests.promised import PROMISED, fields
 from tests.report.test_schemas import NO_DOCUMENT, judged
-from tests.running import InProcess, Run, command, environment, run, tiny_adapter
+from tests.running import InProcess, Run, environment, tiny_adapter
+from tests.streams import FULL, ended_on
 
 JOB = "11111111-2222-3333-4444-555555555555"
 ASKING = ("push", "verify", "import", "wait", "jobs", "delete", "clean", "doctor")
@@ -153,16 +155,22 @@ ENDINGS: list[tuple[BaseException, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("ending", "code"), ENDINGS)
 def test_whatever_ends_a_command(
+    preflight: InProcess, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its very beginning, and for those that report also in the midst of it."""
+    for ending, code in ENDINGS:
+        with case(repr(ending)), monkeypatch.context() as patch:
+            _end_with(ending, code, preflight, words, patch)
+
+
+def _end_with(
+    ending: BaseException,
+    code: int,
     preflight: InProcess,
     words: Words,
     monkeypatch: pytest.MonkeyPatch,
-    ending: BaseException,
-    code: int,
 ) -> None:
-    """At its very beginning, and for those that report also in the midst of it."""
-
     class Ending:
         @staticmethod
         def run(*_: object) -> int:
@@ -200,9 +208,9 @@ def test_a_full_standard_output_is_told_on_the_other(
     tmp_path: Path, words: Words
 ) -> None:
     for name in ("check", "explain", "bases"):
-        line = [*command(name, *words.of[name]), "--format", "json"]
-        shell = ["bash", "-c", '"$@" > /dev/full', "_", *line]
-        done = run(shell, environment(tmp_path / "home"))
+        line, env = (name, *words.of[name]), environment(tmp_path / "home")
+        with FULL.open("w") as full:
+            done = ended_on([*line, "--format", "json"], env, out=full.fileno())
         assert done.code == 2
         assert "cannot write to standard output" in done.err
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +20,8 @@ from preflight.errors import PreflightError
 from preflight.parser import EXIT_CODES, parse
 from preflight.rules import RULES
 from tests.cases import case
-from tests.forked import spawn
-from tests.running import InProcess, command, environment, run, tiny_adapter
+from tests.running import InProcess, Run, command, environment, run, tiny_adapter
+from tests.streams import FULL, ended_on, nobody
 
 NAMES = list(COMMANDS)
 
@@ -250,33 +247,10 @@ def shell(text: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@contextlib.contextmanager
-def nobody() -> Iterator[int]:
-    """The write end of a pipe whose reader is gone before anything is written."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        yield writer
-    finally:
-        os.close(writer)
-
-
-def ended_on(
-    words: list[str], home: Path, out: int, err: int | None
-) -> tuple[int, str]:
-    """The code of a process on these streams; what it wrote to error, if not given."""
-    told = home.parent / "stderr"
-    with told.open("w") as file:
-        second = file.fileno() if err is None else err
-        with spawn(words, environment(home), stdout=out, stderr=second) as process:
-            code = process.wait(60)
-    return code, told.read_text("utf-8")
-
-
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     with nobody() as writer:
-        done = ended_on(["explain"], tmp_path / "home", writer, None)
-    assert done == (141, "")
+        done = ended_on(["explain"], environment(tmp_path / "home"), out=writer)
+    assert done == Run(141, "", "")
 
 
 def test_head_gets_its_line(tmp_path: Path) -> None:
@@ -287,9 +261,9 @@ def test_head_gets_its_line(tmp_path: Path) -> None:
 
 def test_standard_error_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     with nobody() as writer:
-        words = ["check", "nowhere"]
-        code, _ = ended_on(words, tmp_path / "home", writer, writer)
-    assert code in (2, 141)
+        env = environment(tmp_path / "home")
+        done = ended_on(["check", "nowhere"], env, out=writer, err=writer)
+    assert done.code in (2, 141)
 
 
 OUTPUTS = {
@@ -299,7 +273,6 @@ OUTPUTS = {
     "check EMPTY": 1,  # what the run itself came to is told by its code
     "check nowhere --format json": 2,
 }
-FULL = Path("/dev/full")
 
 
 def refused(done_err: str, why: str) -> None:
@@ -313,15 +286,15 @@ def test_an_output_that_takes_nothing_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk; and a closed stream, which Python shows as none at all."""
-    adapter, home = tiny_adapter(tmp_path / "adapter"), tmp_path / "home"
+    adapter, env = tiny_adapter(tmp_path / "adapter"), environment(tmp_path / "home")
     (tmp_path / "empty").mkdir()
     places = {"ADAPTER": str(adapter), "EMPTY": str(tmp_path / "empty")}
     for line, code in OUTPUTS.items():
         words = [places.get(word, word) for word in line.split()]
         with case(line), FULL.open("w") as full:
-            done = ended_on([*words, "-q"], home, full.fileno(), None)
-            assert done[0] == code
-            refused(done[1], "No space left on device")
+            done = ended_on([*words, "-q"], env, out=full.fileno())
+            assert done.code == code
+            refused(done.err, "No space left on device")
         with case(line, "closed"), monkeypatch.context() as patch:
             err = io.StringIO()
             patch.setattr(sys, "stdout", None)

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -187,8 +188,8 @@ def _bundle_problem(variable: str, value: str) -> str:
                 value=value,
             )
         else:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.load_verify_locations(path)
+            now = path.stat()
+            _load_bundle(path, (now.st_ino, now.st_size, now.st_mtime_ns))
     except ssl.SSLError:
         return say(
             "{variable} names a file without a certificate in PEM form: {value}",
@@ -204,6 +205,18 @@ def _bundle_problem(variable: str, value: str) -> str:
             why=why,
         )
     return ""
+
+
+@lru_cache(maxsize=8)
+def _load_bundle(path: Path, _state: tuple[int, ...]) -> None:
+    """Read the certificates of a file; a good state of it once.
+
+    Settings are read several times in a run, and all certificates of a system take
+    20 ms. Raises `ssl.SSLError` and `OSError`.
+    """
+    import ssl
+
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
 
 
 def _key_log_problem(value: str) -> str:

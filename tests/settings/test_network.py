@@ -145,6 +145,8 @@ def test_certificates_and_key_logs_that_cannot_be_used(tmp_path: Path) -> None:
         assert not problem or problem.startswith(f"{name} ")
     first = {"REQUESTS_CA_BUNDLE": str(made.authority), "CURL_CA_BUNDLE": str(gone)}
     assert tls_problem(first) == ""
+    made.authority.write_text("no certificate any more\n")
+    assert "without a certificate" in tls_problem(first)
     settings = load_settings({**PLACED, "CURL_CA_BUNDLE": str(gone)}, home=tmp_path)
     error = refused(settings)
     assert error.message.count("CURL_CA_BUNDLE") == 1
