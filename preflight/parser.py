@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, cast
 
 from preflight import __version__
@@ -13,6 +13,7 @@ from preflight.help import HelpFormatter
 from preflight.language import LANGUAGES, altered, glued, joined, known_language, say
 from preflight.text import nearest, shortened
 
+_PROG = "preflight"
 EXIT_CODES = (
     (0, say("done")),
     (1, say("a rule failed; nothing was uploaded")),
@@ -194,10 +195,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     argparse gives an optional positional away when flags stand before it, so that
     `push MODEL_DIR --base-model ID oss://bucket/prefix/` needs this second look.
     """
-    parser = build_parser()
     known = _without_help(list(words))
-    if known and known[0][:1] != "-" and known[0] not in COMMANDS:
-        raise BadArguments(_no_command(known[0]), parser.prog)
+    first = known[0] if known and known[0][:1] != "-" else ""
+    if first and first not in COMMANDS:
+        raise BadArguments(_no_command(first), _PROG)
+    parser = build_parser([first] if first else COMMANDS)
     found, rest = parser.parse_known_args(known)
     if found.command is None:
         parser.print_help(sys.stderr)
@@ -237,10 +239,13 @@ def _as_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}" + ("." if text.isascii() else "。")
 
 
-def build_parser() -> Parser:
-    """The parser of the whole command line; each command's own is filled when used."""
+def build_parser(names: Iterable[str] = COMMANDS) -> Parser:
+    """The parser of the command line; each command's own is filled when used.
+
+    `names`: the commands that it knows; to make one costs more than to read a line.
+    """
     parser = Parser(
-        prog="preflight",
+        prog=_PROG,
         description=say(
             "Check, upload and import fine-tuned models into Model Studio."
         ),
@@ -256,7 +261,8 @@ def build_parser() -> Parser:
         dest="command", metavar="COMMAND", prog=parser.prog
     )
     common = _common()
-    for name, text in COMMANDS.items():
+    for name in names:
+        text = COMMANDS[name]
         parser.commands[name] = commands.add_parser(
             name,
             command=name,
