@@ -10,6 +10,7 @@ import pytest
 # Imported, not listed in pytest_plugins: once the package is installed its entry point
 # registers the same module, and pytest refuses to register one twice.
 from preflight import hidden
+from preflight.__main__ import _MATH
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.retry import Retry
@@ -47,6 +48,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if not os.environ.get("PREFLIGHT_LIVE"):  # those that ask the real services need them
     for _name in filter(_is_setting, list(os.environ)):
         del os.environ[_name]
+
+# As the command does for itself, before numpy is loaded: threads of several matrix
+# products wait for one another by spinning, which on a busy machine takes minutes.
+for _name in _MATH:
+    os.environ.setdefault(_name, "1")
 
 
 @pytest.fixture
