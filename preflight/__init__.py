@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from preflight.api import CheckReport, Progressed, PushResult, check, push
     from preflight.errors import (
         AccessDenied,
+        AnotherTaskFailed,
         ConfigurationError,
         ImportFailed,
         LivePrefix,
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "AnotherTaskFailed",
     "CheckReport",
     "ConfigurationError",
     "DeploymentCall",

@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -40,6 +40,7 @@ from preflight.rules.policy import make_policy
 from preflight.settings import Need, Settings, load_settings, with_role_keys
 from preflight.studio.deployment import DeploymentCall, deployment_call
 from preflight.studio.jobs import ImportJob
+from preflight.tasks import chosen_task
 from preflight.upload.parts import TransferOptions
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ def push(
     imports: bool = True,
     transfer: TransferOptions | None = None,
     fix: bool | Losses = False,
+    share: bool | str = False,
     settings: Callable[[], Settings] | None = None,
     on_progress: OnProgress | None = None,
     observer: Observer | None = None,
@@ -243,9 +245,11 @@ def push(
     environment and the usual files, or from `settings`, which is asked again when the
     keys end. `timeout` and `poll_interval` in seconds. `fix` repairs on the way what
     can be repaired without loss, or with the losses that are named: the directory
-    stays as it is. Raises `RulesFailed` before
-    anything became visible, `LivePrefix`, `AccessDenied`, `TransferError`,
-    `ImportFailed`, `StillRunning`, `ConfigurationError` and `UsageError`.
+    stays as it is. `share`: this is one of several tasks that push one model, as srun,
+    torchrun or mpirun say, or the text `0/2`; all but task 0 return without a job.
+    Raises `RulesFailed` and `AnotherTaskFailed` before anything became visible,
+    `LivePrefix`, `AccessDenied`, `TransferError`, `ImportFailed`, `StillRunning`,
+    `ConfigurationError` and `UsageError`.
     """
     read = settings or settings_reader(() if dry_run else tuple(Need))
     options = PushOptions(
@@ -262,17 +266,16 @@ def push(
         transfer=transfer or TransferOptions(),
         state=state_directory(),
         credentials=lambda: bucket_access(read()).keys,
+        task=chosen_task(share, os.environ),
     )
     record = RunRecord("push", str(directory), dry_run=dry_run)
     with explained():
-        found = read()
+        found, watching = read(), observer or _Called(record, on_progress)
         record.service = found.base_url.value
-        watching = observer or _Called(record, on_progress)
         with _repaired(options, fix, watching) as ready:
             pushed = run_push(ready, found, watching)
-    for value in (pushed.checked, pushed.planned, pushed.uploaded, pushed.imported):
-        if value is not None:
-            record.take(value)
+    for value in filter(None, (getattr(pushed, one.name) for one in fields(pushed))):
+        record.take(value)
     return PushResult(record)
 
 

@@ -98,6 +98,13 @@ def _first_fix(outcome: Outcome) -> str:
     return next((one.fix for one in outcome.problems if one.fix), outcome.fix)
 
 
+class AnotherTaskFailed(PreflightError):
+    """Another task of a shared push found what would not import."""
+
+    code = "another-task-failed"
+    exit_code = 1
+
+
 class AccessDenied(PreflightError):
     """A key, token or permission was refused by OSS or Model Studio."""
 

@@ -22,11 +22,13 @@ from preflight.findings import Report, Unavailable, WeightType
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import Planned
+from preflight.pipeline.shared import Brought
 from preflight.pipeline.uploaded import BrokenOff, Uploaded
 from preflight.process import ProcessMark, this_process
 from preflight.progress import Progress, ProgressMode, make_progress
 from preflight.retry import RetryEvent, Transient
 from preflight.studio.jobs import ImportRequest
+from preflight.tasks import Task
 from preflight.text import json_text
 from preflight.upload.parts import TransferOptions
 
@@ -85,6 +87,8 @@ class RunRecord:
     request: ImportRequest | None = None  # of an import without an upload
     uploaded: Uploaded | None = None
     broken_off: BrokenOff | None = None
+    task: Task | None = None  # of several that push one model together
+    brought: Brought | None = None
     imported: Imported | None = None
     repaired: Repaired | None = None
     repairable: bool = False  # of a check that failed: `preflight fix` would mend it
@@ -159,6 +163,8 @@ class RunRecord:
                 self.planned = value
             case Uploaded():
                 self.uploaded = value
+            case Brought():
+                self.brought = value
             case BrokenOff():
                 self.broken_off = value
             case Imported():

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_MOST = 16  # threads
+AT_ONCE = 16  # questions
 
 
 class Asked(Generic[T]):
@@ -55,7 +55,7 @@ class Asked(Generic[T]):
         return self._results[0]
 
 
-def together(calls: Iterable[Callable[[], T]], most: int = _MOST) -> list[T]:
+def together(calls: Iterable[Callable[[], T]], most: int = AT_ONCE) -> list[T]:
     """The results of all calls in their order, at most `most` made at a time.
 
     Raises the error of the first call that has one, whichever failed first.

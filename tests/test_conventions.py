@@ -64,6 +64,7 @@ LEVELS = {
     "regular": 0,
     "retry": 0,
     "system_errors": 0,
+    "tasks": 0,
     "text": 0,
     "together": 0,
     "waiting": 0,

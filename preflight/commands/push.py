@@ -29,6 +29,7 @@ from preflight.language import glued, joined, say
 from preflight.pipeline.places import ModelPlace
 from preflight.record import RunRecord
 from preflight.settings import Need
+from preflight.tasks import parse_task, task_of
 from preflight.terminal import Terminal
 from preflight.upload.concurrency import MAX_WORKERS
 from preflight.upload.parts import TransferOptions
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_import(parser)
     _add_ending(parser)
+    _add_share(parser)
     parser.add_argument(
         "-n",
         "--dry-run",
@@ -116,6 +118,42 @@ def _add_ending(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=say("set the bucket's tag that an import needs; its other tags stay"),
     )
+
+
+def _add_share(parser: argparse.ArgumentParser) -> None:
+    """Several tasks, one model."""
+    shared = group(parser, "transfer")
+    shared.add_argument(
+        "--share",
+        action="store_true",
+        help=say(
+            "this is one of several tasks on one shared directory, which srun, "
+            "torchrun or mpirun started: each brings its share, task 0 publishes"
+        ),
+    )
+    shared.add_argument(
+        "--task",
+        metavar="K/N",
+        default="",
+        help=say("the same, numbered by hand: task K, from 0, of N"),
+    )
+
+
+def _share(arguments: argparse.Namespace, recorder: Recorder) -> bool | str:
+    """Which task this is, as the API takes it; the record and a person are told."""
+    if not (arguments.share or arguments.task):
+        return False
+    task = parse_task(arguments.task) if arguments.task else task_of(os.environ)
+    if task.is_alone:
+        recorder.say(say("one task alone: an ordinary push"))
+        return False
+    if arguments.sandbox:
+        raise UsageError(
+            say("tasks cannot share a sandbox that ends with its push"),
+            hint=say("start one for all of them: preflight sandbox"),
+        )
+    recorder.record.task = task
+    return task.told
 
 
 def _workers(text: str) -> int:
@@ -197,6 +235,11 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     _keep_one_heap()
     places, arguments.destination = places_and_destination(arguments)
     if len(places) > 1:
+        if arguments.share or arguments.task:
+            raise UsageError(
+                say("tasks share one model, and several were given"),
+                hint=say("on Slurm an array pushes several: docs/examples/slurm"),
+            )
         return _run_many(arguments, terminal, places)
     (arguments.model_dir,) = places
     record = RunRecord(
@@ -302,6 +345,7 @@ def _pushed(
         transfer=_transfer(arguments),
         imports=not arguments.no_import,
         fix=losses_of(arguments) if arguments.fix else False,
+        share=_share(arguments, recorder),
         settings=settings_reader(needs, environ),
         observer=recorder,
         **check_flags(arguments),

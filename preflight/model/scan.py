@@ -14,7 +14,7 @@ from functools import partial
 
 from preflight.errors import PreflightError
 from preflight.language import say
-from preflight.model.coverage import Coverage
+from preflight.model.coverage import ByteRange, Coverage
 from preflight.model.headers import Container, Tensor
 from preflight.model.source import ModelFile
 from preflight.model.steady import BLOCK, Changed
@@ -138,15 +138,29 @@ class ValueScanner:
                     whole.append((piece.tensor, self._torn.pop(key).data))
         return whole
 
-    def result(self) -> tuple[TensorValues, ...]:
-        """The values of each tensor, in the container's order.
-
-        Raises PreflightError unless every byte of every tensor has been fed.
-        """
-        file, tensors = self._container.file, self._container.tensors
+    def missing(self, wanted: Callable[[Tensor], bool]) -> list[ByteRange]:
+        """The bytes of the wanted tensors that have not been fed yet."""
         with self._lock:
-            tallies = [replace(tally) for tally in self._tallies]
-        for tensor, form, tally in zip(tensors, self._formats, tallies, strict=True):
+            return [
+                each
+                for tensor in filter(wanted, self._container.tensors)
+                for each in self._coverage.missing(tensor.start, tensor.end)
+            ]
+
+    def result(
+        self, wanted: Callable[[Tensor], bool] = lambda _: True
+    ) -> tuple[TensorValues, ...]:
+        """The values of each wanted tensor, in the container's order.
+
+        Raises PreflightError unless every byte of all of these has been fed.
+        """
+        file = self._container.file
+        chosen = [i for i, t in enumerate(self._container.tensors) if wanted(t)]
+        tensors = [self._container.tensors[index] for index in chosen]
+        forms = [self._formats[index] for index in chosen]
+        with self._lock:
+            tallies = [replace(self._tallies[index]) for index in chosen]
+        for tensor, form, tally in zip(tensors, forms, tallies, strict=True):
             if tally.count * form.width != tensor.size:
                 raise PreflightError(
                     say(
@@ -157,7 +171,7 @@ class ValueScanner:
                         name=tensor.name,
                     )
                 )
-        return tuple(map(partial(_values, file), tensors, self._formats, tallies))
+        return tuple(map(partial(_values, file), tensors, forms, tallies))
 
 
 def _values(file: str, tensor: Tensor, form: Format, tally: Tally) -> TensorValues:

@@ -11,6 +11,7 @@ from preflight.model.base_choice import Request
 from preflight.model.source import ModelSource
 from preflight.oss.access import CredentialsSource
 from preflight.rules.policy import Policy
+from preflight.tasks import Task
 from preflight.upload.parts import TransferOptions
 
 TIMEOUT = 7200.0  # seconds
@@ -48,7 +49,8 @@ class PushOptions:
     the tag that an import needs. `state`: where the lock against a second run on this
     machine is kept; `credentials` reads the keys of OSS anew when they ended. Without
     `imports` the push ends when all is uploaded and verified. `judge_first`: read all
-    values before anything is sent, not while it is.
+    values before anything is sent, not while it is. `task`: which of several tasks
+    this is that push one model together; None: it is alone.
     """
 
     check: CheckOptions
@@ -65,6 +67,7 @@ class PushOptions:
     state: Path | Unavailable | None = None
     credentials: CredentialsSource | None = None
     judge_first: bool = False
+    task: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,19 +35,32 @@ from preflight.pipeline.imported import (
 from preflight.pipeline.options import PushOptions
 from preflight.pipeline.planned import Planned, planned
 from preflight.pipeline.services import Services, connected
+from preflight.pipeline.shared import (
+    Brought,
+    Share,
+    helped,
+    nothing_to_bring,
+    published_together,
+)
 from preflight.pipeline.uploaded import Tap, Uploaded, found_there, uploaded
 from preflight.settings import Need, Settings
 from preflight.studio.imports import ImportJob
+from preflight.tasks import Task
+from preflight.together import AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push came to; of a dry run only the plan, without an import no job."""
+    """What a push came to; of a dry run only the plan, without an import no job.
+
+    `share`: what a task brought of which another one publishes.
+    """
 
     checked: Checked
     planned: Planned
     uploaded: Uploaded | None = None
     imported: Imported | None = None
+    share: Brought | None = None
 
 
 def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed:
@@ -90,6 +103,8 @@ def opened(
     with ExitStack() as stack:
         if options.state is not None:
             where = f"{settings.endpoint.value} {destination.url}"
+            if (task := options.task) is not None and not task.publishes:
+                where += f" task {task.rank}"  # several may be on one machine
             stack.enter_context(only_run(options.state, where))
         yield stack.enter_context(
             connected(
@@ -97,7 +112,7 @@ def opened(
                 destination,
                 observer=observer,
                 patience=options.transfer.patience,
-                connections=options.transfer.most_workers + 2,
+                connections=max(options.transfer.most_workers, AT_ONCE) + 2,
                 credentials=options.credentials,
             )
         )
@@ -119,6 +134,9 @@ def brought(
     require_importable(
         services.bucket, observer, region=services.region, tag=options.tag_bucket
     )
+    if options.task is not None and not options.task.publishes:
+        share = _helped(options, ready, services, observer, asked)
+        return replace(ready, share=share)
     there, before = _brought(options, ready.checked, plan, services, observer, asked)
     done = replace(ready, uploaded=there)
     if not options.imports:
@@ -174,10 +192,35 @@ def _brought(
         else:  # a push that writes nothing needs no permission to write
             prefix = plan.plan.destination.prefix
             services.bucket.prove_writable(prefix, asked.probe.result())
-    how = options.transfer
+    how, bucket = options.transfer, services.bucket
     if before.same:
-        return found_there(plan.plan, services.bucket, how, observer), before
-    return uploaded(plan.plan, checked, services.bucket, how, observer), before
+        return found_there(plan.plan, bucket, how, observer), before
+    if options.task is not None:
+        share = Share(plan.plan, checked, options.task)
+        return published_together(share, bucket, how, observer), before
+    return uploaded(plan.plan, checked, bucket, how, observer), before
+
+
+def _helped(
+    options: PushOptions,
+    ready: Pushed,
+    services: Services,
+    observer: Observer,
+    asked: Questions,
+) -> Brought:
+    """What a task does that does not publish; it refuses what the publishing one would.
+
+    It puts nothing in the bucket that is visible.
+    """
+    plan = ready.planned.plan
+    with observer.stage("compare"):
+        before = look_before(
+            plan, services, observer, asked, may_replace=options.replace
+        )
+    share = Share(plan, ready.checked, options.task or Task(0, 1))
+    if before.same:  # the publishing task finds the same, and waits for nobody
+        return nothing_to_bring(share, observer)
+    return helped(share, services.bucket, options.transfer, observer)
 
 
 def _submitted(

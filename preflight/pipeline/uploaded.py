@@ -5,7 +5,7 @@ The values are scanned in the very bytes that are sent: each byte is read once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -29,12 +29,16 @@ from preflight.upload.verify import stored_manifest, verify
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What lies in the bucket now, and how many bytes this run sent for it."""
+    """What lies in the bucket now, and how many bytes this run sent for it.
+
+    `tasks`: how many brought it together.
+    """
 
     plan: UploadPlan
     manifest: Manifest
     sent: int = 0
     verified: bool = False
+    tasks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +106,25 @@ def uploaded(
         look: OnBlock | None = tap.take if tap else None
         progress.start(plan.total_bytes, "uploading")
         upload = Upload(plan, bucket, options, progress=progress, on_block=look)
-        stack.enter_context(_told_when_broken(upload, plan, observer))
+        stack.enter_context(told_when_broken(lambda: upload.sent, plan, observer))
         with upload:
             upload.stage()
             if tap is not None:
                 require_passed(judged(checked, tap.seen(), observer))
             manifest = upload.publish()
             sent = upload.sent
-    return _verified(Uploaded(plan, manifest, sent), bucket, options, observer)
+    return verified(Uploaded(plan, manifest, sent), bucket, options, observer)
 
 
 @contextmanager
-def _told_when_broken(
-    upload: Upload, plan: UploadPlan, observer: Observer
+def told_when_broken(
+    sent: Callable[[], int], plan: UploadPlan, observer: Observer
 ) -> Iterator[None]:
     """However it is broken off, what was sent is told."""
     try:
         yield
     except BaseException:
-        observer.reached(BrokenOff(plan, upload.sent))
+        observer.reached(BrokenOff(plan, sent()))
         raise
 
 
@@ -133,15 +137,16 @@ def found_there(
     """The same for files that were compared a moment ago and are all there."""
     with observer.stage("upload"):
         manifest = stored_manifest(bucket, plan)
-    return _verified(Uploaded(plan, manifest), bucket, options, observer)
+    return verified(Uploaded(plan, manifest), bucket, options, observer)
 
 
-def _verified(
+def verified(
     there: Uploaded,
     bucket: BucketClient,
     options: TransferOptions,
     observer: Observer,
 ) -> Uploaded:
+    """What was uploaded, held against what the bucket lists; told to the observer."""
     observer.reached(there)
     with observer.stage("verify"):
         verify(bucket, there.manifest, allow_extra=options.allow_extra)

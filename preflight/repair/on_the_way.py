@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from preflight.errors import UsageError
 from preflight.findings import Severity
 from preflight.language import glued, say
 from preflight.model.source import LocalDirectory
@@ -27,8 +28,14 @@ def repaired_on_the_way(
 ) -> Iterator[PushOptions]:
     """What to push: a repaired directory, or the given one where nothing is repaired.
 
-    Raises what planning and writing the repair raise.
+    Raises what planning and writing the repair raise, and `UsageError` for one of
+    several tasks: each would make files of its own, at another time.
     """
+    if options.task is not None:
+        raise UsageError(
+            say("tasks that share a push cannot repair on the way"),
+            hint=say("`preflight fix` makes a repaired copy that all of them can read"),
+        )
     plan = planned_repair(options.check, losses)
     if not _may_replace(plan):
         yield options

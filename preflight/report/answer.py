@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from preflight.errors import Interrupted, RulesFailed, StillRunning, Terminated
+from preflight.errors import (
+    AnotherTaskFailed,
+    Interrupted,
+    RulesFailed,
+    StillRunning,
+    Terminated,
+)
 from preflight.findings import Report, Result, Severity, Verdict
 from preflight.language import glued, joined, localized, say, say_n
 from preflight.pipeline.imported import Imported
@@ -75,6 +81,8 @@ def answer(record: RunRecord) -> Answer | None:
         return _lacking(record, record.error)
     if record.error is not None:
         return _broken_off(record)
+    if record.brought is not None:
+        return Answer(Tone.GOOD, say("SHARE UPLOADED"), say("task 0 publishes it"))
     if record.uploaded is not None and record.checked is not None:
         return _not_imported(record, record.uploaded)
     return _ready(record)
@@ -176,6 +184,9 @@ def _broken_off(record: RunRecord) -> Answer:
         return Answer(Tone.BAD, say("NOT IMPORTED"), rest)
     if record.command != "push":
         return Answer(Tone.BAD, say("NOT FINISHED"), counted(record.report))
+    if record.task is not None and record.exit_code == AnotherTaskFailed.exit_code:
+        rest = say("the share of this task passed, another one did not")
+        return Answer(Tone.BAD, say("NOT UPLOADED"), rest)
     sent = "upload" in record.stages and record.exit_code != RulesFailed.exit_code
     rest = say("the directory passed; nothing was sent")
     if sent:

@@ -11,6 +11,7 @@ from preflight import __version__
 from preflight.findings import Outcome, Problem, Report, Result, Verdict
 from preflight.pipeline.imported import Imported
 from preflight.pipeline.planned import obstacle
+from preflight.pipeline.shared import Brought
 from preflight.pipeline.uploaded import BrokenOff, Uploaded
 from preflight.record import ErrorRecord, RunRecord
 from preflight.report.next_step import as_value
@@ -75,8 +76,8 @@ def _upload(upload: Uploaded) -> dict[str, Any]:
     }
 
 
-def _broken_off(upload: BrokenOff) -> dict[str, Any]:
-    """Of an upload that did not come to its end no file can be seen for sure."""
+def _not_seen(upload: BrokenOff | Brought) -> dict[str, Any]:
+    """Of an upload that was broken off, or is a share, no file can be seen for sure."""
     told = {"files": [], "sent": upload.sent, "complete": False, "verified": False}
     return {**_plan(upload.plan), **told}
 
@@ -84,7 +85,9 @@ def _broken_off(upload: BrokenOff) -> dict[str, Any]:
 def _uploaded(record: RunRecord) -> dict[str, Any] | None:
     if record.uploaded is not None:
         return _upload(record.uploaded)
-    return _broken_off(record.broken_off) if record.broken_off else None
+    if record.brought is not None:
+        return _not_seen(record.brought)
+    return _not_seen(record.broken_off) if record.broken_off else None
 
 
 def _retries(record: RunRecord) -> list[dict[str, Any]]:
@@ -194,6 +197,8 @@ def as_document(record: RunRecord) -> dict[str, Any]:
         document["sandbox"] = record.sandbox
         document["plan"] = _plan(record.planned.plan) if record.planned else None
         document["upload"] = _uploaded(record)
+        if record.task is not None:
+            document["task"] = {"rank": record.task.rank, "count": record.task.count}
     if record.repaired is not None:
         document["repair"] = repair_document(record.repaired)
     if record.command in ("push", "import", "wait"):

@@ -84,6 +84,10 @@ class Life:
             command=self.document.get("command", "run"),
             directory=self.document.get("directory", "?"),
         )
+        task = _mapping(self.document, "task")
+        if task:
+            name = f"{task.get('rank')}/{task.get('count')}"
+            what = say("{what}, task {task},", what=what, task=name)
         named = self._run.get("stage")
         stage = known(str(named)) if named else say("its start")
         if self.state is LifeState.RUNNING:

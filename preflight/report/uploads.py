@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from preflight.language import glued, say, say_n
+from preflight.pipeline.shared import Brought
 from preflight.pipeline.uploaded import Uploaded
 from preflight.progress import human_size
 from preflight.record import RunRecord
@@ -21,6 +22,8 @@ def upload_lines(record: RunRecord, *, verbose: bool) -> Iterator[str]:
         if verbose:
             yield from _files(done.plan, sums if done.verified else {})
         yield from _left_behind(done.plan) if verbose else ()
+    elif record.brought is not None:
+        yield from _brought(record.brought)
     elif record.dry_run and record.planned is not None:
         plan = record.planned.plan
         options = record.transfer or TransferOptions()
@@ -59,12 +62,31 @@ def _uploaded(done: Uploaded) -> Iterator[str]:
         return
     told = say("uploaded {what}, to {url}", what=_counted(plan), url=where)
     yield say("{told}, verified", told=told) if done.verified else told
-    if done.sent < whole:
+    if done.tasks > 1:
+        yield say(
+            "  {sent} by this task, {others} by others or before",
+            sent=human_size(done.sent),
+            others=human_size(whole - done.sent),
+        )
+    elif done.sent < whole:
         yield say(
             "  {sent} were sent now, {there} lay there already",
             sent=human_size(done.sent),
             there=human_size(whole - done.sent),
         )
+
+
+def _brought(done: Brought) -> Iterator[str]:
+    """What a task that does not publish did."""
+    if not done.size:
+        yield say("nothing to send: all lies there already")
+        return
+    yield say(
+        "the share of task {task}, {size}, is in the bucket; {sent} were sent now",
+        task=done.task.told,
+        size=human_size(done.size),
+        sent=human_size(done.sent),
+    )
 
 
 def _files(plan: UploadPlan, sums: Mapping[str, int]) -> Iterator[str]:

@@ -8,9 +8,10 @@ Two machines do it, one after the other. Where an object of the file's size lies
 from __future__ import annotations
 
 import threading
+from collections.abc import Container, Iterable
 from functools import partial
 
-from preflight.oss.models import ListedObject, PendingUpload
+from preflight.oss.models import ListedObject, Part, PendingUpload
 from preflight.upload.context import Context
 from preflight.upload.local_file import LocalFile
 from preflight.upload.part_upload import PartState, PartUpload
@@ -34,7 +35,8 @@ class MultipartFile:
         self._upload: PartUpload = self._upload_of()
         self._object: StoredObject | None = None
         self._lock = threading.Lock()
-        self._left = 0  # jobs
+        self._mine: Container[int] | None = None  # numbers; None: all parts
+        self._left = 0  # parts
         self._credited = 0  # bytes
 
     def prepare(self, listed: bool, uploads: tuple[PendingUpload, ...]) -> None:
@@ -55,6 +57,30 @@ class MultipartFile:
         """`prepare` by asking for this one key, after the upload was lost."""
         uploads = self._context.client.list_uploads(self.item.key)
         self.prepare(True, tuple(one for one in uploads if one.key == self.item.key))
+
+    def begin(self) -> str:
+        """Begin its upload, unless it was; the id, or nothing where none is needed."""
+        return "" if self.published else self._upload.begin()
+
+    def share(self, numbers: Container[int] | None) -> None:
+        """Bring these parts alone; the others are taken over from other tasks."""
+        self._mine = numbers
+
+    def take_over(self, parts: Iterable[Part]) -> None:
+        """Parts that another task brought and vouches for; all have a CRC-64."""
+        for part in parts:
+            if self._upload.take_over(part):
+                self._count(part.number, self._upload)
+
+    @property
+    def step(self) -> int:
+        """Bytes a part."""
+        return self._local.step
+
+    @property
+    def comparing(self) -> bool:
+        """Whether it is not known yet that the object there is another one."""
+        return self._machine is self._object
 
     @property
     def lost(self) -> bool:
@@ -97,14 +123,19 @@ class MultipartFile:
             # all sums are known, and there is nothing to read.
             self._conclude(machine)
         self._left = len(missing)
+        if self._mine is not None and machine is self._upload:
+            missing = [number for number in missing if number in self._mine]
         return [partial(self._do, machine, number) for number in missing]
 
     def _do(
         self, machine: StoredObject | PartUpload, number: int, buffer: memoryview
     ) -> None:
         # A part that was lost is not counted down, so that nobody concludes.
-        if not machine.do(number, buffer):
-            return
+        if machine.do(number, buffer):
+            self._count(number, machine)
+
+    def _count(self, number: int, machine: StoredObject | PartUpload) -> None:
+        """One part less that is missing."""
         self._context.flow(self.item.name, number, 0)  # it has arrived
         self._credit(self._local.span(number)[1])
         with self._lock:

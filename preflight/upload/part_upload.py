@@ -63,6 +63,17 @@ class PartUpload:
             return False
         return self._is_held(number, buffer) or self._send(number, buffer)
 
+    def take_over(self, part: Part) -> bool:
+        """Take a part for right that somebody else compared; whether it was missing."""
+        is_new = part.number not in self._right
+        self._right[part.number] = part
+        return is_new
+
+    @property
+    def right(self) -> Mapping[int, Part]:
+        """The parts that are in the bucket and right, by number."""
+        return self._right
+
     def end(self) -> None:
         """Every part is there."""
         self.crc = self._local.joined({n: p.crc64 or 0 for n, p in self._right.items()})
@@ -99,7 +110,7 @@ class PartUpload:
             return self._local.body(number, buffer)
 
         key, client = self._local.item.key, self._context.client
-        upload_id = self._begun()
+        upload_id = self.begin()
         try:
             part = client.upload_part(key, upload_id, number, make, once=True)
         except Missing:
@@ -113,7 +124,7 @@ class PartUpload:
         self._context.took(part.size)
         return True
 
-    def _begun(self) -> str:
+    def begin(self) -> str:
         """The upload's id. The first part to be sent begins it, and only that one.
 
         A file whose object turns out to be there already thus leaves no upload.

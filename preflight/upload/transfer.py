@@ -38,6 +38,7 @@ from types import TracebackType
 from preflight.catalog.uploadable import Role
 from preflight.destination import Destination
 from preflight.errors import (
+    AnotherTaskFailed,
     Interrupted,
     PreflightError,
     RulesFailed,
@@ -55,6 +56,7 @@ from preflight.retry import Patience
 from preflight.together import Asked
 from preflight.upload.concurrency import Fixed, Found, first_workers
 from preflight.upload.context import Context, Traffic
+from preflight.upload.ledger import LEDGER
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
     MAX_PART,
@@ -88,7 +90,8 @@ MULTIPART_FROM = MIB
 # away once; what goes on and on is a lifecycle rule or a script, and needs a person.
 _ROUNDS = 4
 
-_WRONG_BYTES = (RulesFailed, SourceChanged, VerificationFailed)
+# What says that the bytes themselves are of no use.
+WRONG_BYTES = (RulesFailed, AnotherTaskFailed, SourceChanged, VerificationFailed)
 
 _log = logging.getLogger(__name__)
 
@@ -171,7 +174,7 @@ class Upload:
         if isinstance(error, OssUnavailable):
             _tell_how_long(error, self._client.patience)
         # Nothing is aborted that was not found wrong: the parts may be hours of work.
-        if isinstance(error, _WRONG_BYTES):
+        if isinstance(error, WRONG_BYTES):
             self._take_back()
         elif isinstance(error, PreflightError) and self._may_go_on(error):
             _tell_how_to_go_on(error)
@@ -205,13 +208,18 @@ class Upload:
         if self._found is not None:
             self._found.start_with(first_workers(latency))
         sizes = (item.size for item in self._plan.items)
-        part = wanted_part(sizes, self._options, latency)
+        self._cut_by(wanted_part(sizes, self._options, latency))
+
+    def _cut_by(self, part: int) -> None:
+        """The usual part size in bytes from now on."""
         self._context = replace(self._context, part=part)
 
     def _settle_foreign(self, found: Resumable) -> None:
         for upload in found.foreign:
-            if upload.key.rpartition("/")[2].startswith(PROBE_PREFIX):
-                # A run was killed between the two halves of its write probe.
+            name = upload.key.rpartition("/")[2]
+            if name.startswith(PROBE_PREFIX) or name == LEDGER:
+                # A run was killed between the two halves of its write probe, or while
+                # its tasks shared their work.
                 self._client.abort(upload.key, upload.upload_id)
             else:
                 # Somebody else's: told, as its parts are billed, and left alone.

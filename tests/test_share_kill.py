@@ -1,0 +1,122 @@
+"""kill -9 of any task of a shared push; the same command must set everything right.
+
+As in `test_kill`, the instants are request numbers drawn from a seed. After each kill
+the tasks that are left are killed, too, as srun does it, or go on to their end; and the
+same command follows, by one, two or three tasks. `PREFLIGHT_KILLS` in the
+environment says how many; few by default.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from preflight.crc import crc64
+from preflight.sandbox import Sandbox
+from tests.running import command, ended, environment, started, until
+from tests.sharded import BASE, build_sharded, importable, write_catalog
+from tests.test_kill import Watch, begun, received
+
+KILLS = int(os.environ.get("PREFLIGHT_KILLS", "2"))
+IN_A_ROW = 3  # kills of one upload
+REQUESTS = 130  # more than a push by two tasks makes until it imports
+WORKERS, PART = 2, 100 << 10
+
+
+@dataclass(frozen=True)
+class Pusher:
+    """The same command in processes of their own, as one task or as several."""
+
+    box: Sandbox
+    words: Sequence[str]
+    env: dict[str, str]
+
+    def commands(self, count: int, *more: str) -> list[list[str]]:
+        """The words of each of so many tasks; of one alone those of a plain push."""
+        if count == 1:
+            return [[*self.words, *more]]
+        return [[*self.words, "--task", f"{n}/{count}", *more] for n in range(count)]
+
+    def killed(self, count: int, request: int, chance: random.Random) -> None:
+        """Run, and kill one task when all have made so many requests, if they ever do.
+
+        Then the others are killed, or wait no longer than patience for what is gone.
+        """
+        before = begun(self.box)
+        with ExitStack() as stack:
+            tasks = [
+                stack.enter_context(started(words, self.env))
+                for words in self.commands(count, "--patience", "1")
+            ]
+            until(
+                lambda: (
+                    begun(self.box) - before >= request
+                    or all(task.poll() is not None for task in tasks)
+                )
+            )
+            chance.choice(tasks).kill()
+            if chance.random() < 0.5:
+                for task in tasks:
+                    task.kill()
+            for task in tasks:
+                ended(task, within=120)
+
+    def done(self, count: int) -> None:
+        """Run to the end, which is a good one for every task."""
+        with ExitStack() as stack:
+            tasks = [
+                stack.enter_context(started(words, self.env))
+                for words in self.commands(count, "--patience", "60")
+            ]
+            runs = [ended(task, within=180) for task in tasks]
+        assert [run.code for run in runs] == [0] * count, [run.err for run in runs]
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    return random.Random(20261126)  # noqa: S311
+
+
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_the_same_command_sets_right_what_kills_of_any_task_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: random.Random
+) -> None:
+    catalog = write_catalog(tmp_path / "bases")
+    monkeypatch.setenv("PREFLIGHT_BASES", str(catalog))
+    model = build_sharded(tmp_path / "model")
+    expected = {path.name: crc64(path.read_bytes()) for path in model.iterdir()}
+    size = sum(path.stat().st_size for path in model.iterdir())
+    killed = 0
+    with Sandbox(directory=tmp_path / "box", bases=[importable()]) as box:
+        watch = Watch(box, expected)
+        values = {**box.environment(), "PREFLIGHT_BASES": str(catalog)}
+        env = environment(tmp_path / "home", values)
+        while killed < KILLS:
+            row = min(IN_A_ROW, KILLS - killed)
+            prefix = f"models/k{killed}/"
+            words = command("push", model, f"oss://{box.bucket}/{prefix}")
+            words += ["--base-model", BASE, "--part-size", "100K"]
+            words += ["--workers", str(WORKERS), "--poll-interval", "0.1"]
+            pusher, before = Pusher(box, words, env), received(box)
+            for turn in range(row):
+                count = 2 if not turn else chance.randint(1, 3)
+                pusher.killed(count, chance.randint(1, REQUESTS), chance)
+            pusher.done(chance.randint(1, 3))
+            found = box.oss.objects(box.bucket, prefix)
+            sums = {one.key.removeprefix(prefix): one.crc64 for one in found}
+            assert sums == expected
+            assert box.oss.uploads(box.bucket) == []
+            lost = row * 3 * WORKERS * PART  # on their way in each of three tasks
+            assert received(box) - before <= size + lost + (16 << 10)
+            killed += row
+        made = Counter(job.source.prefix for job in box.studio.jobs())
+        assert set(made.values()) == {1}, made
+        box.check()
+    assert watch.wrong == []
