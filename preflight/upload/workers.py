@@ -30,7 +30,7 @@ Job = Callable[[memoryview], None]
 _PATIENCE, _PATIENCE_INTERRUPTED = 15.0, 0.7
 _LOOKS = 0.25  # seconds between two looks at how fast it goes
 # Many workers are slow ones, and need no large blocks: memory stays small.
-_FEW, _SMALL_BLOCK = 4, BLOCK // 4
+_FEW, _SMALL_BLOCK = 4, BLOCK // 8
 
 
 class Stopped(PreflightError):
