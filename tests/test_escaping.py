@@ -1,7 +1,7 @@
 """Whatever files and services say, a terminal obeys none of it: all commands, all ways.
 
 Each command runs on names and values that would clear a screen, set a window's title
-or turn the direction of a line, and on every fixture that breaks names.
+or turn the direction of a line; `test_chinese.py` walks over every fixture.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.faults import FAULTS, Inapplicable
 from fixtures.tensors import rewrite
-from preflight.findings import WeightType
 from preflight.sandbox import Sandbox
 from tests.running import InProcess, Run, tiny_adapter
 
@@ -38,8 +36,8 @@ def box() -> Iterator[Sandbox]:
         yield made
 
 
-def assert_harmless(done: Run) -> None:
-    for text in (done.out, done.err):
+def assert_harmless(done: Run | str) -> None:
+    for text in [done] if isinstance(done, str) else [done.out, done.err]:
         kinds = {unicodedata.category(char) for char in text if char != "\n"}
         assert not kinds & {"Cc", "Cf", "Cs", "Zl", "Zp"}, text.encode()
 
@@ -104,29 +102,6 @@ def test_the_base_that_a_config_names_is_shown_escaped_and_told_raw(
     )
 
 
-def _broken(directory: Path) -> Iterator[Path]:
-    """An adapter for each fault of those that apply to one."""
-    for name, fault in FAULTS.items():
-        if WeightType.LORA not in fault.kinds:
-            continue
-        adapter = tiny_adapter(directory / name)
-        try:
-            fault.apply(adapter)
-        except Inapplicable:
-            continue
-        yield adapter
-
-
-def test_every_fixture_is_shown_harmlessly(
-    preflight: InProcess, tmp_path: Path
-) -> None:
-    shown = 0
-    for adapter in _broken(tmp_path):
-        assert_harmless(preflight("check", adapter, "-v", "--no-scan"))
-        shown += 1
-    assert shown > 100
-
-
 def test_what_a_run_did_is_shown_harmlessly(
     preflight: InProcess, box: Sandbox, tmp_path: Path
 ) -> None:
@@ -145,7 +120,7 @@ def test_what_a_run_did_is_shown_harmlessly(
         ("jobs", job.id),
         ("jobs", f"no{HOSTILE}"),
         ("wait", f"no{HOSTILE}"),
-        ("push", adapter, url, "--again"),
+        ("push", adapter, url, "--again", "--poll-interval", "0.02"),
         ("clean", url),
         ("doctor", url),
         ("delete", job.id),
