@@ -137,11 +137,16 @@ _START = [sys.executable, "-m", "preflight"]
 def forkable(words: list[str], env: Mapping[str, str]) -> bool:
     """Whether nothing depends on how Python itself is started."""
     before = ("PYTHON", "LC_", "LANG", "LD_")
-    special = {name for name in env if name.startswith(before)}
+    special = {
+        name
+        for name, value in env.items()
+        # UTF-8 is what Python takes without a locale, too.
+        if name.startswith(before) and not value.endswith(".UTF-8")
+    }
     return forked.POSSIBLE and words[:3] == _START and special <= _HARMLESS
 
 
-_HARMLESS = {"PYTHONPATH", "LANGUAGE", "LD_PRELOAD"}
+_HARMLESS = {"PYTHONPATH", "LANGUAGE", "LC_MESSAGES", "LD_PRELOAD"}
 
 
 def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
