@@ -161,6 +161,7 @@ class _Sweep:
             failure = told_as_error(exc, self.arguments.words)
             for leg, recorder in zip(self.legs, self.recorders, strict=True):
                 if not leg.over:
+                    leg.close()
                     recorder.broken_off(failure)
         records = tuple(recorder.record for recorder in self.recorders)
         several = Several(records, self._code(failure))

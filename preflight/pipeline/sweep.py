@@ -64,8 +64,12 @@ class Leg:
     def end(self, error: BaseException | None = None) -> None:
         """It is over."""
         self.over = True
-        self._open.close()
+        self.close()
         self.follower.ended(error)
+
+    def close(self) -> None:
+        """Leave what was opened for it, such as a repaired copy; done once."""
+        self._open.close()
 
     @property
     def size(self) -> int:

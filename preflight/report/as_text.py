@@ -12,7 +12,7 @@ from preflight.report import Style
 from preflight.report.answer import Answer, answer
 from preflight.report.failed import brief_lines, failed_lines
 from preflight.report.next_step import as_lines
-from preflight.report.pushes import reasons
+from preflight.report.pushes import reasons, short_names
 from preflight.report.repairs import repair_lines
 from preflight.report.several import Several
 from preflight.report.subject import subject
@@ -43,18 +43,27 @@ def _table_lines(several: Several, style: Style) -> Iterator[str | Line]:
     if not style.quiet:
         told = several.summaries()
         rows = [(each.directory, each.word, *each.cells) for each in told]
-        rows.insert(0, several.headings)
         if several.command == "push":
-            yield from table(rows, style.width, whole=(1, 2), spare=(3,))
+            yield from _push_table(several.headings, rows, style)
             yield from _push_lines(several, style)
         else:
-            yield from table(rows, style.width)
+            yield from table([several.headings, *rows], style.width)
         yield ""
     whole = Answer(several.tone, several.word, several.rest)
     yield from whole.lines(marks=style.marks, width=style.width)
     if not style.quiet and several.following:
         following = say("next  {command}", command=several.following)
         yield from folded(following, style.width)
+
+
+def _push_table(
+    headings: Sequence[str], rows: Sequence[tuple[str, ...]], style: Style
+) -> Iterator[str]:
+    """What tells the directories apart comes first, and the destination last."""
+    names = [row[0] for row in rows]
+    names = short_names(names, style.width // 3) if style.width else names
+    told = [(name, *row[1:]) for name, row in zip(names, rows, strict=True)]
+    yield from table([headings, *told], style.width, whole=(0, 1, 2, 3), spare=(3,))
 
 
 def _push_lines(several: Several, style: Style) -> Iterator[str | Line]:

@@ -12,7 +12,9 @@ from preflight.progress import human_size
 from preflight.record import RunRecord
 from preflight.report.answer import answer
 from preflight.report.subject import label
+from preflight.text import columns
 
+_CUT = "..."
 _NAMED = 3  # directories that a line names
 _LONG = 300  # characters; a command that names a hundred directories helps nobody
 
@@ -31,6 +33,24 @@ def cells(record: RunRecord) -> tuple[str, ...]:
         return human_size(plan.total_bytes) if plan else "-", where
     job = record.imported.job if record.imported else None
     return (job.model_name if job else "") or "-", where
+
+
+def short_names(names: Sequence[str], most: int) -> list[str]:
+    """The names; where one has over `most` columns, without what all begin with.
+
+    A table that cuts the ends of paths would leave what they have in common.
+    """
+    if max(map(columns, names), default=0) <= most:
+        return list(names)
+    parts = [name.split("/") for name in names]
+    same = 0
+    while all(len(each) > same + 1 for each in parts) and (
+        len({each[same] for each in parts}) == 1
+    ):
+        same += 1
+    if not same:
+        return list(names)
+    return ["/".join((_CUT, *each[same:])) for each in parts]
 
 
 def counted(records: Sequence[RunRecord]) -> str:

@@ -380,3 +380,19 @@ def test_killed_in_the_middle_the_same_command_goes_on(
     assert sent == 2 * size - 4 * 102_400
     assert prefixes(sandbox) == [f"sweep/{name}/" for name in NAMES]
     assert sandbox.oss.uploads(sandbox.bucket) == []
+
+
+def test_what_is_repaired_on_the_way_is_called_what_its_directory_is(
+    preflight: InProcess, sandbox: Sandbox, runs: list[Path]
+) -> None:
+    FAULTS["orig-mod"].apply(runs[1])
+    before = {path: path.read_bytes() for path in runs[1].iterdir()}
+    url = "oss://preflight-sandbox/sweep/{parent}-{name}/"
+    done = preflight("push", *runs, url, "--fix", *QUICK)
+    assert done.code == 0, done.out
+    assert prefixes(sandbox) == [f"sweep/{name}-adapter/" for name in NAMES]
+    names = sorted(job.display_name for job in sandbox.studio.jobs())
+    assert names == [f"{name}-adapter" for name in NAMES]
+    assert {path: path.read_bytes() for path in runs[1].iterdir()} == before
+    left = list((preflight.home / ".cache").rglob("*.safetensors"))
+    assert left == []
