@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -48,8 +49,9 @@ def in_lanes(
             lane.result()
     except BaseException:
         stop.set()
+        until = time.monotonic() + _PATIENCE
         for lane in begun:
-            lane.wait(_PATIENCE)
+            lane.wait(max(0.0, until - time.monotonic()))
         raise
 
 

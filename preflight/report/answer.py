@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +24,7 @@ from preflight.studio.submit import How
 from preflight.text import Colored, Line, folded
 
 _CODES = 8  # named in the sum
+_LONG = 300  # characters
 _OF_THE_BASE = {"B01", "K03", "K06"}  # rules that fail where only the base is wrong
 
 
@@ -123,7 +124,8 @@ def _not_ready(record: RunRecord) -> Answer:
         return _not_repaired(record, rest)
     if base := _right_base(record):
         return Answer(Tone.BAD, say("NOT READY"), rest, _with_base(record, base))
-    again = say("mend it as named above, then: {command}", command=_same_again(record))
+    words = record.argv or (record.command, record.directory)
+    again = say("mend it as named above, then: {command}", command=once_more(words))
     if record.repairable:
         where = shlex.quote(record.directory)
         new = shlex.quote(record.directory.rstrip("/") + "-fixed")
@@ -154,6 +156,12 @@ def _with_base(record: RunRecord, base: str) -> str:
         elif word.startswith("--base-model="):
             words[at] = f"--base-model={base}"
     return shlex.join(["preflight", *words])
+
+
+def once_more(words: Sequence[str]) -> str:
+    """The command of these words; one that names a hundred directories helps nobody."""
+    command = shlex.join(["preflight", *words])
+    return command if len(command) <= _LONG else say("the same command again")
 
 
 def _same_again(record: RunRecord) -> str:

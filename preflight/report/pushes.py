@@ -10,13 +10,12 @@ from preflight.findings import Result
 from preflight.language import glued, joined, say
 from preflight.progress import human_size
 from preflight.record import RunRecord
-from preflight.report.answer import answer
+from preflight.report.answer import answer, once_more
 from preflight.report.subject import label
 from preflight.text import columns
 
 _CUT = "..."
 _NAMED = 3  # directories that a line names
-_LONG = 300  # characters; a command that names a hundred directories helps nobody
 
 
 def headings(records: Sequence[RunRecord]) -> tuple[str, ...]:
@@ -100,9 +99,7 @@ def following(records: Sequence[RunRecord]) -> str:
     argv = records[0].argv
     if records[0].dry_run:
         argv = tuple(word for word in argv if word not in ("-n", "--dry-run"))
-    again = shlex.join(["preflight", *argv]) if argv else ""
-    if len(again) > _LONG:
-        again = say("the same command again")
+    again = once_more(argv) if argv else ""
     failed = [record for record in records if record.exit_code]
     if not failed:
         return again if records[0].dry_run else ""
