@@ -208,6 +208,10 @@ bench-answers: $(READY) ## for how many answers a push waits, at 200 ms each
 bench-workers: $(READY) ## the number of workers that is found, against fixed ones, GIB=
 	$(BIN)/python -m tests.benchmarks.bench_workers --gib $(GIB) --rounds $(ROUNDS)
 
+.PHONY: bench-share
+bench-share: $(READY) ## two tasks against one, each on a link of its own, with GIB= and ROUNDS=
+	$(BIN)/python -m tests.benchmarks.bench_share --gib $(GIB) --rounds $(ROUNDS)
+
 .PHONY: bench-upload
 bench-upload: $(READY) $(V2_READY) ## speed of the upload with GIB=, ROUNDS= and SHAPE=
 	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib $(GIB) \

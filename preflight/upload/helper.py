@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 
+from preflight.clock import SystemClock
 from preflight.errors import Interrupted, PreflightError, TransferError
 from preflight.language import say
 from preflight.oss.body import OnBlock
@@ -33,14 +34,13 @@ from preflight.upload.local_file import LocalFile
 from preflight.upload.part_upload import PartState, PartUpload
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadItem, UploadPlan
-from preflight.upload.publisher import Shared, another_failed
+from preflight.upload.publisher import Shared, another_failed, pause_after
 from preflight.upload.resume import LeftUpload, Resumable, find_resumable, grid_of
 from preflight.upload.shares import Shares, shared_items, shared_part
 from preflight.upload.throttle import Throttle
-from preflight.upload.transfer import WRONG_BYTES
+from preflight.upload.transfer import WRONG_BYTES, tell_how_to_go_on
 from preflight.upload.workers import Job, Workers
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks at the bucket
 _OVER_FOR = 5.0  # seconds; what an earlier run left is taken away by then
 _STAYS = 1.0  # seconds; of another training they may be visible for a moment
 _SOON = 30.0  # seconds; an upload that went away is begun anew by then, or never
@@ -145,10 +145,12 @@ class HelperUpload:
         if not isinstance(error, PreflightError) or isinstance(error, Interrupted):
             return
         with suppress(PreflightError):
-            if self._is_over or not isinstance(error, WRONG_BYTES):
-                self._leave()
-            else:
+            if isinstance(error, WRONG_BYTES) and not self._is_over:
                 self._end()
+            else:
+                self._leave()
+        if self._files and not isinstance(error, WRONG_BYTES):
+            tell_how_to_go_on(error)
 
     def _leave(self) -> None:
         """Say that nobody need wait for this task."""
@@ -178,7 +180,8 @@ class HelperUpload:
 
     def _await(self, seconds: float, *, visible: float) -> None:
         """Wait so long for what task 0 begins, or for all to be `visible` so long."""
-        patience, pause = Patience(seconds), _FIRST_PAUSE
+        patience, clock = Patience(seconds), SystemClock()
+        began = clock.now()
         over, seen = Patience(min(_OVER_FOR, seconds)), Patience(visible)
         last: Resumable | None = None
         while True:
@@ -202,8 +205,7 @@ class HelperUpload:
             elif last.objects != found.objects:  # it is publishing
                 patience.moved()
             last = found
-            self._workers.pause(min(pause, patience.left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            self._workers.pause(min(pause_after(clock.now() - began), patience.left))
         if not self._is_published:
             raise self._unjoined()
 

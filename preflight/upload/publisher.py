@@ -16,12 +16,12 @@ as long as this one task does.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+from preflight.clock import SystemClock
 from preflight.errors import AnotherTaskFailed, PreflightError, TransferError
 from preflight.language import joined, say
 from preflight.oss.body import OnBlock
@@ -48,9 +48,10 @@ from preflight.upload.shares import Shares, shared_items, shared_part
 from preflight.upload.transfer import Manifest, Upload
 from preflight.upload.workers import Job
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0  # seconds between two looks at the bucket
+# Seconds between two looks at the bucket: a small part of what was waited already.
+_SHORTEST, _LONGEST, _PART_OF_IT = 0.1, 5.0, 0.02
 _LINGER = 15.0  # seconds that the others have to see that it is over
-_TELL_EVERY = 6  # looks in a row that find nothing new
+_TELL_AFTER = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,16 @@ class Shared:
     terms: str = ""
 
 
+def pause_after(seconds: float) -> float:
+    """Seconds until the next look, when so many have passed since it was begun."""
+    return min(_LONGEST, max(_SHORTEST, seconds * _PART_OF_IT))
+
+
 def another_failed(rank: int, task: Task) -> AnotherTaskFailed:
     """The error for a push that another task ended."""
     return AnotherTaskFailed(
         say(
-            "task {other} found what would not import; nothing was published",
+            "task {other} found what must not be published, and nothing was",
             other=f"{rank}/{task.count}",
         ),
         hint=say("its own output says what; mend it and run the same command again"),
@@ -89,6 +95,8 @@ class SharedUpload(Upload):
         super().__init__(plan, client, options, progress=progress, on_block=on_block)
         self._task, self._terms, self._tell = shared.task, shared.terms, tell
         self._shares = Shares(shared_items(plan.items), shared.task.count)
+        self._clock = SystemClock()
+        self._began = self._clock.now()
         self._ledger: Ledger | None = None
         self._is_open = self._is_over = False
         self._agreed = Agreed(self._shares.items, {}, shared.task.count, shared.terms)
@@ -173,7 +181,7 @@ class SharedUpload(Upload):
         Empty when all is there; else the values of those shares are to be judged, and
         it is called again. Raises `AnotherTaskFailed`, and what `stage` raises.
         """
-        patience, pause, idle = Patience(self._options.patience), _FIRST_PAUSE, 0
+        patience, since_told = Patience(self._options.patience), Patience(_TELL_AFTER)
         seen: object = None
         while self._awaited:
             look = self._look()
@@ -181,16 +189,16 @@ class SharedUpload(Upload):
                 return self._take_over(look.gone)
             if not self._awaited:
                 break
+            if seen is None or not since_told.left:
+                self._tell(look.told)
+                since_told.moved()
             if look.seen != seen:
-                seen, pause, idle = look.seen, _FIRST_PAUSE, 0
+                seen = look.seen
                 patience.moved()
             elif not patience.left:
                 return self._take_over(frozenset(self._awaited))
-            if idle % _TELL_EVERY == 0:
-                self._tell(look.told)
-            idle += 1
-            self._workers.pause(min(pause, patience.left or pause))
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause = pause_after(self._clock.now() - self._began)
+            self._workers.pause(min(pause, patience.left))
         if any(not file.ready for file in self._multipart):
             raise TransferError(say("a part that another task brought is missing"))
         return frozenset()
@@ -331,7 +339,7 @@ class SharedUpload(Upload):
             marks = ledger.marks()
             if not any(marks.is_awaited(rank) for rank in others):
                 return
-            time.sleep(_FIRST_PAUSE)
+            self._clock.sleep(_SHORTEST)
 
 
 @dataclass(frozen=True, slots=True)

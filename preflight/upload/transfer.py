@@ -177,7 +177,7 @@ class Upload:
         if isinstance(error, WRONG_BYTES):
             self._take_back()
         elif isinstance(error, PreflightError) and self._may_go_on(error):
-            _tell_how_to_go_on(error)
+            tell_how_to_go_on(error)
 
     def _may_go_on(self, error: PreflightError) -> bool:
         """Whether the same command is what to do next; Ctrl-C has words of its own."""
@@ -364,6 +364,7 @@ def _tell_how_long(error: OssUnavailable, patience: Patience) -> None:
     error.args = (error.message,)
 
 
-def _tell_how_to_go_on(error: PreflightError) -> None:
+def tell_how_to_go_on(error: PreflightError) -> None:
+    """Add to what is told of an error that what was sent is not lost."""
     words = say("finished parts are kept: the same command goes on")
     error.hint = joined("; ", [error.hint, words]) if error.hint else words

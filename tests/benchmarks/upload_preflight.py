@@ -14,8 +14,11 @@ from preflight.model.scan import ValueScanner
 from preflight.model.steady import open_regular
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
+from preflight.tasks import Task, parse_task
+from preflight.upload.helper import HelperUpload
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadPlan, plan_upload
+from preflight.upload.publisher import Shared, SharedUpload
 from preflight.upload.transfer import Upload
 from tests.benchmarks.told import time_and_tell
 
@@ -58,6 +61,24 @@ def upload(
         transfer.publish()
 
 
+def upload_share(
+    plan: UploadPlan, client: BucketClient, options: TransferOptions, task: Task
+) -> None:
+    """One task's part in an upload by several."""
+    if task.publishes:
+        transfer = SharedUpload(plan, client, options, Shared(task))
+        with transfer:
+            transfer.stage()
+            while transfer.gather():
+                pass
+            transfer.publish()
+        return
+    with HelperUpload(plan, client, options, Shared(task)) as share:
+        share.join()
+        share.stage()
+        share.vouch()
+
+
 def main() -> None:
     """One upload."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -66,6 +87,7 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--scan", action="store_true")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--task", type=parse_task, metavar="K/N")
     args = parser.parse_args()
     access = OssAccess("k", "s", region="ap-southeast-1", endpoint=args.endpoint)
     destination = Destination("bench-bucket", args.prefix)
@@ -75,7 +97,10 @@ def main() -> None:
     with BucketClient(
         access, "bench-bucket", connections=options.most_workers + 2
     ) as client:
-        time_and_tell(partial(upload, plan, client, options, scanners))
+        work = partial(upload, plan, client, options, scanners)
+        if args.task:
+            work = partial(upload_share, plan, client, options, args.task)
+        time_and_tell(work)
 
 
 if __name__ == "__main__":

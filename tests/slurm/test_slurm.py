@@ -197,3 +197,47 @@ def test_an_array_over_a_sweep(cluster: Cluster, sandbox: Sandbox) -> None:
     told = run(command("push", *places, url), cluster.env)
     assert "2 IMPORTED ALREADY, 1 NOT READY" in told.out
     assert len(sandbox.studio.jobs()) == 2
+
+
+def test_two_nodes_bring_in_one_model(cluster: Cluster, sandbox: Sandbox) -> None:
+    build_adapter(cluster.folder / "out/adapter", base="qwen3-8b", tiny=True, rank=64)
+    url = f"oss://{sandbox.bucket}/models/one/"
+    job = cluster.submit("share.sbatch", "out/adapter", url, "--part-size", "256K")
+    assert cluster.ended(job)["JobState"] == "COMPLETED", cluster.log(job)
+    (made,) = sandbox.studio.jobs()
+    assert sandbox.studio.model_is_valid(made.id)
+    assert "0: ✔ IMPORTED" in cluster.log(job)
+    assert "1: ✔ SHARE UPLOADED" in cluster.log(job)
+    whole = sum(one.size for one in sandbox.oss.objects(sandbox.bucket))
+    sent = sent_by_runs(cluster)
+    assert sum(sent) == whole
+    assert max(sent) < whole * 2 // 3
+    assert sandbox.oss.uploads(sandbox.bucket) == []
+
+
+def test_a_requeue_of_two_nodes_in_the_middle_ends_in_one_model(
+    cluster: Cluster, sandbox: Sandbox
+) -> None:
+    build_adapter(cluster.folder / "out/adapter", base="qwen3-8b", tiny=True, rank=64)
+    url = f"oss://{sandbox.bucket}/models/one/"
+    job = cluster.submit("share.sbatch", "out/adapter", url, *SLOW)
+    until(lambda: parts_in(sandbox) >= 8)
+    cluster.run("scontrol", "requeue", job)
+    ended = cluster.ended(job)
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1")
+    (made,) = sandbox.studio.jobs()
+    assert sandbox.studio.model_is_valid(made.id)
+    whole = sum(one.size for one in sandbox.oss.objects(sandbox.bucket))
+    assert 0 < sum(sent_by_runs(cluster)[-2:]) <= whole - 4 * (256 << 10)
+    assert sandbox.oss.uploads(sandbox.bucket) == []
+
+
+def test_a_batch_script_without_srun_waits_for_nobody(
+    cluster: Cluster, sandbox: Sandbox
+) -> None:
+    tiny_adapter(cluster.folder / "out/adapter")
+    url = f"oss://{sandbox.bucket}/models/one/"
+    words = f"preflight push --share out/adapter {url}"
+    job = cluster.submit("--nodes=2", "--ntasks=2", "--wrap", words)
+    assert cluster.ended(job)["JobState"] == "FAILED"
+    assert "put srun before the command" in cluster.log(job)
