@@ -9,9 +9,11 @@ from preflight.commands._recorder import Recorder
 from preflight.errors import RulesFailed
 from preflight.failure import Failure, told_as_error
 from preflight.language import glued, say
-from preflight.progress import Counting, Progress
+from preflight.progress import Counting, Progress, ProgressMode
+from preflight.progress.shared import PlacedProgress
 from preflight.record import ErrorRecord, RunRecord
 from preflight.report.answer import answer
+from preflight.report.subject import label
 from preflight.terminal import Terminal
 
 
@@ -27,6 +29,13 @@ class LegRecorder(Recorder):
         super().__init__(record, terminal)
         self._arguments = arguments
         self.share: Progress | None = None
+        self._place = label(record.directory)
+
+    def numbered(self, number: int, total: int) -> str:
+        """What it is called in the common progress from now on."""
+        if self._terminal.mode is not ProgressMode.JSON:
+            self._place = f"{number}/{total}  {label(self.record.directory)}"
+        return self._place
 
     def say(self, text: str) -> None:
         """What happens within a stage, such as an outage; the rest with -v alone.
@@ -39,9 +48,8 @@ class LegRecorder(Recorder):
 
     def progress(self) -> Progress:
         """The common one, once there is one."""
-        if self.share is None:
-            return super().progress()
-        return Counting(self.share, self._moved)
+        shown = self.share or PlacedProgress(self._terminal.progress(), self._place)
+        return Counting(shown, self._moved)
 
     def ended(self, error: BaseException | None) -> None:
         """Record it and tell it in a line."""

@@ -24,7 +24,7 @@ from preflight.pipeline.options import PushOptions, Waiting
 from preflight.pipeline.places import ModelPlace
 from preflight.pipeline.services import bucket_access
 from preflight.pipeline.sweep import Leg, check_all, going, send_all
-from preflight.progress import ProgressMode, human_size
+from preflight.progress import human_size
 from preflight.progress.shared import SharedProgress
 from preflight.record import ErrorRecord, Gatherer, RunRecord
 from preflight.report.several import Several
@@ -182,7 +182,8 @@ class _Sweep:
         return codes.pop() if len(codes) == 1 else int(bool(codes))
 
     def _go(self) -> None:
-        for recorder in self.recorders:
+        for number, recorder in enumerate(self.recorders, 1):
+            recorder.numbered(number, len(self.legs))
             recorder.begin()
         check_all(self.legs)
         ready = going(self.legs)
@@ -211,13 +212,10 @@ class _Sweep:
             )
         )
         shown = SharedProgress(self.terminal.progress(), total)
-        by_leg = {id(leg.follower): n for n, leg in enumerate(ready, 1)}
-        for recorder in self.recorders:
-            number = by_leg.get(id(recorder), 0)
-            place = label(recorder.record.directory)
-            if self.terminal.mode is not ProgressMode.JSON:
-                place = f"{number}/{len(ready)}  {place}"
-            recorder.share = shown.share(place)
+        sending = {id(leg.follower) for leg in ready}
+        recorders = [each for each in self.recorders if id(each) in sending]
+        for number, recorder in enumerate(recorders, 1):
+            recorder.share = shown.share(recorder.numbered(number, len(ready)))
         try:
             yield
         finally:

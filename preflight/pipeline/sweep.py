@@ -187,10 +187,25 @@ class _Sending:
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._settings, self._stop = settings, stop
-        # The service limits how often it may be asked: one submits at a time, and while
-        # it is made to wait, the others wait with it.
-        self._turn = threading.Lock()
-        self.met_by_all: BaseException | None = None
+        self._lock = threading.Lock()
+        self.met_by_all: Exception | None = None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The turn to submit.
+
+        The service limits how often it may be asked: one submits at a time, and while
+        it is made to wait, the others wait with it. What it waited for in vain, nobody
+        after it waits for again.
+        """
+        with self._lock:
+            if self.met_by_all is not None:
+                raise self.met_by_all
+            try:
+                yield
+            except _MET_BY_ALL as error:
+                self.met_by_all = self.met_by_all or error
+                raise
 
     def task(self, legs: Sequence[Leg]) -> _Task:
         """The uploads to one prefix, for a lane."""
@@ -204,7 +219,7 @@ class _Sending:
         observer = Stoppable(leg.follower, self._stop)
         try:
             with opened(options, ready.planned, self._settings, observer) as services:
-                leg.pushed = brought(options, ready, services, observer, self._turn)
+                leg.pushed = brought(options, ready, services, observer, self._turn())
         except Exception as error:  # noqa: BLE001 - told as what ended this directory
             if isinstance(error, _MET_BY_ALL):
                 self.met_by_all = self.met_by_all or error

@@ -26,6 +26,26 @@ class SharedProgress:
         self._shown.finish()
 
 
+class PlacedProgress(Progress):
+    """A progress that names the place that it is about, for stages without files."""
+
+    def __init__(self, shown: Progress, place: str) -> None:
+        self._shown, self._place = shown, place
+
+    def start(self, total: int, label: str) -> None:
+        """Begin, and name it."""
+        self._shown.start(total, label)
+        self._shown.flow(self._place, 0, 0)
+
+    def advance(self, count: int) -> None:
+        """Hand it on."""
+        self._shown.advance(count)
+
+    def finish(self) -> None:
+        """End the stage."""
+        self._shown.finish()
+
+
 class _Share(Progress):
     """The stages of one upload, of which the whole shows how many bytes are there."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.faults import FAULTS
-from preflight.clock import compressed
+from preflight.clock import SystemClock, compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault, FaultPlan
 from tests.report.test_schemas import EVENT, judged
@@ -186,6 +186,27 @@ def test_submissions_that_are_throttled_are_waited_for(
     assert done.code == 0, done.err
     assert len(sandbox.faults.fired) == 13
     assert len(set(prefixes(sandbox))) == len(prefixes(sandbox)) == 6
+
+
+def test_what_was_waited_for_in_vain_is_waited_for_once(
+    preflight: InProcess, sandbox: Sandbox, runs: list[Path]
+) -> None:
+    """And when the service takes jobs again, nothing is sent but the jobs."""
+    told = {"status": 429, "code": "Throttling.RateQuota", "times": "always"}
+    sandbox.faults.add(fault("studio", "CreateImportJob", "status", **told))
+    with compressed():
+        before = SystemClock().now()
+        first = preflight("push", *runs, URL, *QUICK)
+        waited = SystemClock().now() - before
+    assert first.code == 6
+    assert "3 NOT IMPORTED" in first.out
+    assert [line for line in first.out.splitlines() if "Throttling" in line] != []
+    assert 600 <= waited < 900
+    sandbox.faults.clear()
+    sent = sandbox.oss_endpoint.log_calls.bytes_received("UploadPart")
+    assert preflight("push", *runs, URL, *QUICK).code == 0
+    assert sandbox.oss_endpoint.log_calls.bytes_received("UploadPart") == sent
+    assert prefixes(sandbox) == [f"sweep/{name}/" for name in NAMES]
 
 
 def test_jobs_are_waited_for_together(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from preflight.progress.meter import Meter, Moment
 from preflight.progress.protocol import Progress
-from preflight.progress.shared import SharedProgress
+from preflight.progress.shared import PlacedProgress, SharedProgress
 
 
 class Shown(Progress):
@@ -60,3 +60,14 @@ def test_what_was_compared_and_is_sent_all_the_same_counts_once() -> None:
     share.advance(5)
     now = shown.look()
     assert (now.done, now.kept) == (10, 0)
+
+
+def test_a_stage_without_files_names_its_place() -> None:
+    shown = Shown()
+    placed = PlacedProgress(shown, "3/9  runs/a")
+    placed.start(10, "scanning")
+    placed.advance(4)
+    now = shown.look()
+    assert (now.stage, now.file, now.done) == ("scanning", "3/9  runs/a", 4)
+    placed.finish()
+    assert shown.look().stage == ""
