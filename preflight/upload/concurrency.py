@@ -4,7 +4,7 @@ How fast a connection is and how many a link bears is not known before it is use
 region's own network is filled by a few connections, a distant one by dozens, and a
 service that is asked for too much refuses. So the number is doubled while that makes
 the transfer faster, and taken back when it does not; less when requests are refused;
-and tried anew now and then, as links change.
+and tried anew now and then, as links change, and at once when the rate breaks down.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ _HASTE = 0.5  # of these times, until a number was found at all: begin quickly
 _GAIN = 1.1  # more workers must make it so many times as fast
 _LOSS = 0.97  # fewer workers are better at this rate already: they cost less
 _SLOWER, _FASTER = 0.6, 1.3  # times the rate held: the link is another one now
+# Below so many times the rate held, for so many seconds, nobody waits for the end of a
+# measure: while 16 connections do the work of 64, a quarter of the time is lost.
+_FALLEN, _FALLEN_FOR = 0.35, 0.5
+_FEW_BYTES = 8 << 20  # that were to move meanwhile; blocks come in lumps of up to 1 MiB
+_LEAP = 4  # times the workers, then: doubling twice would cost a measure more
 _CUT = 0.7  # what is left of the workers when requests are refused
 _NEAR, _FAR = 0.010, 0.100  # seconds until an answer: within a region, overseas
 
@@ -97,6 +102,8 @@ class Found:
         self._now = self._good = min(first, most)
         self._held: float | None = None  # bytes/s that the good number makes
         self._changed = 0  # looks in a row that found another rate
+        self._last: tuple[float, int] | None = None  # when was looked; bytes
+        self._low_from: tuple[float, int] | None = None  # since when it is fallen
         self._last_cut = float("-inf")
         self._refused_at = most + 1  # workers
         self._rests_until = 0.0
@@ -125,6 +132,8 @@ class Found:
         """Measure; and when there is a result, decide."""
         with self._lock:
             now = self._clock.now()
+            if self._has_fallen(moved, now):
+                return
             if self._from is None:
                 if now >= self._settled:
                     self._from = now, moved
@@ -135,6 +144,27 @@ class Found:
             self._from = now, moved
             if moved > before:  # else nothing moves at all, and no number mends that
                 self._decide((moved - before) / (now - since), now)
+
+    def _has_fallen(self, moved: int, now: float) -> bool:
+        """Whether the rate broke down; then another number is tried."""
+        last, self._last = self._last, (now, moved)
+        if last is None or self._held is None or self._now != self._good:
+            self._low_from = None
+            return False
+        if moved - last[1] >= _FALLEN * self._held * (now - last[0]):
+            self._low_from = None
+            return False
+        self._low_from = self._low_from or last
+        since, before = self._low_from
+        # When nothing moves at all, no number mends that.
+        if now - since < _FALLEN_FOR or moved == before:
+            return False
+        if self._held * (now - since) < _FEW_BYTES:
+            return False
+        self._held, self._changed = (moved - before) / (now - since), 0
+        self._pace = _HASTE
+        self._try_more(now, times=_LEAP)
+        return True
 
     def refused(self) -> None:
         """Fewer from now on, once for all that is refused at about the same time."""
@@ -150,7 +180,7 @@ class Found:
             self._rests_until = now + (_REST if tried_more else _MEASURE)
 
     def _settle(self) -> None:
-        self._from = None
+        self._from = self._last = self._low_from = None
         self._settled = self._clock.now() + _SETTLE * self._pace
 
     def _use(self, number: int) -> None:
@@ -199,9 +229,9 @@ class Found:
             self._tries_fewer = not self._tries_fewer
             (self._try_fewer if self._tries_fewer else self._try_more)(now)
 
-    def _try_more(self, now: float) -> None:
+    def _try_more(self, now: float, times: int = 2) -> None:
         # Up to where requests were refused before one goes in small steps.
-        more = self._good * 2
+        more = min(self._good * times, self.most)
         if more >= self._refused_at:
             more = self._good + max(1, self._good // 8)
         if self._good >= self.most:

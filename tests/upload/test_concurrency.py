@@ -99,6 +99,27 @@ def test_a_link_that_changes_is_followed(before: str, after: str) -> None:
     assert got >= 0.85 * best(second, 240), (size.now, got / best(second, 240))
 
 
+def test_a_rate_that_breaks_down_is_answered_at_once() -> None:
+    near, thin, clock = LINKS["60 MB/s, 30 ms"], LINKS["5 MB/s, 200 ms"], ManualClock()
+    size = Found(16, clock=clock)
+    sent(size, clock, near, 20, 0)
+    assert size.now < MAX_WORKERS
+    got = sent(size, clock, thin, 2, 0)
+    assert size.now == MAX_WORKERS
+    assert got >= 0.75 * sent(Fixed(MAX_WORKERS), ManualClock(), thin, 2, 0)
+
+
+def test_a_moment_s_weakness_is_forgotten() -> None:
+    fast, clock = LINKS["fast"], ManualClock()
+    weak = Link(lambda n: fast.rate(n) / 20, 0.001)
+    size = Found(4, clock=clock)
+    sent(size, clock, fast, 30, 0)
+    assert size.now == 4
+    sent(size, clock, weak, 0.75, 0)
+    got = sent(size, clock, fast, 120, 0)
+    assert got >= 0.9 * best(fast, 120)
+
+
 def test_it_begins_with_few_near_by_and_with_many_far_away() -> None:
     assert first_workers(None) == first_workers(0.002) <= 8
     assert first_workers(0.002) < first_workers(0.03) < first_workers(0.2) < MAX_WORKERS
