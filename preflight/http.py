@@ -7,6 +7,7 @@ has no address, a certificate file that is not there) lies at the bottom.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
@@ -21,9 +22,14 @@ from preflight.system_errors import reason_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from requests import Session
+
 PORTAL = say(
     "a proxy or a login page may stand in between; see HTTPS_PROXY and NO_PROXY"
 )
+
+# Where requests looks for the authorities to trust, in this order.
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 class Cause(str, Enum):
@@ -331,3 +337,12 @@ def what_came(status: int, headers: Mapping[str, str], body: bytes) -> str:
         else say("{count} bytes of {kind}", count=len(body), kind=kind)
     )
     return say("{named} (HTTP {status})", named=named, status=status)
+
+
+def reach_this_machine(session: Session) -> None:
+    """Go to loopback without a proxy, which is for the world outside.
+
+    That leaves ~/.netrc out, too, but not the authorities that the environment names.
+    """
+    session.trust_env = False
+    session.verify = next(filter(None, map(os.environ.get, _BUNDLES)), True)

@@ -129,3 +129,20 @@ def test_what_is_wrong_with_the_way_is_told_at_once_and_alike(
     assert (pushed.code, listed.code) == (5, 6)
     for done in (pushed, listed):
         assert "REQUESTS_CA_BUNDLE" in done.told()[1]
+
+
+def test_https_on_this_machine_is_trusted_by_whom_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is reached without a proxy and without ~/.netrc, but not without proof."""
+    preflight = InProcess(tmp_path / "home", monkeypatch, capsys)
+    adapter = tiny_adapter(tmp_path / "adapter")
+    with Sandbox(directory=tmp_path / "box", tls=True) as box:
+        bundle = box.environment()["REQUESTS_CA_BUNDLE"]
+        preflight.use(box, HTTPS_PROXY="http://127.0.0.1:9", REQUESTS_CA_BUNDLE="")
+        words = ("push", adapter, f"oss://{box.bucket}/m/", "--poll-interval", "0.05")
+        refused = preflight(*words)
+        assert refused.code != 0
+        assert "certificate" in " ".join(refused.told())
+        monkeypatch.setenv("CURL_CA_BUNDLE", bundle)
+        assert preflight(*words).code == 0

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from preflight.catalog.endpoints import EndpointKind
+from preflight.http import reach_this_machine
 from preflight.oss.access import OssAccess
 from preflight.oss.body import BLOCK
 from preflight.oss.deferred import defer_encryption
@@ -121,7 +122,7 @@ def open_session(
     session.session.hooks["response"].append(_read_error)
     session.session.max_redirects = 0  # OSS never redirects us; login pages do
     if is_local:
-        session.session.trust_env = False  # no proxy for the sandbox
+        reach_this_machine(session.session)
     return session
 
 

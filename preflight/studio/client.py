@@ -25,7 +25,7 @@ from preflight.errors import (
     ServiceUnavailable,
 )
 from preflight.hidden import masked, without
-from preflight.http import Unreached, why_unreached
+from preflight.http import Unreached, reach_this_machine, why_unreached
 from preflight.language import glued, say
 from preflight.retry import Patience, Retry, Transient
 from preflight.settings.credentials import credential_problem
@@ -243,8 +243,8 @@ class StudioClient:
             self._opened = requests.Session()
             # As `auth`, the key wins over an entry for the host in ~/.netrc.
             self._opened.auth = self._authorise
-            # A proxy is for the world outside; loopback is reached without.
-            self._opened.trust_env = not is_loopback(self.base_url)
+            if is_loopback(self.base_url):
+                reach_this_machine(self._opened)
         return self._opened
 
     def _authorise(
