@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -22,6 +23,10 @@ def entry() -> NoReturn:
     """Run the command line; a Ctrl-C before it can say so ends without a traceback."""
     for name in _MATH:
         os.environ.setdefault(name, "1")
+    # Loading makes hundreds of thousands of objects and next to no garbage: to look
+    # for it again and again is a tenth of the time that `check` takes. `main` turns
+    # it on once the command is loaded.
+    gc.disable()
     try:
         from preflight.cli import entry as begin
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -155,6 +156,7 @@ def _main(words: Sequence[str], rest: Sequence[str]) -> int:
     """`rest`: the words without the language, which is settled."""
     try:
         arguments = parse(rest)
+        _loaded()
         arguments.words = tuple(words)
         arguments.whole_parser = whole_parser
         mode = ProgressMode(getattr(arguments, "progress", ProgressMode.AUTO))
@@ -171,6 +173,13 @@ def _main(words: Sequence[str], rest: Sequence[str]) -> int:
         return 141
     except KeyboardInterrupt:
         return Interrupted.exit_code
+
+
+def _loaded() -> None:
+    """Collect garbage from now on, if `entry` turned it off; what is there stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def entry() -> NoReturn:

@@ -152,3 +152,18 @@ def test_the_record_is_there_while_the_run_goes_on(
     stages = [set(seconds) for _, seconds in seen]
     assert all(before <= after for before, after in itertools.pairwise(stages))
     assert {"inspect", "upload", "verify", "submit"} <= stages[-1]
+
+
+COLLECTING = """
+import gc, sys
+from preflight.__main__ import entry
+from preflight.commands import load_command
+load_command("explain").run = lambda *_: print(gc.isenabled()) or 0
+sys.argv = ["preflight", "explain"]
+entry()
+"""
+
+
+def test_garbage_is_collected_again_once_the_command_is_loaded(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", COLLECTING], environment(tmp_path / "home"))
+    assert (done.code, done.out) == (0, "True\n"), done.err
