@@ -66,6 +66,10 @@ class MultipartFile:
         """Bring these parts alone; the others are taken over from other tasks."""
         self._mine = numbers
 
+    def hold(self, parts: Iterable[Part]) -> None:
+        """Parts that another task brought, and that nobody vouches for."""
+        self._upload.hold(parts)
+
     def take_over(self, parts: Iterable[Part]) -> None:
         """Parts that another task brought and vouches for; all have a CRC-64."""
         for part in parts:

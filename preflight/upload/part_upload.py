@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -62,6 +62,10 @@ class PartUpload:
         if self.state is PartState.LOST:
             return False
         return self._is_held(number, buffer) or self._send(number, buffer)
+
+    def hold(self, parts: Iterable[Part]) -> None:
+        """What the bucket lists now: to be compared, not sent."""
+        self._held = {part.number: part for part in parts}
 
     def take_over(self, part: Part) -> bool:
         """Take a part for right that somebody else compared; whether it was missing."""

@@ -307,6 +307,9 @@ class SharedUpload(Upload):
                     task=f"{rank}/{self._task.count}",
                 )
             )
+        listed = self._listed()
+        for file in self._weights:
+            file.hold(listed.get(file.item.name, ()))
         self._awaited -= ranks
         self._mine |= ranks
         self._bring()

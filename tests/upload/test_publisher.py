@@ -215,6 +215,7 @@ def test_a_task_that_says_that_it_ended_is_not_waited_for(
     with pytest.raises(TransferError, match="disk"):
         failing.result()
     assert is_all_there(tasks.model, sandbox)
+    assert sent(sandbox) <= weights(tasks.model) + MARKS, "what was there was sent"
 
 
 @pytest.mark.parametrize("finder", [0, 1, 2])
