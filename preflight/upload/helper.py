@@ -155,13 +155,13 @@ class HelperUpload:
     def _leave(self) -> None:
         """Say that nobody need wait for this task."""
         if self._joined is not None:
-            self._joined.ledger.mark(self._task, GONE)
+            self._joined.ledger.tell(self._task, GONE)
 
     def _end(self) -> None:
         """What was found is wrong: nobody may publish any of it."""
         if self._joined is not None:
             self._joined.ledger.end(self._task)
-            self._joined.ledger.mark(self._task, GONE)
+            self._joined.ledger.tell(self._task, GONE)
         keys = {item.key for item in self._plan.items}
         for one in self._client.list_uploads(self._plan.destination.prefix):
             if one.key in keys:
@@ -241,7 +241,7 @@ class HelperUpload:
             ledger = Ledger(self._client, upload)
             with suppress(Missing):  # of another run, that ends just now
                 if self._is_begun(ledger, agreed):
-                    ledger.mark(self._task, HERE)
+                    ledger.tell(self._task, HERE)
                     self._take_up(found)
                     return True
         return False

@@ -10,6 +10,7 @@ themselves. The ledger is aborted before anything becomes visible.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -27,8 +28,10 @@ _SECOND = 10**9  # nanoseconds
 NONE = "-"
 """Instead of the id of an upload: the file lies there as an object already."""
 
-HERE, GONE, NOT_YET = "here", "gone", "awaited"
-"""What a task says of itself: it is at work, it ended without its share; or nothing."""
+HERE, GONE = "at work", "gone"
+"""What a task says of itself: it has begun, or it ended without its share."""
+_NONCE = 8  # bytes, random: what was said in an earlier run is not said anew
+_SIZES = {len(word) + 1 + 2 * _NONCE: word for word in (HERE, GONE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Agreed:
 
 
 def _joined(*lines: str) -> str:
-    return "\n".join(lines)
+    return "\n".join(("preflight share", *lines))
 
 
 def ledger_key(prefix: str) -> str:
@@ -93,9 +96,13 @@ class Marks:
         """Whether a task left any mark."""
         return rank + 1 in self.parts
 
+    def word(self, rank: int) -> str:
+        """What a task says of itself, by how long it is; empty when it is no word."""
+        return _SIZES.get(self.parts[rank + 1].size, "") if self.has(rank) else ""
+
     def is_awaited(self, rank: int) -> bool:
         """Whether a task may still come, or is at work."""
-        return not self.has(rank) or self.says(rank, HERE) or self.says(rank, NOT_YET)
+        return not self.has(rank) or self.word(rank) == HERE
 
     def over(self) -> int | None:
         """The task that says that all is over, if one does."""
@@ -134,9 +141,9 @@ class Ledger:
         """Leave a mark instead of the task's last one."""
         self._put(task.rank + 1, text)
 
-    def reset(self, rank: int) -> None:
-        """What a task of an earlier run said of itself does not count."""
-        self._put(rank + 1, NOT_YET)
+    def tell(self, task: Task, word: str) -> None:
+        """Leave `HERE` or `GONE` as the mark of a task."""
+        self.mark(task, f"{word} {secrets.token_hex(_NONCE)}")
 
     def end(self, task: Task) -> None:
         """Say to all that it is over: the task found what would not import."""

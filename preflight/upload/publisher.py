@@ -16,7 +16,7 @@ as long as this one task does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,6 @@ from preflight.tasks import Task
 from preflight.together import together
 from preflight.upload.ledger import (
     GONE,
-    HERE,
     Agreed,
     Ledger,
     Marks,
@@ -98,6 +97,7 @@ class SharedUpload(Upload):
         self._clock = SystemClock()
         self._began = self._clock.now()
         self._ledger: Ledger | None = None
+        self._earlier: Mapping[int, Part] = {}  # marks that an earlier run left
         self._is_open = self._is_over = False
         self._agreed = Agreed(self._shares.items, {}, shared.task.count, shared.terms)
         self._mine = {shared.task.rank}
@@ -119,14 +119,10 @@ class SharedUpload(Upload):
         """Whether what an earlier run left can be taken up."""
         try:
             marks = ledger.marks()
-            if marks.over() is not None:
-                return False
-            for rank in self._awaited:
-                if marks.says(rank, GONE) or marks.says(rank, HERE):
-                    ledger.reset(rank)
         except Missing:
             return False
-        return True
+        self._earlier = marks.parts
+        return marks.over() is None
 
     def _fit(self, latency: float | None) -> None:
         super()._fit(latency)
@@ -214,8 +210,14 @@ class SharedUpload(Upload):
                 for file in self._weights:
                     file.take_over(theirs.get(file.item.name, ()))
                 self._awaited.discard(rank)
-        gone = frozenset(n for n in self._awaited if marks.says(n, GONE))
+        gone = frozenset(rank for rank in self._awaited if self._is_gone(rank, marks))
         return _Look(gone, *self._standing(marks, listed))
+
+    def _is_gone(self, rank: int, marks: Marks) -> bool:
+        """Whether a task of this run, not of an earlier one, said that it ended."""
+        number = rank + 1
+        is_new = marks.parts.get(number) != self._earlier.get(number)
+        return is_new and marks.word(rank) == GONE
 
     def _marks(self) -> Marks:
         """The marks; raises when it is over."""

@@ -7,7 +7,7 @@ one owner, however a file was cut into parts, and a task's parts of it are neigh
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from preflight.catalog.uploadable import Role
 from preflight.upload.parts import MIB, TransferOptions, part_size
@@ -44,6 +44,7 @@ class Shares:
     def __init__(self, items: Iterable[UploadItem], count: int) -> None:
         self.items, self.count = tuple(items), count
         self._before: dict[str, int] = {}
+        self._splits: dict[tuple[str, int], Mapping[int, list[int]]] = {}
         self.total = 0
         for item in self.items:
             self._before[item.name] = self.total
@@ -55,15 +56,23 @@ class Shares:
         # An empty tensor may begin where all ends.
         return min(position * self.count // self.total, self.count - 1)
 
-    def numbers(self, item: UploadItem, step: int, ranks: Container[int]) -> list[int]:
+    def numbers(self, item: UploadItem, step: int, ranks: Iterable[int]) -> list[int]:
         """The numbers of the parts of `step` bytes that belong to these tasks."""
-        parts = range(1, -(-item.size // step) + 1)
-        return [n for n in parts if self._bringer(item, step, n) in ranks]
+        of = self._split(item, step)
+        return sorted(number for rank in set(ranks) for number in of.get(rank, ()))
 
-    def _bringer(self, item: UploadItem, step: int, number: int) -> int:
-        """Who owns the middle of a part: so shares differ by one part at most."""
-        start = (number - 1) * step
-        return self.owner(item.name, start + min(step, item.size - start) // 2)
+    def _split(self, item: UploadItem, step: int) -> Mapping[int, list[int]]:
+        """The numbers of all parts of a file by task; worked out once."""
+        known = self._splits.get((item.name, step))
+        if known is not None:
+            return known
+        of: dict[int, list[int]] = {}
+        for number, start in enumerate(range(0, item.size, step), 1):
+            # Who has the middle of a part brings it: shares differ by one at most.
+            middle = start + min(step, item.size - start) // 2
+            of.setdefault(self.owner(item.name, middle), []).append(number)
+        self._splits[item.name, step] = of
+        return of
 
     def size_of(self, step: int, rank: int) -> int:
         """About how many bytes one task brings, of files cut by `step` bytes."""

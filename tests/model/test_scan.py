@@ -402,3 +402,30 @@ class TestFile:
         with pytest.raises(KeyboardInterrupt):
             scan_file(steady(path), made, on_bytes=stop)
         assert len(done) == 1
+
+
+def test_some_tensors_alone() -> None:
+    """As one of several tasks scans them: the others' bytes come in part, or never."""
+    rng = dice(11)
+    parts = [("F16", rng.randbytes(2 * count)) for count in (700, 40, 900)]
+    described, data = container(parts, 16)
+    first, second, last = described.tensors
+    scanner = ValueScanner(described)
+    wanted = {first.name, second.name}
+
+    def is_wanted(tensor: Tensor) -> bool:
+        return tensor.name in wanted
+
+    scanner.feed(0, memoryview(data)[: first.start + 100])
+    scanner.feed(last.start, memoryview(data)[last.start : last.start + 51])
+    for each in scanner.missing(is_wanted):
+        scanner.feed(each.start, memoryview(data)[each.start : each.stop])
+    assert scanner.missing(is_wanted) == []
+    whole = ValueScanner(described)
+    whole.feed(0, memoryview(data))
+    assert scanner.result(is_wanted) == whole.result()[:2]
+    with pytest.raises(PreflightError):
+        scanner.result()
+    (rest,) = scanner.missing(lambda tensor: tensor.name == last.name)
+    assert (rest.start, rest.stop) == (last.start + 51, last.end)
+    assert second.size == 80
