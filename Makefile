@@ -244,6 +244,10 @@ kill-test: $(READY) ## kill a push at KILLS random instants and go on each time
 share-kill-test: $(READY) ## the same of any task of a shared push, then by 1 to 3 tasks
 	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_share_kill.py
 
+.PHONY: sweep-kill-test
+sweep-kill-test: $(READY) ## the same of a push of several directories
+	PREFLIGHT_KILLS=$(KILLS) $(BIN)/python -m pytest tests/test_sweep_kill.py
+
 .PHONY: browser-test
 browser-test: $(READY) ## the HTML report in a real browser (needs Debian's chromium)
 	@command -v chromium >/dev/null || { echo 'apt-get install chromium'; exit 2; }
