@@ -337,13 +337,14 @@ class HelperUpload:
         for _ in range(_ROUNDS):
             if self._joined is None or self._is_published:
                 return
+            # Asked before: whoever ended it waits for this task until it leaves a mark.
+            self._require_going_on()
             try:
                 self._joined.ledger.mark(self._task, self._told(self._joined.agreed))
             except Missing:
                 self._look_again()
                 self.stage()
                 continue
-            self._require_going_on()
             return
         raise self._unjoined()
 

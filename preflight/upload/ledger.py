@@ -28,7 +28,7 @@ _SECOND = 10**9  # nanoseconds
 NONE = "-"
 """Instead of the id of an upload: the file lies there as an object already."""
 
-HERE, GONE = "at work", "gone"
+HERE, GONE = "working", "gone"
 """What a task says of itself: it has begun, or it ended without its share."""
 _NONCE = 8  # bytes, random: what was said in an earlier run is not said anew
 _SIZES = {len(word) + 1 + 2 * _NONCE: word for word in (HERE, GONE)}
