@@ -68,6 +68,16 @@ def test_the_job_is_valid() -> None:
         kubernetes_validate.validate(job, version, strict=True)
 
 
+# `preflight` itself, but that no time passes while it waits for the job.
+QUICK = """
+from preflight.cli import entry
+from preflight.clock import compressed
+
+with compressed():
+    entry()
+"""
+
+
 class Project:
     """A checkout with an adapter, `preflight` on the path, and keys of a sandbox."""
 
@@ -76,7 +86,7 @@ class Project:
         self.adapter = tiny_adapter(folder / "out/adapter")
         script = folder / "bin/preflight"
         script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m preflight "$@"\n')
+        script.write_text(f"#!{sys.executable}\n{QUICK}", "utf-8")
         script.chmod(0o755)
 
     def run(self, script: str, **values: str) -> Run:

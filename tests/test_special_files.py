@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.full import build_full
-from tests.running import InProcess, command, environment, run, tiny_adapter
+from tests.running import InProcess, environment, run, tiny_adapter
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -136,24 +137,34 @@ def test_a_fifo_in_place_of_a_setting_is_named(
     assert str(path) in done.err
 
 
+# A check for each instant at which a file is opened; what became of each, as JSON.
 SWAPPING = """
-import os, sys
-left = int(os.environ["SWAP_AT"])
+import json, os, sys
+name, *copies = sys.argv[1:]
+left, swapped, found = 0, False, []
+
 def swap(event, arguments):
-    global left
+    global left, swapped
     if event != "open" or not isinstance(arguments[0], (str, os.PathLike)):
         return
     path = os.fspath(arguments[0])
-    if not path.endswith(os.environ["SWAP"]) or not os.path.isfile(path):
+    if not path.endswith(name) or not os.path.isfile(path):
         return
     left -= 1
     if left == 0:
         os.unlink(path)
         os.mkfifo(path)
-        print("swapped", file=sys.stderr)
+        swapped = True
+
 sys.addaudithook(swap)
-from preflight.__main__ import entry
-entry()
+from preflight.cli import main
+for turn, copy in enumerate(copies, 1):
+    left, swapped = turn, False
+    code = main(["check", copy])
+    found.append((swapped, code))
+    if not swapped:
+        break
+print(json.dumps(found))
 """
 
 
@@ -161,14 +172,12 @@ entry()
 def test_a_fifo_that_takes_a_file_s_place_between_listing_and_opening(
     models: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
-    for turn in range(1, 9):
-        adapter = linked(models[0], tmp_path / f"{name}{turn}")
-        env = environment(tmp_path / "home", {"SWAP": name, "SWAP_AT": str(turn)})
-        words = [*command("check", adapter)[3:]]
-        done = run([sys.executable, "-c", SWAPPING, *words], env, within=60)
-        if "swapped" not in done.err:
-            assert turn > 1
-            return
-        assert done.code in (1, 5), done.err
-        assert "Traceback" not in done.err
-    raise AssertionError("it is opened again and again")
+    copies = [linked(models[0], tmp_path / f"{turn}") for turn in range(8)]
+    words = [sys.executable, "-c", SWAPPING, name, *map(str, copies)]
+    done = run(words, environment(tmp_path / "home"), within=60)
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    *swapped, (last, code) = json.loads(done.out.splitlines()[-1])
+    assert swapped
+    assert all(was and code in (1, 5) for was, code in swapped), swapped
+    assert (last, code) == (False, 0), "it is opened again and again"

@@ -27,6 +27,5 @@ def vocabulary_layer(module: str) -> str:
         return _EMBEDDING
     if _OUTPUTS.intersection(parts):
         return _OUTPUT
-    if any(part.isdigit() for part in parts):
-        return ""
-    return _PLAIN.get(parts[-1], "")
+    plain = _PLAIN.get(parts[-1], "")
+    return "" if plain and any(part.isdigit() for part in parts) else plain

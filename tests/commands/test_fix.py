@@ -23,6 +23,7 @@ from tests.running import (
 )
 
 WEIGHTS = "adapter_model.safetensors"
+SOON = ("--poll-interval", "0.02")
 QUIET = ("--progress", "off")  # a slow machine would tell how far it is
 
 
@@ -163,7 +164,8 @@ def test_a_push_repairs_on_its_way(
     preflight.use(sandbox)
     where = f"oss://{sandbox.bucket}/models/mine/"
     assert preflight("push", broken, where, "-q").code == 1
-    done = preflight("push", broken, where, "--fix", "--format", "json")
+    words = ("push", broken, where, "--fix", "--format", "json", *SOON)
+    done = preflight(*words)
     assert done.code == 0, done.err
     document = done.document
     assert document["job"]["state"] == "succeeded"
@@ -174,7 +176,7 @@ def test_a_push_repairs_on_its_way(
     # Nothing of it stays, and a second push finds the same bytes.
     cache = tmp_path / "home" / ".cache" / "preflight"
     assert list(cache.iterdir()) == []
-    again = preflight("push", broken, where, "--fix", "--format", "json").document
+    again = preflight(*words).document
     assert again["upload"]["sent"] == 0
     assert snapshot(broken) == before
 
@@ -194,7 +196,7 @@ def test_a_push_that_was_killed_goes_on_with_the_same_bytes(
     with started(slow, environment(home, sandbox.environment())) as process:
         until(lambda: sent() >= 4 * part)
         process.kill()
-    done = preflight.use(sandbox)(*words, "--format", "json", *QUIET)
+    done = preflight.use(sandbox)(*words, "--format", "json", *QUIET, *SOON)
     assert done.code == 0, done.err
     uploaded = done.document["upload"]
     # Of the parts that came in at most the two under way were sent again.
@@ -245,7 +247,7 @@ def test_a_good_directory_is_pushed_as_it_is(
     directory = tiny_adapter(tmp_path / "adapter")
     preflight.use(sandbox)
     where = f"oss://{sandbox.bucket}/models/mine/"
-    done = preflight("push", directory, where, "--fix", "--format", "json")
+    done = preflight("push", directory, where, "--fix", "--format", "json", *SOON)
     assert done.code == 0
     assert not any("repaired" in note for note in done.document.get("notes", []))
 
