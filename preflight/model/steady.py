@@ -42,6 +42,7 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 # Of a read: the device or the mount says that it lost these bytes. What a second read
 # gives then may be of a page that was never filled, so a person has to look first.
 _LOST = frozenset({errno.EIO})
+_SPECIAL = say("is a FIFO, socket or device, not a file")
 _WAIT = say(
     "let whatever writes to the directory finish, then run the same command again"
 )
@@ -178,7 +179,11 @@ def _tell(event: RetryEvent) -> None:
 
 # A person waits for the answer of a check, and a file that was never open may well
 # belong to somebody else.
-INSPECTING = Access(seconds=2.0, final=frozenset({errno.EACCES, errno.EPERM}))
+# What opening a socket says; it is one as long as it is there.
+_NO_FILE = frozenset({errno.ENXIO, errno.EOPNOTSUPP})
+INSPECTING = Access(
+    seconds=2.0, final=frozenset({errno.EACCES, errno.EPERM}) | _NO_FILE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +346,13 @@ def open_regular(
     os.close(descriptor)
     if stat.S_ISDIR(found.st_mode):
         return Unavailable(say("is a directory, not a file"))
-    return Unavailable(say("is a FIFO, socket or device, not a file"))
+    return Unavailable(_SPECIAL)
 
 
 def _why_not(path: Path, error: Changed | Unreadable) -> str:
     cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _NO_FILE:
+        return _SPECIAL
     if isinstance(cause, FileNotFoundError):
         if path.is_symlink():
             return say("is a link to nothing")

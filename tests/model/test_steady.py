@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,19 @@ def test_an_inspection_does_not_wait_for_permission(path: Path) -> None:
     words = "cannot be read: input/output error"
     assert open_regular(path, access=access) == Unavailable(words)
     assert 2 <= waits.seconds < 4
+
+
+def test_an_inspection_does_not_wait_for_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path may have 108 bytes
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("weights")
+    waits = Waits()
+    access = replace(INSPECTING, clock=waits)
+    words = "is a FIFO, socket or device, not a file"
+    assert open_regular(tmp_path / "weights", access=access) == Unavailable(words)
+    assert waits.seconds == 0
 
 
 def test_a_directory_opens_its_own_files_only(path: Path, tmp_path: Path) -> None:
