@@ -51,6 +51,9 @@ class LegRecorder(Recorder):
         shown = self.share or PlacedProgress(self._terminal.progress(), self._place)
         return Counting(shown, self._moved)
 
+    def _warn_of_the_line(self, total: int) -> None:
+        """It is told once, of all directories together."""
+
     def ended(self, error: BaseException | None) -> None:
         """Record it and tell it in a line."""
         if error is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import threading
 import time
 from argparse import Namespace
@@ -29,6 +28,7 @@ from preflight.record import (
     save_record,
 )
 from preflight.report import render
+from preflight.report.answer import once_more
 from preflight.report.document import as_kept, job_document, verdict
 from preflight.retry import RetryEvent
 from preflight.system_errors import reason_of
@@ -124,17 +124,7 @@ class Recorder(Gatherer):
                 self._saving.release()
 
     def _warn_of_the_line(self, total: int) -> None:
-        """A long upload ends with the SSH session that it was typed in."""
-        if total >= _LONG and self._terminal.dies_with_its_line:
-            again = shlex.join(["preflight", *self.record.argv])
-            self.say(
-                say(
-                    "note  when this SSH line is cut, the upload ends: what was sent "
-                    "stays safe in OSS, and the same command goes on (tmux would "
-                    "outlive the line): {command}",
-                    command=again,
-                )
-            )
+        warn_of_the_line(self._terminal, self.record.argv, total)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -145,6 +135,19 @@ class Recorder(Gatherer):
         seconds = round(self.record.stages[name], 3)
         self._terminal.event("stage", stage=name, state="end", seconds=seconds)
         self.save()
+
+
+def warn_of_the_line(terminal: Terminal, argv: Sequence[str], total: int) -> None:
+    """A long upload ends with the SSH session that it was typed in."""
+    if total >= _LONG and terminal.dies_with_its_line:
+        terminal.say(
+            say(
+                "note  when this SSH line is cut, the upload ends: what was sent "
+                "stays safe in OSS, and the same command goes on (tmux would "
+                "outlive the line): {command}",
+                command=once_more(argv),
+            )
+        )
 
 
 def reported(

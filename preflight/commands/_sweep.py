@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from preflight.api import check_options, settings_reader
-from preflight.commands._flags import check_flags, losses_of
+from preflight.commands._flags import ReportPlace, check_flags, losses_of, report_places
 from preflight.commands._leg import LegRecorder
 from preflight.commands._many import report_many
+from preflight.commands._recorder import warn_of_the_line
 from preflight.commands._settings import read_settings
 from preflight.destination import DestinationTemplate
 from preflight.directories import state_directory
-from preflight.errors import UsageError
+from preflight.errors import PreflightError, UsageError
 from preflight.failure import Failure, told_as_error
 from preflight.language import say, say_n
 from preflight.pipeline.apart import require_apart
@@ -65,6 +66,29 @@ def push_many(
     for place, each in zip(places, options, strict=True):
         sweep.add(place, each, transfer)
     return sweep.run()
+
+
+def not_begun(
+    arguments: Namespace,
+    terminal: Terminal,
+    places: Sequence[ModelPlace],
+    error: PreflightError,
+) -> int:
+    """Tell what could not be carried out at all in the reports that programs read.
+
+    Raises the error itself where there are none.
+    """
+    if all(place == ReportPlace("text") for place in report_places(arguments)):
+        raise error
+    told = ErrorRecord(error.message, error.hint, error.request_id)
+    records = [
+        RunRecord("push", str(place), error=told, exit_code=error.exit_code)
+        for place in places
+    ]
+    several = Several(tuple(records), error.exit_code, error=told)
+    code = report_many(arguments, terminal, several)
+    terminal.tell(error)
+    return code
 
 
 def _options(
@@ -211,6 +235,7 @@ class _Sweep:
                 size=human_size(total),
             )
         )
+        warn_of_the_line(self.terminal, self.arguments.words, total)
         shown = SharedProgress(self.terminal.progress(), total)
         sending = {id(leg.follower) for leg in ready}
         recorders = [each for each in self.recorders if id(each) in sending]

@@ -24,7 +24,7 @@ from preflight.commands._recorder import Recorder, reported
 from preflight.commands._settings import read_settings
 from preflight.commands._values import count, seconds, size
 from preflight.destination import PLACEHOLDERS, DestinationTemplate
-from preflight.errors import UsageError
+from preflight.errors import PreflightError, UsageError
 from preflight.language import glued, joined, say
 from preflight.pipeline.places import ModelPlace
 from preflight.record import RunRecord
@@ -235,11 +235,6 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
     _keep_one_heap()
     places, arguments.destination = places_and_destination(arguments)
     if len(places) > 1:
-        if arguments.share or arguments.task:
-            raise UsageError(
-                say("tasks share one model, and several were given"),
-                hint=say("on Slurm an array pushes several: docs/examples/slurm"),
-            )
         return _run_many(arguments, terminal, places)
     (arguments.model_dir,) = places
     record = RunRecord(
@@ -260,12 +255,20 @@ def run(arguments: argparse.Namespace, terminal: Terminal) -> int:
 def _run_many(
     arguments: argparse.Namespace, terminal: Terminal, places: Sequence[ModelPlace]
 ) -> int:
-    from preflight.commands._sweep import push_many  # only where there are several
+    from preflight.commands._sweep import not_begun, push_many  # only of several
 
-    with _surroundings(arguments, terminal) as (template, environ):
-        _tell_added_slash(template, terminal)
-        transfer = _transfer(arguments)
-        return push_many(arguments, terminal, places, template, environ, transfer)
+    try:
+        if arguments.share or arguments.task:
+            raise UsageError(
+                say("tasks share one model, and several were given"),
+                hint=say("on Slurm an array pushes several: docs/examples/slurm"),
+            )
+        with _surroundings(arguments, terminal) as (template, environ):
+            _tell_added_slash(template, terminal)
+            transfer = _transfer(arguments)
+            return push_many(arguments, terminal, places, template, environ, transfer)
+    except PreflightError as error:
+        return not_begun(arguments, terminal, places, error)
 
 
 @contextmanager

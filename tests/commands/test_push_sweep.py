@@ -15,7 +15,7 @@ from fixtures.faults import FAULTS
 from preflight.clock import SystemClock, compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault, FaultPlan
-from tests.report.test_schemas import EVENT, judged
+from tests.report.test_schemas import DOCUMENT, EVENT, judged
 from tests.running import (
     InProcess,
     command,
@@ -254,6 +254,17 @@ def test_a_directory_that_vanishes_is_its_own_matter(
         assert prefixes(box) == ["sweep/lr1e-4/", "sweep/lr5e-4/"]
 
 
+def test_a_directory_that_is_not_there_is_its_own_matter(
+    preflight: InProcess, sandbox: Sandbox, runs: list[Path], tmp_path: Path
+) -> None:
+    missing = tmp_path / "runs/lr0/adapter"
+    done = preflight("push", runs[0], missing, runs[1], URL, *QUICK)
+    assert done.code == 2
+    assert "✘ NOT DONE  2 of 3: 2 IMPORTED, 1 FAILED" in done.out
+    assert f"{missing}: " in done.out
+    assert len(prefixes(sandbox)) == 2
+
+
 def test_what_all_would_meet_ends_it_at_once(
     preflight: InProcess, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -269,7 +280,7 @@ def test_what_all_would_meet_ends_it_at_once(
 
 
 def test_what_cannot_be_carried_out_at_all(
-    preflight: InProcess, sandbox: Sandbox, runs: list[Path]
+    preflight: InProcess, sandbox: Sandbox, runs: list[Path], tmp_path: Path
 ) -> None:
     for words, told in [
         ((*runs, URL, "--display-name", "x"), "--display-name gives one name"),
@@ -283,6 +294,12 @@ def test_what_cannot_be_carried_out_at_all(
         assert done.code == 2
         assert told in done.told()[0]
         judged(preflight("push", *words, "--format", "json"))
+    report = tmp_path / "report.json"
+    done = preflight("push", *runs, "oss://bucket/x/", "--output", report)
+    document = json.loads(report.read_text("utf-8"))
+    DOCUMENT.validate(document)
+    assert "would both go to" in document["error"]["message"]
+    assert (document["exit_code"], len(document["reports"])) == (done.code, 3)
     assert sandbox.oss_endpoint.log_calls.count() == 0
 
 
