@@ -40,6 +40,8 @@ _BETWEEN = b"\xff"
 _NO_ID = -1  # stands for what is no whole number that an id could be
 _MOST = 1 << 62
 _BATCH = 4096  # entries that are written at a time
+_REMEMBERED = 16  # vocabularies whose digests are
+_digests: dict[bytes, tuple[str, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,17 @@ class Vocabulary:
         The first is how the published models and the tokenizers library write it, the
         other how json.dump of Python does.
         """
-        return self._digest(",", ":", ""), self._digest(", ", ": ", "\n")
+        # The checkpoints of a run and the runs of a sweep have one tokenizer.
+        sha = hashlib.sha256(len(self._joined).to_bytes(8, "big"))
+        sha.update(self._joined)
+        sha.update(self._ids)
+        found = _digests.get(sha.digest())
+        if found is None:
+            found = self._digest(",", ":", ""), self._digest(", ", ": ", "\n")
+            if len(_digests) >= _REMEMBERED:
+                _digests.clear()
+            _digests[sha.digest()] = found
+        return found
 
     def _digest(self, comma: str, colon: str, end: str) -> str:
         sha, entries, before = hashlib.sha256(b"{"), self.items(), ""
