@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from preflight.catalog.endpoints import (
     EndpointKind,
     bucket_in_endpoint,
@@ -11,13 +9,13 @@ from preflight.catalog.endpoints import (
     read_endpoint,
     region_of_endpoint,
 )
+from tests.cases import case
 
 LINK = "ep-bp1abc0123.oss.cn-beijing.privatelink"
 
 
-@pytest.mark.parametrize(
-    ("host", "kind", "region"),
-    [
+def test_each_kind_of_the_vendor_s_endpoints() -> None:
+    cases: list[tuple[str, EndpointKind, str]] = [
         ("oss-cn-hangzhou", EndpointKind.PUBLIC, "cn-hangzhou"),
         ("oss-me-central-1", EndpointKind.PUBLIC, "me-central-1"),
         ("OSS-AP-SOUTHEAST-1", EndpointKind.PUBLIC, "ap-southeast-1"),
@@ -30,16 +28,17 @@ LINK = "ep-bp1abc0123.oss.cn-beijing.privatelink"
         ("oss-accelerate-overseas", EndpointKind.ACCELERATE, ""),
         ("something-new", EndpointKind.UNKNOWN, ""),
         ("bucket.oss-cn-hangzhou", EndpointKind.UNKNOWN, ""),
-    ],
-)
-def test_each_kind_of_the_vendor_s_endpoints(
-    host: str, kind: EndpointKind, region: str
-) -> None:
-    for url in (f"https://{host}.aliyuncs.com", f"https://{host}.aliyuncs.com:443"):
-        found = read_endpoint(url)
-        assert (found.kind, found.region) == (kind, region)
-    other = read_endpoint(f"https://{host}.aliyuncs.com.example.com")
-    assert (other.kind, other.region) == (EndpointKind.CUSTOM_DOMAIN, "")
+    ]
+    for host, kind, region in cases:
+        with case(host, kind, region):
+            for url in (
+                f"https://{host}.aliyuncs.com",
+                f"https://{host}.aliyuncs.com:443",
+            ):
+                found = read_endpoint(url)
+                assert (found.kind, found.region) == (kind, region)
+            other = read_endpoint(f"https://{host}.aliyuncs.com.example.com")
+            assert (other.kind, other.region) == (EndpointKind.CUSTOM_DOMAIN, "")
 
 
 def test_an_endpoint_that_is_made_is_read_again() -> None:

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import pytest
-
 from preflight.catalog.endpoints import region_of_endpoint
 from preflight.catalog.regions import (
     REGIONS,
@@ -12,6 +10,7 @@ from preflight.catalog.regions import (
     import_regions,
     region_of_base_url,
 )
+from tests.cases import case
 
 
 def test_every_region_is_complete_and_known_by_its_urls() -> None:
@@ -38,15 +37,14 @@ def test_a_region_that_is_none() -> None:
     assert find_region("cn-atlantis") is None
 
 
-@pytest.mark.parametrize(
-    ("base_url", "region"),
-    [
+def test_the_region_of_a_base_url() -> None:
+    cases: list[tuple[str, str]] = [
         ("https://ws-1.ap-southeast-1.maas.aliyuncs.com/api/v1", "ap-southeast-1"),
         ("https://ws-1.eu-central-1.maas.aliyuncs.com/api/v1", "eu-central-1"),
         ("https://dashscope.aliyuncs.com.example.com/api/v1", ""),
         ("https://a.b.c.maas.aliyuncs.com/api/v1", ""),
         ("http://127.0.0.1:1/api/v1", ""),
-    ],
-)
-def test_the_region_of_a_base_url(base_url: str, region: str) -> None:
-    assert region_of_base_url(base_url) == region
+    ]
+    for base_url, region in cases:
+        with case(base_url, region):
+            assert region_of_base_url(base_url) == region

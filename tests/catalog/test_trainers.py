@@ -7,8 +7,6 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from preflight.catalog.trainers import (
     UNUSABLE,
     Condition,
@@ -16,6 +14,7 @@ from preflight.catalog.trainers import (
     load_signatures,
     recognise,
 )
+from tests.cases import case
 
 SIGNATURES = load_signatures()
 DIRECTORY = Path("/models/run 1")
@@ -86,9 +85,8 @@ def _documents(condition: Condition | None) -> dict[str, object]:
     return {condition.file: value}
 
 
-@pytest.mark.parametrize(
-    ("names", "told"),
-    [
+def test_recognised() -> None:
+    cases: list[tuple[list[str], str]] = [
         (["model_world_size_4_rank_0.pt", "fsdp_config.json"], ":verl-fsdp"),
         (["config.json", "../model_world_size_2_rank_1.pt"], "..:verl-fsdp"),
         (["actor/model_world_size_2_rank_1.pt"], "actor:verl-fsdp"),
@@ -123,15 +121,14 @@ def _documents(condition: Condition | None) -> dict[str, object]:
         (["mca_config.json"], ":mcore-adapter"),
         (["iter_500.pth"], ":xtuner-pth"),
         (["gptq_model-4bit-128g.safetensors"], ":gptq-files"),
-    ],
-)  # fmt: skip
-def test_recognised(names: list[str], told: str) -> None:
-    assert told in ids(*names)
+    ]  # fmt: skip
+    for names, told in cases:
+        with case(names, told):
+            assert told in ids(*names)
 
 
-@pytest.mark.parametrize(
-    ("document", "told"),
-    [
+def test_recognised_by_what_a_file_says() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({"config.json": {"quantization_config": {"quant_method": "awq"}}},
          "quantised-config"),
         ({"config.json": {"quantization": {"bits": 4}}}, "mlx-quantised"),
@@ -139,11 +136,11 @@ def test_recognised(names: list[str], told: str) -> None:
         ({"adapter_config.json": {"target_modules": "all-linear"}}, "tinker-adapter"),
         ({"adapter_config.json": {"auto_mapping": {"unsloth_fixed": True}}},
          "unsloth-adapter"),
-    ],
-)  # fmt: skip
-def test_recognised_by_what_a_file_says(document: dict[str, object], told: str) -> None:
-    assert f":{told}" in ids(*document, documents=document)
-    assert f":{told}" not in ids(*document, documents=dict.fromkeys(document))
+    ]  # fmt: skip
+    for document, told in cases:
+        with case(document, told):
+            assert f":{told}" in ids(*document, documents=document)
+            assert f":{told}" not in ids(*document, documents=dict.fromkeys(document))
 
 
 def test_a_plain_adapter_is_only_that() -> None:

@@ -24,6 +24,7 @@ from preflight.model.headers import Tensor
 from preflight.model.identity import Match
 from preflight.model.inspection import inspect
 from preflight.model.lora import lora_view
+from tests.cases import case
 
 NONE = Unavailable("it is not there")
 FIELD = "base_model_name_or_path"
@@ -36,21 +37,20 @@ def _claim(name: object, **args: object) -> BaseClaim:
     return read_claim(documents, WeightType.LORA)
 
 
-@pytest.mark.parametrize(
-    ("name", "args", "match"),
-    [
+def test_claim() -> None:
+    cases: list[tuple[object, dict[str, object], Match]] = [
         ("Qwen/Qwen3-8B", {}, Match.IMPORTABLE),
         ("/mnt/ckpt", {"model": "Qwen/Qwen3-8B"}, Match.IMPORTABLE),
         (None, {"model_id_or_path": "Qwen/Qwen3-8B"}, Match.IMPORTABLE),
         ("google/gemma-2-9b", {"model": "Qwen/Qwen3-8B"}, Match.UNKNOWN),
         ("/mnt/ckpt", {"model": 7}, Match.CANNOT_TELL),
         ("Qwen/QwQ-32B", {}, Match.RELATIVE),
-    ],
-)
-def test_claim(name: object, args: dict[str, object], match: Match) -> None:
-    found = _claim(name, **args).identity
-    assert found is not None
-    assert found.match is match
+    ]
+    for name, args, match in cases:
+        with case(name, args, match):
+            found = _claim(name, **args).identity
+            assert found is not None
+            assert found.match is match
 
 
 def test_mlx_names_the_base_in_a_field_of_its_own() -> None:
@@ -61,9 +61,11 @@ def test_mlx_names_the_base_in_a_field_of_its_own() -> None:
     assert found.identity.quantised == "4bit"
 
 
-@pytest.mark.parametrize("name", [None, "", "  ", 8, ["Qwen/Qwen3-8B"], {}])
-def test_no_claim(name: object) -> None:
-    assert _claim(name).identity is None
+def test_no_claim() -> None:
+    cases: list[object] = [None, "", "  ", 8, ["Qwen/Qwen3-8B"], {}]
+    for name in cases:
+        with case(name):
+            assert _claim(name).identity is None
 
 
 def test_claim_of_full_weights() -> None:
@@ -140,18 +142,17 @@ def test_likely_base_of_an_adapter() -> None:
     assert _codes(both, {"model_type": "gpt2"}) == _codes(both)
 
 
-@pytest.mark.parametrize(
-    "tensors",
-    [
+def test_adapter_that_fits_none() -> None:
+    cases: list[list[Tensor]] = [
         [],
         _pair("q_proj", 4096, 4095),
         _pair("q_proj", 4096, 4096, layer=36),
         _pair("w1", 4096, 4096),
         [_half("visual.blocks.0.attn.qkv", "A", (8, 8))],
-    ],
-)
-def test_adapter_that_fits_none(tensors: list[Tensor]) -> None:
-    assert _codes(tensors) == []
+    ]
+    for tensors in cases:
+        with case(tensors):
+            assert _codes(tensors) == []
 
 
 def _full(code: str, without: str = "never") -> tuple[Tensor, ...]:

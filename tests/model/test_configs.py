@@ -26,6 +26,7 @@ from preflight.model.configs import (
 from preflight.model.recognise import Kind, recognise
 from preflight.model.steady import Access, Calls, open_regular
 from preflight.text import printable
+from tests.cases import case
 from tests.depth import examples
 from tests.model.mount import bad_disk
 
@@ -362,19 +363,18 @@ def test_marks_are_recognised_only_where_they_stand() -> None:
     assert recognise(b"") is None
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
+def test_printable_shows_what_cannot_be_seen() -> None:
+    cases: list[tuple[str, str]] = [
         ("plain 名前 é", "plain 名前 é"),
         ("a\r\n\t\x00\x7f", "a\\r\\n\\t\\x00\\x7f"),
         ("\x9b31m\u2028\u200b\u2066", "\\x9b31m\\u2028\\u200b\\u2066"),
         ("\U000e0041", "\\U000e0041"),
         (os.fsdecode(b"\xff.bin"), "\\xff.bin"),
         ("\ud800", "\\ud800"),
-    ],
-)
-def test_printable_shows_what_cannot_be_seen(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    ]
+    for text, shown in cases:
+        with case(text, shown):
+            assert printable(text) == shown
 
 
 @given(text=st.text(), limit=st.integers(3, 40))

@@ -10,6 +10,7 @@ import pytest
 from preflight.catalog.bases import find_base, load_bases
 from preflight.catalog.relatives import load_relatives
 from preflight.model.identity import Identity, Match, identify, nearest, takes_an
+from tests.cases import case
 
 HUB_CACHE = "/home/me/.cache/huggingface/hub/models--"
 SCOPE_CACHE = "/home/me/.cache/modelscope/hub"
@@ -113,13 +114,14 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("base", NAMES)
-def test_names_of_a_base(base: str) -> None:
-    for name in NAMES[base]:
-        found = identify(name)
-        assert (found.match, code(found)) == (Match.IMPORTABLE, base), name
-        assert found.canonical == load_bases()[base].hub_id, name
-        assert (found.quantised, found.doubt, found.given) == ("", "", name)
+def test_names_of_a_base() -> None:
+    for base in NAMES:
+        with case(base):
+            for name in NAMES[base]:
+                found = identify(name)
+                assert (found.match, code(found)) == (Match.IMPORTABLE, base), name
+                assert found.canonical == load_bases()[base].hub_id, name
+                assert (found.quantised, found.doubt, found.given) == ("", "", name)
 
 
 # Quantised copies, with their format.
@@ -419,9 +421,8 @@ def test_names_that_tell_nothing() -> None:
         assert found.note, name
 
 
-@pytest.mark.parametrize(
-    ("name", "canonical", "code", "same", "quantised"),
-    [
+def test_relatives() -> None:
+    cases: list[tuple[str, str, str | None, bool, str]] = [
         ("Qwen/Qwen2.5-7B", "Qwen/Qwen2.5-7B", "qwen2.5-7b-instruct", True, ""),
         (
             "unsloth/Qwen2.5-7B-bnb-4bit",
@@ -477,18 +478,16 @@ def test_names_that_tell_nothing() -> None:
             "",
         ),
         ("Qwen/Qwen3-Embedding-8B", "Qwen/Qwen3-Embedding-8B", None, False, ""),
-    ],
-)
-def test_relatives(
-    name: str, canonical: str, code: str | None, same: bool, quantised: str
-) -> None:
-    found = identify(name)
-    assert found.match is Match.RELATIVE
-    assert found.canonical == canonical
-    assert (found.base.code if found.base else None) == code
-    assert (found.same_shapes, found.quantised) == (same, quantised)
-    assert canonical in found.note
-    assert code is None or code in found.note
+    ]
+    for name, canonical, code, same, quantised in cases:
+        with case(name, canonical, code, same, quantised):
+            found = identify(name)
+            assert found.match is Match.RELATIVE
+            assert found.canonical == canonical
+            assert (found.base.code if found.base else None) == code
+            assert (found.same_shapes, found.quantised) == (same, quantised)
+            assert canonical in found.note
+            assert code is None or code in found.note
 
 
 @pytest.mark.parametrize(
@@ -505,9 +504,8 @@ def test_shortened_names(name: str, long: str) -> None:
     assert found.note.endswith(f"may be short for {long}")
 
 
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
+def test_nearest() -> None:
+    cases: list[tuple[str, str | None]] = [
         ("qwen3-8b", "qwen3-8b"),
         ("qwn3-8b", "qwen3-8b"),
         ("qwen3_8", "qwen3-8b"),
@@ -524,11 +522,11 @@ def test_shortened_names(name: str, long: str) -> None:
         ("Qwen/Qwen3.5-4B", None),  # none of its line can be imported onto
         ("Qwen/Qwen3-9B", "qwen3-8b"),
         ("", None),
-    ],
-)
-def test_nearest(text: str, code: str | None) -> None:
-    found = nearest(text)
-    assert (found.code if found else None) == code, text
+    ]
+    for text, code in cases:
+        with case(text, code):
+            found = nearest(text)
+            assert (found.code if found else None) == code, text
 
 
 def test_every_code_and_hub_id_means_its_base() -> None:
@@ -599,11 +597,13 @@ def test_a_copy_is_called_one() -> None:
     assert not identify("Qwen/Qwen3-8B").note
 
 
-@pytest.mark.parametrize("unit", ["-4bit", "a/", "qwen3-8b-", "--", "-vl", "\\", "."])
-def test_long_names_end_soon(unit: str) -> None:
-    found = identify("Qwen/x" + unit * 500_000)
-    assert found.match is not Match.IMPORTABLE
-    assert nearest(unit * 500_000) is None or unit == "qwen3-8b-"
+def test_long_names_end_soon() -> None:
+    cases: list[str] = ["-4bit", "a/", "qwen3-8b-", "--", "-vl", "\\", "."]
+    for unit in cases:
+        with case(unit):
+            found = identify("Qwen/x" + unit * 500_000)
+            assert found.match is not Match.IMPORTABLE
+            assert nearest(unit * 500_000) is None or unit == "qwen3-8b-"
 
 
 def test_a_copy_cut_to_a_few_layers_tells_no_base() -> None:

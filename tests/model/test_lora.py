@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from preflight.model.headers import Tensor
 from preflight.model.lora import LoraTensor, lora_view
+from tests.cases import case
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 
@@ -19,21 +18,20 @@ def half(name: str, *shape: int) -> LoraTensor:
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "module", "which", "suffix"),
-    [
+def test_the_parts_of_a_name() -> None:
+    cases: list[tuple[str, str, str, str]] = [
         (f"{LAYER}.lora_A.weight", LAYER, "A", ".weight"),
         (f"{LAYER}.lora_B.weight", LAYER, "B", ".weight"),
         (f"{LAYER}.lora_A.default.weight", LAYER, "A", ".default.weight"),
         (f"{LAYER}.lora_A", LAYER, "A", ""),
         (f"{LAYER}.lora_B.bias", LAYER, "B", ".bias"),
         ("lora_A.weight", "", "A", ".weight"),
-    ],
-)
-def test_the_parts_of_a_name(name: str, module: str, which: str, suffix: str) -> None:
-    found = half(name, 16, 4096)
-    assert (found.module, found.half, found.suffix) == (module, which, suffix)
-    assert not found.embedding
+    ]
+    for name, module, which, suffix in cases:
+        with case(name, module, which, suffix):
+            found = half(name, 16, 4096)
+            assert (found.module, found.half, found.suffix) == (module, which, suffix)
+            assert not found.embedding
 
 
 def test_embeddings() -> None:
@@ -42,9 +40,8 @@ def test_embeddings() -> None:
     assert found.embedding
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_others() -> None:
+    cases: list[str] = [
         f"{LAYER}.weight",
         f"{LAYER}.lora_magnitude_vector",
         f"{LAYER}.lora_a.weight",
@@ -52,17 +49,16 @@ def test_embeddings() -> None:
         f"{LAYER}.lora_AB.weight",
         f"{LAYER}.lora_Ax",
         "",
-    ],
-)
-def test_others(name: str) -> None:
-    view = lora_view([tensor(name, 2, 2)])
-    assert view.halves == ()
-    assert [other.name for other in view.others] == [name]
+    ]
+    for name in cases:
+        with case(name):
+            view = lora_view([tensor(name, 2, 2)])
+            assert view.halves == ()
+            assert [other.name for other in view.others] == [name]
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "rank", "outer"),
-    [
+def test_rank_and_outer_dimension() -> None:
+    cases: list[tuple[str, tuple[int, ...], int | None, int | None]] = [
         ("m.lora_A.weight", (16, 4096), 16, 4096),
         ("m.lora_B.weight", (1024, 16), 16, 1024),
         ("m.lora_A.weight", (65_536,), None, None),
@@ -71,13 +67,11 @@ def test_others(name: str) -> None:
         ("m.lora_B.bias", (1024,), None, None),
         ("m.lora_B.bias", (1024, 1), None, None),
         ("m.lora_A.weight", (0, 4096), 0, 4096),
-    ],
-)
-def test_rank_and_outer_dimension(
-    name: str, shape: tuple[int, ...], rank: int | None, outer: int | None
-) -> None:
-    found = half(name, *shape)
-    assert (found.rank, found.outer) == (rank, outer)
+    ]
+    for name, shape, rank, outer in cases:
+        with case(name, shape, rank, outer):
+            found = half(name, *shape)
+            assert (found.rank, found.outer) == (rank, outer)
 
 
 def test_pairs_are_matrices_by_module() -> None:

@@ -33,6 +33,7 @@ from preflight.model.update_map import CellState, UpdateMap
 from preflight.model.updates import compared
 from preflight.pipeline.checked import measured
 from preflight.record import Gatherer, RunRecord
+from tests.cases import case
 from tests.running import InProcess, tiny_adapter
 
 
@@ -120,9 +121,8 @@ def test_full_weights_have_no_map(tmp_path: Path) -> None:
     assert isinstance(adapter_map(inspect(tmp_path)), Unavailable)
 
 
-@pytest.mark.parametrize(
-    ("config", "scale"),
-    [
+def test_the_scale_is_what_peft_multiplies_with() -> None:
+    cases: list[tuple[object, float]] = [
         ({"lora_alpha": 32}, 2.0),
         ({"lora_alpha": 32, "use_rslora": True}, 8.0),
         ({"lora_alpha": 32, "alpha_pattern": {"q_proj": 16}}, 1.0),
@@ -132,10 +132,10 @@ def test_full_weights_have_no_map(tmp_path: Path) -> None:
         ({"lora_alpha": True}, 1.0),
         ({}, 1.0),
         (None, 1.0),
-    ],
-)
-def test_the_scale_is_what_peft_multiplies_with(config: object, scale: float) -> None:
-    assert scale_of(config, "model.layers.0.self_attn.q_proj", 16) == scale
+    ]
+    for config, scale in cases:
+        with case(config, scale):
+            assert scale_of(config, "model.layers.0.self_attn.q_proj", 16) == scale
 
 
 def test_two_adapters_are_compared_by_norm_and_direction(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from preflight.model.headers import Container, Tensor
 from preflight.model.scan import TensorValues, ValueScanner, scan_file
 from preflight.model.stamp import Stamp
 from preflight.model.steady import SteadyFile, open_steady
+from tests.cases import case
 from tests.depth import examples
 
 SPECIAL = {  # patterns: zeros, smallest, largest finite, Inf, NaN, with either sign
@@ -163,26 +164,32 @@ def check(
     assert scan_in_blocks(made, data, block, order) == wanted
 
 
-@pytest.mark.parametrize("dtype", SPECIAL)
-def test_every_dtype_in_blocks_of_any_size(dtype: str) -> None:
-    for block in (1, 3, 7, 64, 1000, 1 << 20):
-        rng = dice(f"{dtype} {block}")
-        bodies = [finite_only(dtype, 101, rng), mixture(dtype, 101, rng, 0.1), b""]
-        bodies.append(mixture(dtype, 50, rng, 1.0))
-        made, data = container([(dtype, body) for body in bodies], lead=13)
-        check(made, data, block)
-        check(made, data, block, order=rng)
+def test_every_dtype_in_blocks_of_any_size() -> None:
+    for dtype in SPECIAL:
+        with case(dtype):
+            for block in (1, 3, 7, 64, 1000, 1 << 20):
+                rng = dice(f"{dtype} {block}")
+                bodies = [
+                    finite_only(dtype, 101, rng),
+                    mixture(dtype, 101, rng, 0.1),
+                    b"",
+                ]
+                bodies.append(mixture(dtype, 50, rng, 1.0))
+                made, data = container([(dtype, body) for body in bodies], lead=13)
+                check(made, data, block)
+                check(made, data, block, order=rng)
 
 
-@pytest.mark.parametrize("dtype", SPECIAL)
-def test_each_special_value_alone_and_repeated(dtype: str) -> None:
-    width = WIDTH.get(dtype, 1)
-    special = [bits.to_bytes(width, "little") for bits in SPECIAL[dtype]]
-    bodies = [one * times for one in special for times in (1, 2, 9)]
-    bodies += [one + other for one in special for other in special]
-    made, data = container([(dtype, body) for body in bodies], lead=8)
-    check(made, data, block=1 << 20)
-    check(made, data, block=5)
+def test_each_special_value_alone_and_repeated() -> None:
+    for dtype in SPECIAL:
+        with case(dtype):
+            width = WIDTH.get(dtype, 1)
+            special = [bits.to_bytes(width, "little") for bits in SPECIAL[dtype]]
+            bodies = [one * times for one in special for times in (1, 2, 9)]
+            bodies += [one + other for one in special for other in special]
+            made, data = container([(dtype, body) for body in bodies], lead=8)
+            check(made, data, block=1 << 20)
+            check(made, data, block=5)
 
 
 def test_every_pattern_of_one_byte_and_of_two() -> None:
@@ -210,17 +217,21 @@ def test_one_bad_element_at_any_border_of_a_block(dtype: str) -> None:
             assert values == expected(made.tensors[0], data)
 
 
-@pytest.mark.parametrize("dtype", ["BF16", "F32", "F64", "F8_E5M2", "F8_E4M3FNUZ"])
-def test_bad_elements_in_a_long_block(dtype: str) -> None:
-    width, rng = WIDTH.get(dtype, 1), dice(dtype)
-    body = finite_only(dtype, 20_000, rng) * 8
-    bad = SPECIAL[dtype][1 if dtype.endswith("UZ") else -1].to_bytes(width, "little")
-    changed = bytearray(body)
-    for place in (0, 32_768, 65_535, 65_536, 159_999):
-        changed[place * width : (place + 1) * width] = bad
-    for lead in (8, 9):
-        made, data = container([(dtype, body), (dtype, bytes(changed))], lead)
-        check(made, data, len(data))
+def test_bad_elements_in_a_long_block() -> None:
+    cases: list[str] = ["BF16", "F32", "F64", "F8_E5M2", "F8_E4M3FNUZ"]
+    for dtype in cases:
+        with case(dtype):
+            width, rng = WIDTH.get(dtype, 1), dice(dtype)
+            body = finite_only(dtype, 20_000, rng) * 8
+            bad = SPECIAL[dtype][1 if dtype.endswith("UZ") else -1].to_bytes(
+                width, "little"
+            )
+            changed = bytearray(body)
+            for place in (0, 32_768, 65_535, 65_536, 159_999):
+                changed[place * width : (place + 1) * width] = bad
+            for lead in (8, 9):
+                made, data = container([(dtype, body), (dtype, bytes(changed))], lead)
+                check(made, data, len(data))
 
 
 def test_more_in_one_block_than_is_tallied_at_once() -> None:

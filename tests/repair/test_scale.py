@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from preflight.catalog.service import LORA_RANKS
 from preflight.repair.scale import Folded, Module, folded, scale
+from tests.cases import case
 
 
 def modules(*made: tuple[int, float], dtype: str = "F32") -> dict[str, Module]:
@@ -36,23 +36,26 @@ def _is_power_of_two(value: Fraction) -> bool:
     return top & (top - 1) == 0 and bottom & (bottom - 1) == 0
 
 
-@pytest.mark.parametrize("rank", range(1, 65))
-def test_one_rank_is_filled_up_and_the_scale_stays_to_the_last_bit(rank: int) -> None:
-    for alpha in (1, 16, 32, 0.3, 100):
-        found = folded(modules((rank, alpha)), LORA_RANKS)
-        assert found is not None
-        assert found.rank == min(r for r in LORA_RANKS if r >= rank)
-        assert found.alpha / found.rank == alpha / rank
-        assert found.terms == {"m0": (Fraction(1),)}
+def test_one_rank_is_filled_up_and_the_scale_stays_to_the_last_bit() -> None:
+    for rank in range(1, 65):
+        with case(rank):
+            for alpha in (1, 16, 32, 0.3, 100):
+                found = folded(modules((rank, alpha)), LORA_RANKS)
+                assert found is not None
+                assert found.rank == min(r for r in LORA_RANKS if r >= rank)
+                assert found.alpha / found.rank == alpha / rank
+                assert found.terms == {"m0": (Fraction(1),)}
 
 
-@pytest.mark.parametrize("rank", [8, 12, 16, 24, 64])
-def test_rslora_keeps_what_loaders_compute(rank: int) -> None:
-    one = Module(rank, scale(32, rank, root=True), "BF16")
-    found = folded({"a": one, "b": one}, LORA_RANKS)
-    assert found is not None
-    assert found.exact
-    assert found.alpha / found.rank == 32 / math.sqrt(rank)
+def test_rslora_keeps_what_loaders_compute() -> None:
+    cases: list[int] = [8, 12, 16, 24, 64]
+    for rank in cases:
+        with case(rank):
+            one = Module(rank, scale(32, rank, root=True), "BF16")
+            found = folded({"a": one, "b": one}, LORA_RANKS)
+            assert found is not None
+            assert found.exact
+            assert found.alpha / found.rank == 32 / math.sqrt(rank)
 
 
 def test_a_power_of_two_goes_into_b_and_changes_the_fewest() -> None:

@@ -24,6 +24,7 @@ from preflight.rules.policy import Policy
 from preflight.studio.submit import How
 from preflight.text import columns
 from preflight.upload.plan import Excluded
+from tests.cases import case
 from tests.report.runs import PLACE, checked, imported, planned, uploaded
 from tests.report.runs import run as record
 
@@ -343,20 +344,19 @@ def test_the_likely_cause_of_a_failed_job_stands_last() -> None:
     assert "IMPORTED" not in text(run)
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "told"),
-    [
+def test_a_job_that_is_not_at_its_end() -> None:
+    cases: list[tuple[int, str, str]] = [
         (0, "PENDING", "✔ SUBMITTED  job job-1: pending, model qwen3-8b-x"),
         (8, "RUNNING", "✔ STILL RUNNING  job job-1: running"),
         (130, "RUNNING", "✘ INTERRUPTED  job job-1 was last running"),
         (143, "RUNNING", "✘ INTERRUPTED  job job-1 was last running"),
         (4, "RUNNING", "✘ NOT FOLLOWED TO ITS END  job job-1 was last running"),
-    ],
-)
-def test_a_job_that_is_not_at_its_end(code: int, status: str, told: str) -> None:
-    run = pushed(status=status)
-    run.exit_code = code
-    assert lines(run)[-2:] == [told, "next  preflight wait job-1"]
+    ]
+    for code, status, told in cases:
+        with case(code, status, told):
+            run = pushed(status=status)
+            run.exit_code = code
+            assert lines(run)[-2:] == [told, "next  preflight wait job-1"]
 
 
 def test_sums_are_shown_when_asked_for_and_verified() -> None:

@@ -12,6 +12,7 @@ import pytest
 from fixtures.adapters import build_adapter
 from preflight.api import check
 from preflight.report import render, render_many
+from tests.cases import case
 from tests.report.pages import hostile, hostile_several
 from tests.report.runs import run as record
 from tests.report.test_formats import ALL, PASSED
@@ -38,19 +39,21 @@ class Page(HTMLParser):
         self.text += data
 
 
-@pytest.mark.parametrize("name", [*ALL, "hostile", "several"])
-def test_nothing_in_it_runs_or_is_fetched(name: str) -> None:
-    if name == "several":
-        text = render_many(hostile_several(), "html")
-    else:
-        text = render(hostile() if name == "hostile" else ALL[name], "html")
-    page = Page(text)
-    assert text.startswith("<!doctype html>")
-    assert not {"script", "img", "iframe", "object", "form"} & set(page.tags)
-    parts = {"data:,", "#run-1", "#run-2"} if name == "several" else {"data:,"}
-    assert set(page.links) <= parts
-    assert "default-src 'none'" in text
-    assert not re.search(r"url\(|@import|https?://", text)
+def test_nothing_in_it_runs_or_is_fetched() -> None:
+    cases: list[str] = [*ALL, "hostile", "several"]
+    for name in cases:
+        with case(name):
+            if name == "several":
+                text = render_many(hostile_several(), "html")
+            else:
+                text = render(hostile() if name == "hostile" else ALL[name], "html")
+            page = Page(text)
+            assert text.startswith("<!doctype html>")
+            assert not {"script", "img", "iframe", "object", "form"} & set(page.tags)
+            parts = {"data:,", "#run-1", "#run-2"} if name == "several" else {"data:,"}
+            assert set(page.links) <= parts
+            assert "default-src 'none'" in text
+            assert not re.search(r"url\(|@import|https?://", text)
 
 
 def test_every_finding_is_told_with_its_fix() -> None:

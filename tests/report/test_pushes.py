@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-
 from preflight.record import ErrorRecord, RunRecord
 from preflight.report.pushes import following, reasons, short_names
+from tests.cases import case
 
 
-@pytest.mark.parametrize(
-    ("names", "shown"),
-    [
+def test_what_tells_directories_apart_is_shown() -> None:
+    cases: list[tuple[list[str], list[str] | None]] = [
         (["runs/1/adapter", "runs/2/adapter"], ["runs/1/adapter", "runs/2/adapter"]),
         (["/long/path/runs/1/adapter"], [".../adapter"]),
         (["/long/path/to/1/a", "/long/path/to/2/a"], [".../1/a", ".../2/a"]),
         (["/long/path/to/runs", "/long/path/to"], [".../to/runs", ".../to"]),
         (["one/very/long/path", "two/very/long/path"], None),
-    ],
-)
-def test_what_tells_directories_apart_is_shown(
-    names: list[str], shown: list[str] | None
-) -> None:
-    assert short_names(names, 14) == (shown or names)
+    ]
+    for names, shown in cases:
+        with case(names, shown):
+            assert short_names(names, 14) == (shown or names)
 
 
 def record(name: str, code: int, message: str = "") -> RunRecord:

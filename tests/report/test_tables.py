@@ -6,6 +6,7 @@ import pytest
 
 from preflight.report.tables import table
 from preflight.text import columns, cut
+from tests.cases import case
 
 ROWS = [
     ("job", "name", "from"),
@@ -34,15 +35,14 @@ def test_nothing_makes_no_table() -> None:
     assert list(table([])) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "width", "shown"),
-    [
+def test_cut() -> None:
+    cases: list[tuple[str, int, str]] = [
         ("abc", 3, "abc"),
         ("abcd", 3, "..."),
         ("模型模型", 6, "模..."),
         ("abcdef", 5, "ab..."),
         ("abc", 0, ""),
-    ],
-)
-def test_cut(text: str, width: int, shown: str) -> None:
-    assert cut(text, width) == shown
+    ]
+    for text, width, shown in cases:
+        with case(text, width, shown):
+            assert cut(text, width) == shown

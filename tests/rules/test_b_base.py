@@ -19,6 +19,7 @@ from preflight.rules.b_base import (
     base_model_supported,
     base_not_quantised,
 )
+from tests.cases import case
 from tests.rules.inputs import adapter, base, problems, severities, told, view
 from tests.rules.inputs_full import NONE, model
 
@@ -58,9 +59,8 @@ def _words(facts: dict[str, object]) -> str:
 STRANGE = {"lora": view(adapter(layers=[99]))}
 
 
-@pytest.mark.parametrize(
-    ("name", "shapes", "levels"),
-    [
+def test_base_that_the_files_name() -> None:
+    cases: list[tuple[str | None, Mapping[str, object], list[Severity]]] = [
         ("Qwen/Qwen3-8B", {}, []),
         ("/data/models/Qwen3-8B", {}, []),
         ("unsloth/qwen3-8b-unsloth-bnb-4bit", {}, []),
@@ -82,21 +82,18 @@ STRANGE = {"lora": view(adapter(layers=[99]))}
         ("/mnt/ckpt/final", STRANGE, ERROR),
         ("/mnt/ckpt/final", {"lora": NONE}, WARNING),
         (None, STRANGE, ERROR),
-    ],
-)
-def test_base_that_the_files_name(
-    name: str | None, shapes: dict[str, object], levels: list[Severity]
-) -> None:
-    assert _levels(_lora(name, shapes=shapes)) == levels
+    ]
+    for name, shapes, levels in cases:
+        with case(name, shapes, levels):
+            assert _levels(_lora(name, shapes=shapes)) == levels
 
 
 def test_nameless_base_is_told_by_its_shapes() -> None:
     assert "the shapes fit qwen3-8b; give --base-model" in _words(_lora(None))
 
 
-@pytest.mark.parametrize(
-    ("asked", "name", "levels"),
-    [
+def test_base_that_was_asked_for() -> None:
+    cases: list[tuple[str, str | None, list[Severity]]] = [
         ("qwen3-8b", "Qwen/Qwen3-8B", []),
         ("qwen3-8b", None, []),
         ("qwen3-8b", "/mnt/ckpt/final", []),
@@ -115,17 +112,14 @@ def test_nameless_base_is_told_by_its_shapes() -> None:
         ("me/qwen3-8b-sft", None, ERROR),
         ("qwen3-9b", "Qwen/Qwen3-8B", ERROR),
         ("Qwen/Qwen2.5-Coder-7B-Instruct", None, ERROR),
-    ],
-)
-def test_base_that_was_asked_for(
-    asked: str, name: str | None, levels: list[Severity]
-) -> None:
-    assert _levels(_lora(name, asked)) == levels
+    ]
+    for asked, name, levels in cases:
+        with case(asked, name, levels):
+            assert _levels(_lora(name, asked)) == levels
 
 
-@pytest.mark.parametrize(
-    ("asked", "kind", "library", "levels"),
-    [
+def test_class_that_the_config_tells() -> None:
+    cases: list[tuple[str | None, object, object, list[Severity]]] = [
         (
             "qwen3-8b",
             "Qwen3ForCausalLM",
@@ -140,15 +134,15 @@ def test_base_that_was_asked_for(
         ("qwen3-8b", 7, None, []),
         (None, "LlamaForCausalLM", None, ERROR),
         (None, "Qwen3ForCausalLM", None, WARNING),
-    ],
-)
-def test_class_that_the_config_tells(
-    asked: str | None, kind: object, library: object, levels: list[Severity]
-) -> None:
-    mapping = {"base_model_class": kind, "parent_library": library}
-    documents = {"adapter_config.json": {"auto_mapping": mapping}}
-    facts = _lora(None, asked) | {"claim": read_claim(documents, WeightType.LORA)}
-    assert _levels(facts) == levels
+    ]
+    for asked, kind, library, levels in cases:
+        with case(asked, kind, library, levels):
+            mapping = {"base_model_class": kind, "parent_library": library}
+            documents = {"adapter_config.json": {"auto_mapping": mapping}}
+            facts = _lora(None, asked) | {
+                "claim": read_claim(documents, WeightType.LORA)
+            }
+            assert _levels(facts) == levels
 
 
 @pytest.mark.parametrize("asked", [None, "qwen3-8b"])
@@ -216,9 +210,8 @@ def test_nameless_full_weights() -> None:
     assert _levels(_full("qwen3-8b", tensors=broken, compared=NONE)) == ERROR
 
 
-@pytest.mark.parametrize(
-    ("name", "config", "kind", "levels"),
-    [
+def test_quantised_base() -> None:
+    cases: list[tuple[str | None, object, WeightType, list[Severity]]] = [
         ("Qwen/Qwen3-8B", NONE, WeightType.LORA, []),
         ("Qwen/Qwen3-8B-AWQ", NONE, WeightType.LORA, WARNING),
         ("unsloth/qwen3-8b-bnb-4bit", NONE, WeightType.LORA, WARNING),
@@ -227,27 +220,24 @@ def test_nameless_full_weights() -> None:
         (None, {"quantization_config": None}, WeightType.FULL, []),
         # Merged to 16 bits from a quantised copy: no weight is quantised any more.
         ("unsloth/qwen3-8b-bnb-4bit", {}, WeightType.FULL, WARNING),
-    ],
-)
-def test_quantised_base(
-    name: str | None, config: object, kind: WeightType, levels: list[Severity]
-) -> None:
-    facts = {"claim": _claim(name), "config": config, "weight_type": kind}
-    assert severities(base_not_quantised, **facts) == levels
+    ]
+    for name, config, kind, levels in cases:
+        with case(name, config, kind, levels):
+            facts = {"claim": _claim(name), "config": config, "weight_type": kind}
+            assert severities(base_not_quantised, **facts) == levels
 
 
-@pytest.mark.parametrize(
-    ("name", "levels"),
-    [
+def test_pretrained_base() -> None:
+    cases: list[tuple[str | None, list[Severity]]] = [
         ("Qwen/Qwen3-8B-Base", WARNING),
         ("Qwen/Qwen2.5-7B", WARNING),
         ("Qwen/Qwen2.5-7B-Instruct", []),
         ("Qwen/Qwen2.5-Coder-7B", []),
         (None, []),
-    ],
-)
-def test_pretrained_base(name: str | None, levels: list[Severity]) -> None:
-    assert severities(base_is_the_tuned_one, claim=_claim(name)) == levels
+    ]
+    for name, levels in cases:
+        with case(name, levels):
+            assert severities(base_is_the_tuned_one, claim=_claim(name)) == levels
 
 
 def test_wrong_base_dir() -> None:

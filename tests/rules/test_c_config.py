@@ -5,6 +5,7 @@ import pytest
 from preflight.findings import Problem, Unavailable
 from preflight.model.lora import LoraView
 from preflight.rules.c_config import adapter_config_readable
+from tests.cases import case
 from tests.rules.inputs import adapter, config, problems, told, view
 
 NAME = "adapter_config.json"
@@ -72,9 +73,8 @@ def test_pattern_that_warns_is_no_fault() -> None:
     assert _read(config(target_modules=r"model[[a-z]]\.q_proj")) == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "fix"),
-    [
+def test_a_fix_belongs_to_the_cause() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({"peft_type": "lora"}, 'Write "peft_type": "LORA".'),
         ({"peft_type": None}, 'Write "peft_type": "LORA".'),
         ({"peft_type": "ADALORA"}, "merge it and import full weights"),
@@ -82,15 +82,15 @@ def test_pattern_that_warns_is_no_fault() -> None:
         ({"lora_alpha": 0}, "the lora_alpha that it was trained with"),
         ({"target_modules": None}, 'Set "target_modules": ["q_proj", "v_proj"]'),
         ({"target_modules": "(["}, 'Set "target_modules": ["q_proj", "v_proj"]'),
-    ],
-)
-def test_a_fix_belongs_to_the_cause(fields: dict[str, object], fix: str) -> None:
-    lora = view(adapter(rank=16))
-    (found,) = _read(config(**fields), lora)
-    assert fix in found.fix
-    (alone,) = _read(config(**fields))
-    assert alone.fix
-    assert "16" not in alone.fix
+    ]
+    for fields, fix in cases:
+        with case(fields, fix):
+            lora = view(adapter(rank=16))
+            (found,) = _read(config(**fields), lora)
+            assert fix in found.fix
+            (alone,) = _read(config(**fields))
+            assert alone.fix
+            assert "16" not in alone.fix
 
 
 def test_fixes_of_files_that_are_no_config() -> None:

@@ -9,6 +9,7 @@ from preflight.rules.c_ranks import (
     rank_allowed,
     rank_the_same_in_every_tensor,
 )
+from tests.cases import case
 from tests.rules.inputs import (
     adapter,
     config,
@@ -23,13 +24,28 @@ from tests.rules.inputs import (
 NO_TENSORS = Unavailable("there are no weights")
 
 
-@pytest.mark.parametrize(
-    ("rank", "count"),
-    [(7, 1), (8, 0), (9, 1), (16, 0), (32, 0), (63, 1), (64, 0), (65, 1), (128, 1),
-     (0, 1), (-8, 1), (10**300, 1), ("8", 0), (None, 0), (True, 0), (8.0, 0)],
-)  # fmt: skip
-def test_rank_allowed(rank: object, count: int) -> None:
-    assert len(problems(rank_allowed, adapter_config=config(r=rank))) == count
+def test_rank_allowed() -> None:
+    cases: list[tuple[object, int]] = [
+        (7, 1),
+        (8, 0),
+        (9, 1),
+        (16, 0),
+        (32, 0),
+        (63, 1),
+        (64, 0),
+        (65, 1),
+        (128, 1),
+        (0, 1),
+        (-8, 1),
+        (10**300, 1),
+        ("8", 0),
+        (None, 0),
+        (True, 0),
+        (8.0, 0),
+    ]
+    for rank, count in cases:
+        with case(rank, count):
+            assert len(problems(rank_allowed, adapter_config=config(r=rank))) == count
 
 
 def _ranks(r: object, *ranks: int) -> str:
@@ -75,9 +91,8 @@ def test_tensors_that_are_no_matrix_have_no_rank() -> None:
     assert problems(rank_the_same_in_every_tensor, **facts) == []
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "expected"),
-    [
+def test_patterns() -> None:
+    cases: list[tuple[str, object, list[Severity]]] = [
         ("rank_pattern", {}, []),
         ("rank_pattern", None, []),
         ("rank_pattern", {"q_proj": 8}, []),
@@ -89,11 +104,11 @@ def test_tensors_that_are_no_matrix_have_no_rank() -> None:
         ("alpha_pattern", {"q_proj": 16}, []),
         ("alpha_pattern", {"q_proj": 1}, [Severity.WARNING]),
         ("alpha_pattern", 5, [Severity.ERROR]),
-    ],
-)
-def test_patterns(field: str, value: object, expected: list[Severity]) -> None:
-    facts = {"adapter_config": config(**{field: value}), "lora": NO_TENSORS}
-    assert severities(no_rank_pattern, **facts) == expected
+    ]
+    for field, value, expected in cases:
+        with case(field, value, expected):
+            facts = {"adapter_config": config(**{field: value}), "lora": NO_TENSORS}
+            assert severities(no_rank_pattern, **facts) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from preflight.catalog.base import BaseModel
 from preflight.findings import Severity, Unavailable
 from preflight.model.headers import Tensor
 from preflight.rules.c_targets import config_keys_known, targets_are_in_the_file
+from tests.cases import case
 from tests.rules.inputs import (
     PREFIX,
     adapter,
@@ -42,19 +43,21 @@ def _told(
     return told(targets_are_in_the_file, **facts)
 
 
-@pytest.mark.parametrize(
-    "targets",
-    [
+def test_usual_ways_to_name_all_layers() -> None:
+    cases: list[object] = [
         NAMES,
         ["self_attn.q_proj", *NAMES[1:]],
         "all-linear",
         r".*\.(q|k|v|o|gate|up|down)_proj",
         r"^(?=.*language_model|(?!.*visual)).*\.(q_proj|v_proj)$",
-    ],
-)
-def test_usual_ways_to_name_all_layers(targets: object) -> None:
-    assert _told(adapter(leaves=SEVEN), {"target_modules": targets}) == ""
-    assert _told(adapter(leaves=SEVEN), {"target_modules": targets}, on=NO_BASE) == ""
+    ]
+    for targets in cases:
+        with case(targets):
+            assert _told(adapter(leaves=SEVEN), {"target_modules": targets}) == ""
+            assert (
+                _told(adapter(leaves=SEVEN), {"target_modules": targets}, on=NO_BASE)
+                == ""
+            )
 
 
 def test_target_without_tensors() -> None:
@@ -128,13 +131,19 @@ def test_last_layers_missing_need_a_base_to_be_seen() -> None:
     assert _told(found, on=NO_BASE) == ""
 
 
-@pytest.mark.parametrize(
-    ("chosen", "count"),
-    [([0, 1], 0), ([0, 1, 2], 1), (None, 1), ([], 1), ("0-1", 1), ([0, "x", None], 0)],
-)
-def test_layers_to_transform(chosen: object, count: int) -> None:
-    text = _told(adapter(layers=(0, 1)), {"layers_to_transform": chosen})
-    assert len(text.splitlines()) == count
+def test_layers_to_transform() -> None:
+    cases: list[tuple[object, int]] = [
+        ([0, 1], 0),
+        ([0, 1, 2], 1),
+        (None, 1),
+        ([], 1),
+        ("0-1", 1),
+        ([0, "x", None], 0),
+    ]
+    for chosen, count in cases:
+        with case(chosen, count):
+            text = _told(adapter(layers=(0, 1)), {"layers_to_transform": chosen})
+            assert len(text.splitlines()) == count
 
 
 def _listed(*layers: int) -> dict[str, object]:
@@ -175,15 +184,16 @@ def test_hostile_layer_numbers_take_no_time() -> None:
     assert "in layer 1, 2, 3, 4, 5, 6 and 9,992 more" in text
 
 
-@pytest.mark.parametrize("odd", [{}, 5, [5, None], True, "", None])
-def test_odd_values_are_left_to_the_config_rule(odd: object) -> None:
-    names = ("target_modules", "exclude_modules", "layers_to_transform")
-    assert "None" not in _told(adapter(), dict.fromkeys(names, odd))
+def test_odd_values_are_left_to_the_config_rule() -> None:
+    cases: list[object] = [{}, 5, [5, None], True, "", None]
+    for odd in cases:
+        with case(odd):
+            names = ("target_modules", "exclude_modules", "layers_to_transform")
+            assert "None" not in _told(adapter(), dict.fromkeys(names, odd))
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "count"),
-    [
+def test_unknown_keys() -> None:
+    cases: list[tuple[str, object, int]] = [
         ("use_dora", True, 0),
         ("runtime_config", {"ephemeral_gpu_offload": False}, 0),
         ("kasa_config", {"a": 1}, 0),
@@ -194,11 +204,11 @@ def test_odd_values_are_left_to_the_config_rule(odd: object) -> None:
         ("quantum_config", {}, 0),
         ("R", 16, 1),
         ("evil\x1b[31m", 1, 1),
-    ],
-)
-def test_unknown_keys(key: str, value: object, count: int) -> None:
-    facts = {"adapter_config": config(**{key: value})}
-    assert severities(config_keys_known, **facts) == [Severity.WARNING] * count
+    ]
+    for key, value, count in cases:
+        with case(key, value, count):
+            facts = {"adapter_config": config(**{key: value})}
+            assert severities(config_keys_known, **facts) == [Severity.WARNING] * count
 
 
 def test_another_tools_file_is_not_listed_key_by_key() -> None:

@@ -14,6 +14,7 @@ from preflight.rules.c_variants import (
     plain_scaling,
     usual_task,
 )
+from tests.cases import case
 from tests.rules.inputs import (
     HERE,
     adapter,
@@ -33,9 +34,8 @@ LAYER = "base_model.model.model.layers.0"
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+def test_variants_of_lora() -> None:
+    cases: list[tuple[str, object]] = [
         ("use_dora", True),
         ("use_qalora", True),
         ("use_bdlora", {"nblocks": 2}),
@@ -45,16 +45,16 @@ ERROR, WARNING = Severity.ERROR, Severity.WARNING
         ("velora_config", {"a": 1}),
         ("monteclora_config", {"a": 1}),
         ("arrow_config", {"top_k": 2}),
-    ],
-)
-def test_variants_of_lora(field: str, value: object) -> None:
-    for lora in (PLAIN, NO_LORA):
-        on = {"adapter_config": config(**{field: value}), "lora": lora}
-        assert severities(plain_lora, **on) == [ERROR]
-        unset: tuple[object, ...] = (False, None, [], {})
-        for off in unset:
-            unused = {"adapter_config": config(**{field: off}), "lora": lora}
-            assert problems(plain_lora, **unused) == []
+    ]
+    for field, value in cases:
+        with case(field, value):
+            for lora in (PLAIN, NO_LORA):
+                on = {"adapter_config": config(**{field: value}), "lora": lora}
+                assert severities(plain_lora, **on) == [ERROR]
+                unset: tuple[object, ...] = (False, None, [], {})
+                for off in unset:
+                    unused = {"adapter_config": config(**{field: off}), "lora": lora}
+                    assert problems(plain_lora, **unused) == []
 
 
 def test_unused_settings_of_variants_do_no_harm() -> None:
@@ -71,9 +71,8 @@ def test_magnitude_vectors_without_the_switch() -> None:
     assert problems(only_lora_tensors, **facts) == []  # told once is enough
 
 
-@pytest.mark.parametrize(
-    ("fields", "count"),
-    [
+def test_bias_in_the_config() -> None:
+    cases: list[tuple[dict[str, object], int]] = [
         ({}, 0),
         ({"bias": None}, 0),
         ({"bias": "all"}, 1),
@@ -81,11 +80,11 @@ def test_magnitude_vectors_without_the_switch() -> None:
         ({"bias": ["none"]}, 1),
         ({"lora_bias": True}, 1),
         ({"lora_bias": False}, 0),
-    ],
-)
-def test_bias_in_the_config(fields: dict[str, object], count: int) -> None:
-    facts = {"adapter_config": config(**fields), "lora": NO_LORA}
-    assert len(problems(no_trained_bias, **facts)) == count
+    ]
+    for fields, count in cases:
+        with case(fields, count):
+            facts = {"adapter_config": config(**fields), "lora": NO_LORA}
+            assert len(problems(no_trained_bias, **facts)) == count
 
 
 @pytest.mark.parametrize(
@@ -102,22 +101,25 @@ def test_bias_in_the_file(name: str, count: int) -> None:
     assert len(problems(no_trained_bias, **facts)) == count
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
+def test_tensors_that_are_no_lora() -> None:
+    cases: list[tuple[str, str]] = [
         ("base_model.model.lm_head.weight", "a whole output layer"),
         ("base_model.model.model.embed_tokens.weight", "a whole embedding"),
         ("base_model.model.lm_head.base_layer.weight", "matrix of the base"),
         (f"{LAYER}.input_layernorm.weight", "normalisation"),
         ("base_model.model.score.weight", "classification head"),
         ("something.else", "no LoRA tensor"),
-    ],
-)
-def test_tensors_that_are_no_lora(name: str, kind: str) -> None:
-    both = view(adapter(layers=(0,)), tensor(name))
-    for declared in (config(), Unavailable("no config")):
-        assert kind in told(only_lora_tensors, adapter_config=declared, lora=both)
-    assert problems(only_lora_tensors, adapter_config=config(), lora=PLAIN) == []
+    ]
+    for name, kind in cases:
+        with case(name, kind):
+            both = view(adapter(layers=(0,)), tensor(name))
+            for declared in (config(), Unavailable("no config")):
+                assert kind in told(
+                    only_lora_tensors, adapter_config=declared, lora=both
+                )
+            assert (
+                problems(only_lora_tensors, adapter_config=config(), lora=PLAIN) == []
+            )
 
 
 @pytest.mark.parametrize(
@@ -149,9 +151,8 @@ def test_trained_tokens() -> None:
     assert problems(no_trained_tokens, **plain) == []
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
+def test_initialisations() -> None:
+    cases: list[tuple[object, list[Severity]]] = [
         (True, []),
         (False, []),
         (None, []),
@@ -167,10 +168,10 @@ def test_trained_tokens() -> None:
         ("lora_ga", [WARNING]),
         ("a_new_one", [WARNING]),
         (["pissa"], []),
-    ],
-)
-def test_initialisations(value: object, expected: list[Severity]) -> None:
-    assert _initialised(config(init_lora_weights=value)) == expected
+    ]
+    for value, expected in cases:
+        with case(value, expected):
+            assert _initialised(config(init_lora_weights=value)) == expected
 
 
 def _initialised(declared: object, *names: str) -> list[Severity]:
@@ -232,9 +233,8 @@ def test_target_parameters(value: object, count: int) -> None:
     assert severities(no_target_parameters, **facts) == [WARNING] * count
 
 
-@pytest.mark.parametrize(
-    ("fields", "count"),
-    [
+def test_usual_task() -> None:
+    cases: list[tuple[dict[str, object], int]] = [
         ({}, 0),
         ({"task_type": None}, 0),
         ({"task_type": ""}, 0),
@@ -243,11 +243,11 @@ def test_target_parameters(value: object, count: int) -> None:
         ({"fan_in_fan_out": True}, 1),
         ({"megatron_config": {"a": 1}}, 1),
         ({"megatron_config": None, "fan_in_fan_out": False}, 0),
-    ],
-)
-def test_usual_task(fields: dict[str, object], count: int) -> None:
-    facts = {"adapter_config": config(**fields)}
-    assert severities(usual_task, **facts) == [WARNING] * count
+    ]
+    for fields, count in cases:
+        with case(fields, count):
+            facts = {"adapter_config": config(**fields)}
+            assert severities(usual_task, **facts) == [WARNING] * count
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from preflight.rules.d_directory import (
     weight_type_decidable,
     weights_at_the_top,
 )
+from tests.cases import case
 from tests.rules.inputs import HERE, entry, files, problems, severities, told, walk
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
@@ -132,9 +133,8 @@ def test_both_adapter_files_are_enough() -> None:
     assert problems(adapter_files_present, files=files(WEIGHTS, CONFIG)) == []
 
 
-@pytest.mark.parametrize(
-    "meant",
-    [
+def test_weights_under_another_name_are_found() -> None:
+    cases: list[str] = [
         "Adapter_Model.safetensors",
         "adapter_model (1).safetensors",
         "adapter_model-copy.safetensors",
@@ -144,11 +144,13 @@ def test_both_adapter_files_are_enough() -> None:
         "adapt_model.safetensors",
         "adapter_model.safetensors.bak",
         "pytorch_lora_weights.safetensors",
-    ],
-)
-def test_weights_under_another_name_are_found(meant: str) -> None:
-    text = told(adapter_files_present, files=files(meant, CONFIG))
-    assert text == f"{WEIGHTS}: missing; {meant} looks like it under another name"
+    ]
+    for meant in cases:
+        with case(meant):
+            text = told(adapter_files_present, files=files(meant, CONFIG))
+            assert (
+                text == f"{WEIGHTS}: missing; {meant} looks like it under another name"
+            )
 
 
 @pytest.mark.parametrize(
@@ -177,9 +179,8 @@ def test_directory_of_that_name_is_no_file() -> None:
 FULL_FILES = ("config.json", "tokenizer_config.json", "generation_config.json", TOP)
 
 
-@pytest.mark.parametrize(
-    ("left_out", "added", "expected"),
-    [
+def test_full_weights_need_their_files() -> None:
+    cases: list[tuple[str, list[str], list[Severity]]] = [
         ("", ["tokenizer.json"], []),
         ("", ["vocab.json", "merges.txt"], []),
         ("", ["vocab.json"], [Severity.ERROR]),
@@ -189,13 +190,11 @@ FULL_FILES = ("config.json", "tokenizer_config.json", "generation_config.json", 
         (TOP, ["tokenizer.json"], [Severity.ERROR]),
         (TOP, ["tokenizer.json", "model-00001-of-00001.safetensors"], []),
         (TOP, ["tokenizer.json", "lora.safetensors"], [Severity.ERROR]),
-    ],
-)
-def test_full_weights_need_their_files(
-    left_out: str, added: list[str], expected: list[Severity]
-) -> None:
-    there = files(*(name for name in FULL_FILES if name != left_out), *added)
-    assert severities(full_files_present, files=there, traces=()) == expected
+    ]
+    for left_out, added, expected in cases:
+        with case(left_out, added, expected):
+            there = files(*(name for name in FULL_FILES if name != left_out), *added)
+            assert severities(full_files_present, files=there, traces=()) == expected
 
 
 def test_full_weights_under_another_name_are_named() -> None:

@@ -24,6 +24,7 @@ from preflight.rules.d_files import (
     regular_files,
 )
 from preflight.upload.plan import plan_upload
+from tests.cases import case
 from tests.rules import inputs
 from tests.rules.inputs import HERE, entry, files, problems, severities, told
 
@@ -55,9 +56,8 @@ def _link(
     return entry(name, target=Path(target), inside=inside, kind=kind)
 
 
-@pytest.mark.parametrize(
-    ("found", "count"),
-    [
+def test_links_and_special_files() -> None:
+    cases: list[tuple[FileEntry, int]] = [
         (entry("config.json"), 0),
         (_link("config.json", "/models/run 1/base.json", inside=True), 0),
         (_link("config.json", "/elsewhere/config.json"), 1),
@@ -69,11 +69,11 @@ def _link(
         (entry("notes.fifo", kind=FileKind.SPECIAL), 0),
         (_link("wandb", "/elsewhere", kind=FileKind.DIRECTORY), 0),
         (_link("notes.txt", "/etc/passwd"), 0),
-    ],
-)
-def test_links_and_special_files(found: FileEntry, count: int) -> None:
-    made = files(found)
-    assert len(problems(regular_files, files=made, weight_type=LORA)) == count
+    ]
+    for found, count in cases:
+        with case(found, count):
+            made = files(found)
+            assert len(problems(regular_files, files=made, weight_type=LORA)) == count
 
 
 def test_each_odd_entry_has_its_remedy(tmp_path: Path) -> None:
@@ -130,25 +130,23 @@ def test_check_refuses_what_the_upload_refuses(
     assert bool(problems(regular_files, **facts)) is refused
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "count"),
-    [
+def test_files_of_0_bytes() -> None:
+    cases: list[tuple[str, int, int]] = [
         ("tokenizer.json", 0, 1),
         ("tokenizer.json", 1, 0),
         ("adapter_model.safetensors", 0, 1),
         ("README.md", 0, 0),
         ("LICENSE", 0, 0),
         ("__init__.py", 0, 0),
-    ],
-)
-def test_files_of_0_bytes(name: str, size: int, count: int) -> None:
-    made = files(entry(name, size=size))
-    assert len(problems(no_empty_files, files=made, weight_type=LORA)) == count
+    ]
+    for name, size, count in cases:
+        with case(name, size, count):
+            made = files(entry(name, size=size))
+            assert len(problems(no_empty_files, files=made, weight_type=LORA)) == count
 
 
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
+def test_remains_of_a_save() -> None:
+    cases: list[tuple[str, int]] = [
         ("adapter_model.safetensors.tmp", 1),
         ("adapter_model.safetensors.lock", 1),
         (".adapter_model.safetensors.Ab12Cd", 1),
@@ -162,12 +160,12 @@ def test_files_of_0_bytes(name: str, size: int, count: int) -> None:
         ("notes.tmp", 0),
         (".gitignore", 0),
         ("checkpoint-500/w.incomplete", 0),
-    ],
-)
-def test_remains_of_a_save(name: str, count: int) -> None:
-    found = inputs.walk(name)
-    facts = {"walk": found, "weight_type": LORA}
-    assert severities(nothing_unfinished, **facts) == [Severity.WARNING] * count
+    ]
+    for name, count in cases:
+        with case(name, count):
+            found = inputs.walk(name)
+            facts = {"walk": found, "weight_type": LORA}
+            assert severities(nothing_unfinished, **facts) == [Severity.WARNING] * count
 
 
 @pytest.mark.parametrize(
@@ -178,9 +176,8 @@ def test_remains_of_a_checkpoint(name: str, count: int) -> None:
     assert len(problems(nothing_unfinished, walk=found, weight_type=LORA)) == count
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
+def test_names_of_objects() -> None:
+    cases: list[tuple[str, str]] = [
         ("LICENSE-MIT.txt", ""),
         ("LICENSE\nMIT.txt", "control"),
         ("LICENSE\u202e.txt", "control"),
@@ -188,11 +185,11 @@ def test_remains_of_a_checkpoint(name: str, count: int) -> None:
         ("LICENSE\udce9.txt", "not UTF-8"),
         ("LICENSE" + "é" * 124 + ".txt", "255"),
         ("notes\n.txt", ""),
-    ],
-)
-def test_names_of_objects(name: str, fault: str) -> None:
-    text = told(names_fit_for_objects, files=files(name), weight_type=LORA)
-    assert fault in text if fault else text == ""
+    ]
+    for name, fault in cases:
+        with case(name, fault):
+            text = told(names_fit_for_objects, files=files(name), weight_type=LORA)
+            assert fault in text if fault else text == ""
 
 
 def test_names_that_differ_by_case() -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import pytest
-
 from preflight.catalog.bases import load_bases
 from preflight.findings import CannotTell, Problem, Unavailable
 from preflight.rules.d_processor import image_processor_sound
+from tests.cases import case
 
 NONE = Unavailable("there is no config.json")
 UNKNOWN = Unavailable("no base is known")
@@ -22,23 +21,21 @@ def found(documents: dict[str, object], **facts: object) -> list[Problem]:
     return [answer for answer in answers if isinstance(answer, Problem)]
 
 
-@pytest.mark.parametrize(
-    "documents",
-    [
+def test_a_processor_that_loads() -> None:
+    cases: list[dict[str, object]] = [
         {"preprocessor_config.json": GOOD},
         {"preprocessor_config.json": {**GOOD, "size": None}},
         {"preprocessor_config.json": {"patch_size": 14}},  # by the model's type
         {"processor_config.json": {"image_processor": GOOD}},
         {"preprocessor_config.json": Unavailable("cut short")},  # D18 tells
-    ],
-)
-def test_a_processor_that_loads(documents: dict[str, object]) -> None:
-    assert found(documents) == []
+    ]
+    for documents in cases:
+        with case(documents):
+            assert found(documents) == []
 
 
-@pytest.mark.parametrize(
-    ("documents", "words"),
-    [
+def test_a_processor_that_does_not() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({}, "missing"),
         ({"processor_config.json": {"processor_class": "X"}}, "missing"),
         (
@@ -55,11 +52,11 @@ def test_a_processor_that_loads(documents: dict[str, object]) -> None:
             {"preprocessor_config.json": {**GOOD, "size": {"min_pixels": 3136}}},
             "shortest_edge and longest_edge",
         ),
-    ],
-)  # fmt: skip
-def test_a_processor_that_does_not(documents: dict[str, object], words: str) -> None:
-    (problem,) = found(documents)
-    assert words in problem.message
+    ]  # fmt: skip
+    for documents, words in cases:
+        with case(documents, words):
+            (problem,) = found(documents)
+            assert words in problem.message
 
 
 def test_only_vision_models_need_one() -> None:

@@ -14,6 +14,7 @@ from preflight.rules.d_weights import (
     no_trained_weights_left_behind,
     weights_are_safetensors,
 )
+from tests.cases import case
 from tests.rules.inputs import HERE, ROOT, entry, files, problems, severities, walk
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
@@ -100,18 +101,17 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("names", "form", "remedy"), FORMS)
-def test_other_forms_are_named_with_their_exporter(
-    names: list[str], form: str, remedy: str
-) -> None:
-    for kind in (FULL, UNKNOWN):
-        (told,) = found(weights_are_safetensors, facts(*names, kind=kind))
-        assert form.lower() in f"{told.where} {told.message}".lower()
-        assert f"{TOP} is needed" in told.message
-        fix = told.fix or weights_are_safetensors.fix
-        assert remedy in " ".join((*told.details, fix))
-    beside = facts(*names, TOP, kind=FULL)
-    assert found(weights_are_safetensors, beside) == []
+def test_other_forms_are_named_with_their_exporter() -> None:
+    for names, form, remedy in FORMS:
+        with case(names, form, remedy):
+            for kind in (FULL, UNKNOWN):
+                (told,) = found(weights_are_safetensors, facts(*names, kind=kind))
+                assert form.lower() in f"{told.where} {told.message}".lower()
+                assert f"{TOP} is needed" in told.message
+                fix = told.fix or weights_are_safetensors.fix
+                assert remedy in " ".join((*told.details, fix))
+            beside = facts(*names, TOP, kind=FULL)
+            assert found(weights_are_safetensors, beside) == []
 
 
 @pytest.mark.parametrize(
@@ -152,15 +152,16 @@ BESIDE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BESIDE)
-def test_trained_weights_beside_an_adapter_are_told(name: str) -> None:
-    given = facts(WEIGHTS, CONFIG, name)
-    (told,) = found(no_trained_weights_left_behind, given)
-    assert told.where == name
-    assert told.message.endswith("an adapter import does not take this file")
-    rule = no_trained_weights_left_behind
-    facts_of = {key: given[key] for key in rule.reads}
-    assert severities(rule, **facts_of) == [Severity.WARNING]
+def test_trained_weights_beside_an_adapter_are_told() -> None:
+    for name in BESIDE:
+        with case(name):
+            given = facts(WEIGHTS, CONFIG, name)
+            (told,) = found(no_trained_weights_left_behind, given)
+            assert told.where == name
+            assert told.message.endswith("an adapter import does not take this file")
+            rule = no_trained_weights_left_behind
+            facts_of = {key: given[key] for key in rule.reads}
+            assert severities(rule, **facts_of) == [Severity.WARNING]
 
 
 def container(name: str, *tensors: str) -> Container:
@@ -173,9 +174,8 @@ def container(name: str, *tensors: str) -> Container:
 LORA_NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 
 
-@pytest.mark.parametrize(
-    ("kind", "tensors", "expected"),
-    [
+def test_a_readable_file_is_judged_by_its_tensors() -> None:
+    cases: list[tuple[WeightType, list[str], list[Severity]]] = [
         (LORA, ["visual.blocks.0.attn.qkv.weight"], [Severity.ERROR]),
         (LORA, ["base_model.model.model.visual.merger.mlp.0.weight"], [Severity.ERROR]),
         (LORA, ["v_head.summary.weight"], [Severity.WARNING]),
@@ -183,16 +183,17 @@ LORA_NAME = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
         (LORA, [], []),
         (FULL, ["visual.blocks.0.attn.qkv.weight"], [Severity.WARNING]),
         (FULL, [LORA_NAME], []),
-    ],
-)
-def test_a_readable_file_is_judged_by_its_tensors(
-    kind: WeightType, tensors: list[str], expected: list[Severity]
-) -> None:
-    spare = (container("vit.safetensors", *tensors),)
-    top = [WEIGHTS, CONFIG] if kind is LORA else [TOP]
-    given = facts(*top, "vit.safetensors", kind=kind, spare=spare)
-    rule = no_trained_weights_left_behind
-    assert severities(rule, **{name: given[name] for name in rule.reads}) == expected
+    ]
+    for kind, tensors, expected in cases:
+        with case(kind, tensors, expected):
+            spare = (container("vit.safetensors", *tensors),)
+            top = [WEIGHTS, CONFIG] if kind is LORA else [TOP]
+            given = facts(*top, "vit.safetensors", kind=kind, spare=spare)
+            rule = no_trained_weights_left_behind
+            assert (
+                severities(rule, **{name: given[name] for name in rule.reads})
+                == expected
+            )
 
 
 def test_a_file_that_cannot_be_read_holds_nothing() -> None:

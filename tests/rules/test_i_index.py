@@ -20,6 +20,7 @@ from preflight.rules.i_index import (
     shards_have_an_index,
     shards_present,
 )
+from tests.cases import case
 from tests.rules.inputs import entry, files, problems, severities, tensor, told
 from tests.rules.inputs_full import FIRST, SECOND, index_of, shard
 
@@ -33,20 +34,19 @@ EVERY_RULE_WITH_A_MAP: tuple[tuple[Rule, dict[str, object]], ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("index", "words"),
-    [
+def test_index_readable() -> None:
+    cases: list[tuple[object, str]] = [
         (GOOD, ""),
         ({"weight_map": {"a": FIRST, "b": 1, "c": None}}, "so 2 of 3 entries"),
         ({"weight_map": [FIRST]}, "weight_map: is a list"),
         ({"weight_map": {}}, "names no tensor"),
         ({}, "weight_map: is missing"),
         (Unavailable("the index is not JSON"), "the index is not JSON"),
-    ],
-)
-def test_index_readable(index: object, words: str) -> None:
-    found = told(index_readable, index=index, files=files(INDEX))
-    assert (words in found) if words else not found
+    ]
+    for index, words in cases:
+        with case(index, words):
+            found = told(index_readable, index=index, files=files(INDEX))
+            assert (words in found) if words else not found
 
 
 @pytest.mark.parametrize(("size", "count"), [(10 << 20, 0), ((10 << 20) + 1, 1)])
@@ -69,10 +69,11 @@ def test_shards_present() -> None:
     )
 
 
-@pytest.mark.parametrize(("rule", "facts"), EVERY_RULE_WITH_A_MAP)
-def test_without_a_map_nothing_is_proven(rule: Rule, facts: dict[str, object]) -> None:
-    answers = list(rule.check(index={"weight_map": 7}, **facts))
-    assert [type(answer) for answer in answers] == [CannotTell]
+def test_without_a_map_nothing_is_proven() -> None:
+    for rule, facts in EVERY_RULE_WITH_A_MAP:
+        with case(rule, facts):
+            answers = list(rule.check(index={"weight_map": 7}, **facts))
+            assert [type(answer) for answer in answers] == [CannotTell]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +93,8 @@ def test_no_foreign_weights(strangers: tuple[Any, ...], names: list[str]) -> Non
     assert [problem.where for problem in found] == names
 
 
-@pytest.mark.parametrize(
-    ("index", "containers", "words"),
-    [
+def test_index_agrees_with_shards() -> None:
+    cases: list[tuple[object, object, list[str]]] = [
         (GOOD, SHARDS, []),
         (
             index_of({FIRST: ["a", "b", "ghost"], SECOND: ["c"]}), SHARDS,
@@ -112,14 +112,12 @@ def test_no_foreign_weights(strangers: tuple[Any, ...], names: list[str]) -> Non
             GOOD, (shard(FIRST, "a", "b"), shard(SECOND, "a", "c")),
             ["a: lies in more than one file"],
         ),
-    ],
-)  # fmt: skip
-def test_index_agrees_with_shards(
-    index: object, containers: object, words: list[str]
-) -> None:
-    found = told(index_agrees_with_shards, index=index, containers=containers)
-    assert all(word in found for word in words)
-    assert bool(found) is bool(words)
+    ]  # fmt: skip
+    for index, containers, words in cases:
+        with case(index, containers, words):
+            found = told(index_agrees_with_shards, index=index, containers=containers)
+            assert all(word in found for word in words)
+            assert bool(found) is bool(words)
 
 
 def test_many_tensors_of_one_cause_are_one_problem() -> None:
@@ -141,24 +139,23 @@ def test_broken_shard_proves_nothing_of_its_tensors() -> None:
 TENSORS = (tensor("a"), tensor("b", (4,), "BF16"))  # 256 and 8 bytes
 
 
-@pytest.mark.parametrize(
-    ("metadata", "words"),
-    [
+def test_index_total() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({"total_size": 264}, ""),
         ({"total_size": 264.0}, ""),
         ({"total_size": 263}, "is 263, the tensors have 264 bytes"),
         ({"total_size": "264"}, "is no number but a str"),
         ({"total_size": True}, "is no number but a bool"),
         ({}, "missing"),
-    ],
-)
-def test_index_total(metadata: dict[str, object], words: str) -> None:
-    index = index_of({FIRST: ["a"], SECOND: ["b"]}, **metadata)
-    found = told(index_total_is_the_sum, index=index, tensors=TENSORS)
-    assert (words in found) if words else not found
-    assert set(severities(index_total_is_the_sum, index=index, tensors=TENSORS)) <= {
-        Severity.WARNING
-    }
+    ]
+    for metadata, words in cases:
+        with case(metadata, words):
+            index = index_of({FIRST: ["a"], SECOND: ["b"]}, **metadata)
+            found = told(index_total_is_the_sum, index=index, tensors=TENSORS)
+            assert (words in found) if words else not found
+            assert set(
+                severities(index_total_is_the_sum, index=index, tensors=TENSORS)
+            ) <= {Severity.WARNING}
 
 
 @pytest.mark.parametrize("index", [{"metadata": []}, {"metadata": None}, {}])
@@ -166,9 +163,8 @@ def test_index_without_metadata(index: dict[str, object]) -> None:
     assert "missing" in told(index_total_is_the_sum, index=index, tensors=TENSORS)
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
+def test_shard_names() -> None:
+    cases: list[tuple[list[str], str]] = [
         ([FIRST, SECOND], ""),
         (["model.safetensors"], ""),
         (["model-00000-of-00002.safetensors", "model-00001-of-00002.safetensors"], ""),
@@ -183,12 +179,12 @@ def test_index_without_metadata(index: dict[str, object]) -> None:
         (["weights.safetensors"], "would not be uploaded"),
         (["model.bin"], "would not be uploaded"),
         (["model-1-of-" + "9" * 5000 + ".safetensors"], ""),
-    ],
-)
-def test_shard_names(names: list[str], words: str) -> None:
-    index = index_of({name: [f"t{n}"] for n, name in enumerate(names)})
-    found = told(shard_names_sound, index=index)
-    assert (words in found) if words else not found
+    ]
+    for names, words in cases:
+        with case(names, words):
+            index = index_of({name: [f"t{n}"] for n, name in enumerate(names)})
+            found = told(shard_names_sound, index=index)
+            assert (words in found) if words else not found
 
 
 @pytest.mark.parametrize(

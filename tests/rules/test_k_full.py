@@ -22,6 +22,7 @@ from preflight.rules.k_full import (
     tensors_are_those_of_the_base,
     vision_tower_is_the_base_s,
 )
+from tests.cases import case
 from tests.rules.inputs import adapter, base, files, problems, severities, tensor, told
 from tests.rules.inputs_full import NONE, model, reference
 
@@ -44,18 +45,17 @@ def _judge(
     )
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+def test_the_base_itself_passes() -> None:
+    cases: list[str] = [
         "qwen3-8b",
         "qwen3-4b-instruct-2507",
         "qwen2.5-7b-instruct",
         "qwen2.5-vl-7b-instruct",
         "qwen3-vl-8b-instruct",
-    ],
-)
-def test_the_base_itself_passes(code: str) -> None:
-    assert not _judge(model(code), code, base(code).config())
+    ]
+    for code in cases:
+        with case(code):
+            assert not _judge(model(code), code, base(code).config())
 
 
 def _renamed(old: str, new: str) -> Edit:
@@ -74,9 +74,8 @@ def _minus(part: str) -> Edit:
     return lambda found: [t for t in found if part not in t.name]
 
 
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
+def test_too_many_or_too_few() -> None:
+    cases: list[tuple[Edit, list[str]]] = [
         (_minus(Q), [f"{Q}: missing"]),
         (_minus("q_norm"), ["so 36 of the kind model.layers.*.self_attn.q_norm.w"]),
         (_minus("model."), ["missing; so 398 of qwen3-8b's 399 tensors"]),
@@ -97,11 +96,11 @@ def _minus(part: str) -> Edit:
         (_plus("mtp.fc.weight"), ["multi-token prediction"]),
         (_plus("model.layers.0.mlp.up_proj.qweight"), ["a part of quantised weights"]),
         (_plus("x\x1b[2J"), ["x\x1b[2J: qwen3-8b has no such tensor"]),
-    ],
-)  # fmt: skip
-def test_too_many_or_too_few(edit: Edit, words: list[str]) -> None:
-    found = _judge(edit(model()))
-    assert all(word in found for word in words), found
+    ]  # fmt: skip
+    for edit, words in cases:
+        with case(edit, words):
+            found = _judge(edit(model()))
+            assert all(word in found for word in words), found
 
 
 def test_names_as_in_memory() -> None:
@@ -157,19 +156,18 @@ def _reshaped(name: str, shape: tuple[int, ...]) -> Edit:
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "words"),
-    [
+def test_shapes() -> None:
+    cases: list[tuple[str, tuple[int, ...], str]] = [
         (Q, (4097, 4096), "has the shape [4097, 4096], qwen3-8b [4096, 4096]"),
         ("q_norm", (64,), "so 36 tensors"),
         ("embed_tokens", (151669, 4096), ""),  # V01 judges the rows
         ("embed_tokens", (151936, 4095), "[151936, 4095]"),
         ("embed_tokens", (), "has the shape []"),
-    ],
-)
-def test_shapes(name: str, shape: tuple[int, ...], words: str) -> None:
-    found = _judge(_reshaped(name, shape)(model()))
-    assert (words in found) if words else not found
+    ]
+    for name, shape, words in cases:
+        with case(name, shape, words):
+            found = _judge(_reshaped(name, shape)(model()))
+            assert (words in found) if words else not found
 
 
 def test_many_kinds_of_shapes_are_cut_short() -> None:
@@ -198,9 +196,8 @@ HEAD = tensor("lm_head.weight")
 BODY = tensor("model.norm.weight")
 
 
-@pytest.mark.parametrize(
-    ("tensors", "config", "compared", "level"),
-    [
+def test_output_layer() -> None:
+    cases: list[tuple[list[Tensor], object, object, Severity | None]] = [
         ([HEAD, BODY], {"tie_word_embeddings": False}, base(), None),
         ([HEAD, BODY], {}, base(), None),
         ([HEAD, BODY], NONE, base(), None),
@@ -216,19 +213,17 @@ BODY = tensor("model.norm.weight")
         ([BODY], {"tie_word_embeddings": True}, base(), Severity.ERROR),
         ([BODY], {"tie_word_embeddings": "yes"}, base(), Severity.ERROR),
         ([BODY], {"text_config": {"tie_word_embeddings": True}}, NONE, None),
-    ],
-)  # fmt: skip
-def test_output_layer(
-    tensors: list[Tensor], config: object, compared: object, level: Severity | None
-) -> None:
-    found = severities(
-        output_layer_as_configured,
-        tensors=tuple(tensors),
-        config=config,
-        compared=compared,
-        tied_head=NONE,
-    )
-    assert found == ([] if level is None else [level])
+    ]  # fmt: skip
+    for tensors, config, compared, level in cases:
+        with case(tensors, config, compared, level):
+            found = severities(
+                output_layer_as_configured,
+                tensors=tuple(tensors),
+                config=config,
+                compared=compared,
+                tied_head=NONE,
+            )
+            assert found == ([] if level is None else [level])
 
 
 @pytest.mark.parametrize(
@@ -269,28 +264,30 @@ def test_output_layer_of_an_unknown_model() -> None:
 VL = base("qwen2.5-vl-7b-instruct")
 
 
-@pytest.mark.parametrize(
-    ("tower", "compared", "answer"),
-    [
+def test_vision_tower() -> None:
+    cases: list[tuple[object, BaseModel, type | None]] = [
         (VisionTowerComparison(390, (), ()), VL, None),
         (VisionTowerComparison(390, ("visual.a", "visual.b"), ()), VL, Problem),
         (VisionTowerComparison(390, (), ("visual.a",)), VL, CannotTell),
         (Unavailable("not scanned"), VL, CannotTell),
         (Unavailable("not scanned"), base(), None),
-    ],
-)
-def test_vision_tower(tower: object, compared: BaseModel, answer: type | None) -> None:
-    found = list(vision_tower_is_the_base_s.check(tower=tower, compared=compared))
-    assert [type(each) for each in found] == ([] if answer is None else [answer])
+    ]
+    for tower, compared, answer in cases:
+        with case(tower, compared, answer):
+            found = list(
+                vision_tower_is_the_base_s.check(tower=tower, compared=compared)
+            )
+            assert [type(each) for each in found] == (
+                [] if answer is None else [answer]
+            )
 
 
 def _with(**fields: object) -> dict[str, Any]:
     return {**base().config(), **fields}
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
+def test_architecture() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         (_with(), ""),
         (_with(architectures=["LlamaForCausalLM"]), "is LlamaForCausalLM; Qwen3For"),
         (_with(architectures=["Qwen3ForSequenceClassification"]), "Classification"),
@@ -304,12 +301,12 @@ def _with(**fields: object) -> dict[str, Any]:
         (_with(model_type="llama"), "is 'llama'; qwen3 is needed"),
         (_with(model_type="qwen2"), "is 'qwen2'; qwen3 is needed"),
         (_with(model_type=None), "missing; qwen3 is needed"),
-    ],
-)
-def test_architecture(config: dict[str, Any], words: str) -> None:
-    facts = {"files": files("config.json"), "compared": base()}
-    found = told(architecture_supported, config=config, **facts)
-    assert (words in found) if words else not found
+    ]
+    for config, words in cases:
+        with case(config, words):
+            facts = {"files": files("config.json"), "compared": base()}
+            found = told(architecture_supported, config=config, **facts)
+            assert (words in found) if words else not found
 
 
 def test_architecture_of_any_base() -> None:
@@ -358,9 +355,8 @@ MODERN = {
 } | {"dtype": "bfloat16"}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
+def test_config() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         (_with(), ""),
         (MODERN | {"rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}}, ""),
         (_with(torch_dtype="torch.bfloat16", head_dim=None), ""),
@@ -379,11 +375,11 @@ MODERN = {
         (_with(rope_scaling=["odd"]), ""),
         (_with(torch_dtype="int8"), "dtype is 'int8'"),
         (_with(torch_dtype=7), "dtype is 7"),
-    ],
-)
-def test_config(config: dict[str, Any], words: str) -> None:
-    found = _config(config)
-    assert any(words in line for line in found) if words else found == []
+    ]
+    for config, words in cases:
+        with case(config, words):
+            found = _config(config)
+            assert any(words in line for line in found) if words else found == []
 
 
 @pytest.mark.parametrize(

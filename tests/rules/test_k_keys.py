@@ -3,8 +3,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import pytest
-
 from preflight.findings import Severity
 from preflight.model.headers import Tensor
 from preflight.rules.k_keys import (
@@ -12,6 +10,7 @@ from preflight.rules.k_keys import (
     lora_keys_well_formed,
     no_visual_tensor,
 )
+from tests.cases import case
 from tests.rules.inputs import (
     adapter,
     pair,
@@ -38,9 +37,8 @@ def test_fused_experts_are_nested_by_peft_itself() -> None:
     assert problems(lora_keys_well_formed, lora=view(found)) == []
 
 
-@pytest.mark.parametrize(
-    ("rename", "cause"),
-    [
+def test_each_way_to_misname_is_named() -> None:
+    cases: list[tuple[Callable[[str], str], str]] = [
         ("_orig_mod.{}".format, "torch.compile"),
         ("module.{}".format, "data-parallel"),
         (lambda n: n.replace("layers.", "_fsdp_wrapped_module.layers."), "FSDP"),
@@ -58,12 +56,12 @@ def test_fused_experts_are_nested_by_peft_itself() -> None:
         (lambda n: n.replace("lora_A.weight", "lora_a"), "mlx"),
         (lambda n: n.replace("lora_A", "lora_a"), "torchtune"),
         (lambda n: n.replace("lora_A", "lora_down"), "image models"),
-    ],
-)
-def test_each_way_to_misname_is_named(rename: Callable[[str], str], cause: str) -> None:
-    text = told(lora_keys_well_formed, lora=view(_renamed(rename)))
-    assert cause in text
-    assert "of 8 tensors" in text
+    ]
+    for rename, cause in cases:
+        with case(rename, cause):
+            text = told(lora_keys_well_formed, lora=view(_renamed(rename)))
+            assert cause in text
+            assert "of 8 tensors" in text
 
 
 def test_file_without_any_lora_tensor() -> None:
@@ -99,9 +97,8 @@ def test_the_same_half_twice() -> None:
     assert "is a second lora_A" in told(every_lora_a_has_its_b, lora=view(a, b, twin))
 
 
-@pytest.mark.parametrize(
-    ("module", "expected"),
-    [
+def test_visual_tensors() -> None:
+    cases: list[tuple[str, list[Severity]]] = [
         ("model.visual.blocks.0.mlp.gate_proj", [Severity.ERROR]),
         ("visual.blocks.0.mlp.gate_proj", [Severity.ERROR]),
         ("model.visual_head.q_proj", []),
@@ -109,10 +106,10 @@ def test_the_same_half_twice() -> None:
         ("vision_tower.blocks.0.q_proj", [Severity.WARNING]),
         ("multi_modal_projector.linear_1", [Severity.WARNING]),
         ("model.visual.merger.mlp.0", [Severity.ERROR]),
-    ],
-)
-def test_visual_tensors(module: str, expected: list[Severity]) -> None:
-    assert severities(no_visual_tensor, lora=view(pair(module))) == expected
+    ]
+    for module, expected in cases:
+        with case(module, expected):
+            assert severities(no_visual_tensor, lora=view(pair(module))) == expected
 
 
 def test_visual_tensors_are_counted_with_their_modules() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from preflight.model.headers import Tensor
 from preflight.rules.k_modules import modules_exist_in_the_base
+from tests.cases import case
 from tests.rules.inputs import adapter, base, pair, problems, tensor, told, view
 
 VL7, VL3 = "qwen2.5-vl-7b-instruct", "qwen3-vl-8b-instruct"
@@ -62,9 +63,8 @@ def test_layers_of_the_base(layer: int, cause: str) -> None:
     assert cause in text if cause else text == ""
 
 
-@pytest.mark.parametrize(
-    ("module", "told_of"),
-    [
+def test_modules_that_the_base_lacks() -> None:
+    cases: list[tuple[str, str]] = [
         ("model.layers.0.mlp.w1", "no module w1 there"),
         ("model.layers.0.self_attn.up_proj", "no module up_proj there"),
         ("model.layers.0.mlp.experts", "no mixture of experts"),
@@ -72,10 +72,10 @@ def test_layers_of_the_base(layer: int, cause: str) -> None:
         ("model.norm", "no such module"),
         ("transformer.h.0.self_attn.q_proj", "the path begins with"),
         ("model.model.layers.0.self_attn.q_proj", "the path begins with"),
-    ],
-)
-def test_modules_that_the_base_lacks(module: str, told_of: str) -> None:
-    assert told_of in _wrong(list(pair(module)))
+    ]
+    for module, told_of in cases:
+        with case(module, told_of):
+            assert told_of in _wrong(list(pair(module)))
 
 
 def test_the_base_whose_shapes_they_are_is_one_problem() -> None:

@@ -20,6 +20,7 @@ from preflight.findings import (
 )
 from preflight.rules import run_rule, run_rules
 from preflight.rules._rule import FULL, LORA, SHOWN, Answer, Rule, rule
+from tests.cases import case
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ def test_a_rule_knows_itself() -> None:
     assert warns.copes_without == set()
 
 
-@pytest.mark.parametrize("code", ["", "T1", "t01", "T001", "T01 ", "01T"])
-def test_a_code_that_is_none(code: str) -> None:
-    with pytest.raises(ValueError, match="not a rule code"):
-        rule(code, fix="")
+def test_a_code_that_is_none() -> None:
+    cases: list[str] = ["", "T1", "t01", "T001", "T01 ", "01T"]
+    for code in cases:
+        with case(code), pytest.raises(ValueError, match="not a rule code"):
+            rule(code, fix="")
 
 
 def test_passed() -> None:
@@ -142,27 +144,26 @@ def test_a_rule_may_judge_the_absence_itself() -> None:
     assert found.problems == (Problem("there", "it is not there"),)
 
 
-@pytest.mark.parametrize(
-    ("made", "severities", "worst", "first"),
-    [
+def test_a_problem_may_be_milder_or_graver_than_its_rule() -> None:
+    """All are kept, errors first; beside them a warning says that it is one."""
+    cases: list[tuple[Rule, list[Severity | None], Severity, int]] = [
         (says_what_it_reads, [None], Severity.ERROR, 1),
         (says_what_it_reads, [Severity.WARNING], Severity.WARNING, 1),
         (warns, [None], Severity.WARNING, 1),
         (warns, [Severity.ERROR], Severity.ERROR, 1),
         (warns, [None, Severity.ERROR, None], Severity.ERROR, 1),
         (says_what_it_reads, [Severity.WARNING, None, None], Severity.ERROR, 2),
-    ],
-)
-def test_a_problem_may_be_milder_or_graver_than_its_rule(
-    made: Rule, severities: list[Severity | None], worst: Severity, first: int
-) -> None:
-    """All are kept, errors first; beside them a warning says that it is one."""
-    problems = [Problem(str(i), "wrong", s) for i, s in enumerate(severities)]
-    found = outcome(made, *problems)
-    assert (found.severity, found.count) == (worst, len(problems))
-    assert len(found.problems) == len(problems)
-    graver = [p.severity or worst for p in found.problems]
-    assert graver == [worst] * first + [Severity.WARNING] * (len(problems) - first)
+    ]
+    for made, severities, worst, first in cases:
+        with case(made, severities, worst, first):
+            problems = [Problem(str(i), "wrong", s) for i, s in enumerate(severities)]
+            found = outcome(made, *problems)
+            assert (found.severity, found.count) == (worst, len(problems))
+            assert len(found.problems) == len(problems)
+            graver = [p.severity or worst for p in found.problems]
+            assert graver == [worst] * first + [Severity.WARNING] * (
+                len(problems) - first
+            )
 
 
 @pytest.mark.parametrize("count", [SHOWN - 1, SHOWN, SHOWN + 1, 5000])
@@ -174,22 +175,21 @@ def test_many_problems_are_counted_and_some_are_kept(count: int) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("own", "told"),
-    [
+def test_a_fix_belongs_to_its_cause() -> None:
+    """The outcome's is that of all its problems, each problem keeps its own."""
+    cases: list[tuple[tuple[str, ...], str]] = [
         (("",), "Do it right."),
         (("Rename it.",), "Rename it."),
         (("Rename it.", "Rename it."), "Rename it."),
         (("Rename it.", ""), "Do it right."),
         (("Rename it.", "Copy it."), "Do it right."),
-    ],
-)
-def test_a_fix_belongs_to_its_cause(own: tuple[str, ...], told: str) -> None:
-    """The outcome's is that of all its problems, each problem keeps its own."""
-    problems = tuple(Problem("a", "is odd", fix=fix) for fix in own)
-    outcome = run_rule(says_what_it_reads, Facts(problems))
-    assert outcome.fix == told
-    assert tuple(problem.fix for problem in outcome.problems) == own
+    ]
+    for own, told in cases:
+        with case(own, told):
+            problems = tuple(Problem("a", "is odd", fix=fix) for fix in own)
+            outcome = run_rule(says_what_it_reads, Facts(problems))
+            assert outcome.fix == told
+            assert tuple(problem.fix for problem in outcome.problems) == own
 
 
 def test_a_rule_that_breaks_has_proven_nothing() -> None:

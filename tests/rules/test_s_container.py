@@ -16,25 +16,27 @@ from preflight.rules.s_container import (
     safetensors_layout_sound,
     safetensors_library_agrees,
 )
+from tests.cases import case
 from tests.rules.inputs import container, problems, tensor, told
 
 SOUND = container(tensor("a.lora_A.weight"), tensor("a.lora_B.weight"))
 
 
-@pytest.mark.parametrize("cause", list(Cause))
-def test_each_cause_is_told_by_one_rule(cause: Cause) -> None:
-    broken = Broken("a.safetensors", cause, f"it is {cause.value}")
-    told_by = [
-        each
-        for each in (
-            safetensors_header_readable,
-            safetensors_complete,
-            safetensors_layout_sound,
-        )
-        if problems(each, containers=(SOUND, broken))
-    ]
-    assert len(told_by) == 1
-    assert f"it is {cause.value}" in told(told_by[0], containers=(broken,))
+def test_each_cause_is_told_by_one_rule() -> None:
+    for cause in list(Cause):
+        with case(cause):
+            broken = Broken("a.safetensors", cause, f"it is {cause.value}")
+            told_by = [
+                each
+                for each in (
+                    safetensors_header_readable,
+                    safetensors_complete,
+                    safetensors_layout_sound,
+                )
+                if problems(each, containers=(SOUND, broken))
+            ]
+            assert len(told_by) == 1
+            assert f"it is {cause.value}" in told(told_by[0], containers=(broken,))
 
 
 @pytest.mark.parametrize(
@@ -71,9 +73,8 @@ def test_container_must_hold_tensors() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "count"),
-    [
+def test_ungathered_tensors() -> None:
+    cases: list[tuple[str, tuple[int, ...], int]] = [
         ("m.lora_A.weight", (8, 64), 0),
         ("m.lora_A.weight", (0,), 1),
         ("m.lora_A.weight", (0, 64), 1),
@@ -84,11 +85,11 @@ def test_container_must_hold_tensors() -> None:
         ("model.norm.weight", (64,), 0),
         ("model.norm.weight", (0,), 1),
         ("model.scale", (), 0),
-    ],
-)
-def test_ungathered_tensors(name: str, shape: tuple[int, ...], count: int) -> None:
-    found = container(tensor(name, shape))
-    assert len(problems(no_ungathered_tensor, containers=(found,))) == count
+    ]
+    for name, shape, count in cases:
+        with case(name, shape, count):
+            found = container(tensor(name, shape))
+            assert len(problems(no_ungathered_tensor, containers=(found,))) == count
 
 
 def test_ungathered_tensors_are_counted() -> None:

@@ -10,14 +10,14 @@ from preflight.rules.s_dtypes import (
     dtypes_are_floats,
     metadata_says_format,
 )
+from tests.cases import case
 from tests.rules.inputs import container, problems, severities, tensor, told
 
 LORA, FULL = WeightType.LORA, WeightType.FULL
 
 
-@pytest.mark.parametrize(
-    ("dtype", "count"),
-    [
+def test_dtypes() -> None:
+    cases: list[tuple[str, int]] = [
         ("BF16", 0),
         ("F16", 0),
         ("F32", 0),
@@ -27,11 +27,11 @@ LORA, FULL = WeightType.LORA, WeightType.FULL
         ("I64", 1),
         ("F8_E4M3", 1),
         ("BOOL", 1),
-    ],
-)
-def test_dtypes(dtype: str, count: int) -> None:
-    made = (tensor("a"), tensor("b", dtype=dtype))
-    assert len(problems(dtypes_are_floats, tensors=made)) == count
+    ]
+    for dtype, count in cases:
+        with case(dtype, count):
+            made = (tensor("a"), tensor("b", dtype=dtype))
+            assert len(problems(dtypes_are_floats, tensors=made)) == count
 
 
 def test_quantised_tensors_are_counted() -> None:
@@ -41,9 +41,8 @@ def test_quantised_tensors_are_counted() -> None:
     assert "3 of 4 tensors" in text
 
 
-@pytest.mark.parametrize(
-    ("dtypes", "kind", "count"),
-    [
+def test_mixed_dtypes() -> None:
+    cases: list[tuple[list[str], WeightType, int]] = [
         (["F32", "F32"], LORA, 0),
         (["BF16", "BF16"], LORA, 0),
         (["F32", "BF16"], LORA, 1),
@@ -52,12 +51,12 @@ def test_quantised_tensors_are_counted() -> None:
         (["F32", "F32"], FULL, 1),
         (["BF16", "U8"], FULL, 0),
         ([], FULL, 0),
-    ],
-)
-def test_mixed_dtypes(dtypes: list[str], kind: WeightType, count: int) -> None:
-    made = tuple(tensor(f"t{n}", dtype=each) for n, each in enumerate(dtypes))
-    found = severities(dtypes_alike, tensors=made, weight_type=kind)
-    assert found == [Severity.WARNING] * count
+    ]
+    for dtypes, kind, count in cases:
+        with case(dtypes, kind, count):
+            made = tuple(tensor(f"t{n}", dtype=each) for n, each in enumerate(dtypes))
+            found = severities(dtypes_alike, tensors=made, weight_type=kind)
+            assert found == [Severity.WARNING] * count
 
 
 def test_of_an_adapter_only_its_halves_are_compared() -> None:
@@ -72,9 +71,8 @@ def test_the_rarest_dtype_is_shown_first() -> None:
     assert text == "odd: is F16; in all 2 tensors in F32, 1 tensors in F16"
 
 
-@pytest.mark.parametrize(
-    ("config", "count"),
-    [
+def test_dtype_in_the_config() -> None:
+    cases: list[tuple[dict[str, object], int]] = [
         ({"torch_dtype": "bfloat16"}, 0),
         ({"dtype": "torch.bfloat16"}, 0),
         ({"torch_dtype": "float32"}, 1),
@@ -82,12 +80,12 @@ def test_the_rarest_dtype_is_shown_first() -> None:
         ({"torch_dtype": "float8_e4m3fn"}, 0),
         ({"torch_dtype": 16}, 0),
         ({}, 0),
-    ],
-)
-def test_dtype_in_the_config(config: dict[str, object], count: int) -> None:
-    made = (tensor("a", dtype="BF16"), tensor("n", (4,), dtype="F32"))
-    found = problems(dtype_as_the_config_says, tensors=made, config=config)
-    assert len(found) == count
+    ]
+    for config, count in cases:
+        with case(config, count):
+            made = (tensor("a", dtype="BF16"), tensor("n", (4,), dtype="F32"))
+            found = problems(dtype_as_the_config_says, tensors=made, config=config)
+            assert len(found) == count
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from preflight.rules.s_values import (
     full_values_finite,
     full_values_plausible,
 )
+from tests.cases import case
 from tests.rules.inputs import problems, severities, told, values
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -29,21 +30,20 @@ def test_not_finite(rule: Rule) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("zero_a", "zero_b", "expected"),
-    [
+def test_trained() -> None:
+    cases: list[tuple[int, int, list[Severity]]] = [
         (0, 0, []),
         (0, 4, [ERROR]),
         (4, 0, [ERROR]),
         (4, 4, [ERROR, ERROR]),
         (0, 1, [WARNING]),
         (3, 0, [WARNING]),
-    ],
-)
-def test_trained(zero_a: int, zero_b: int, expected: list[Severity]) -> None:
-    found = [values(A.format(n), zero=n < zero_a) for n in range(4)]
-    found += [values(B.format(n), zero=n < zero_b) for n in range(4)]
-    assert severities(adapter_is_trained, values=tuple(found)) == expected
+    ]
+    for zero_a, zero_b, expected in cases:
+        with case(zero_a, zero_b, expected):
+            found = [values(A.format(n), zero=n < zero_a) for n in range(4)]
+            found += [values(B.format(n), zero=n < zero_b) for n in range(4)]
+            assert severities(adapter_is_trained, values=tuple(found)) == expected
 
 
 def test_some_zero_tensors_are_counted() -> None:

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import pytest
-
 from preflight.findings import Unavailable
 from preflight.rules.v_library import older_library_reads_it
+from tests.cases import case
 from tests.rules.inputs import problems
 
 ROPE = {"rope_theta": 1000000.0, "rope_type": "default"}
 BY_5 = {"transformers_version": "5.23.0"}
 
 
-@pytest.mark.parametrize(
-    ("documents", "where"),
-    [
+def test_what_an_older_release_does_not_read() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         (
             {"tokenizer_config.json": {"tokenizer_class": "TokenizersBackend"}},
             "tokenizer_config.json: tokenizer_class",
@@ -30,20 +28,17 @@ BY_5 = {"transformers_version": "5.23.0"}
             {"processor_config.json": {"image_processor": {}}},
             "processor_config.json: image_processor",
         ),
-    ],
-)
-def test_what_an_older_release_does_not_read(
-    documents: dict[str, object], where: str
-) -> None:
-    (problem,) = problems(older_library_reads_it, documents=documents)
-    assert problem.where == where
-    assert "transformers 4" in problem.message
-    assert problem.fix
+    ]
+    for documents, where in cases:
+        with case(documents, where):
+            (problem,) = problems(older_library_reads_it, documents=documents)
+            assert problem.where == where
+            assert "transformers 4" in problem.message
+            assert problem.fix
 
 
-@pytest.mark.parametrize(
-    "documents",
-    [
+def test_what_both_releases_read() -> None:
+    cases: list[dict[str, object]] = [
         {},
         {"tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"}},
         {"tokenizer_config.json": {"extra_special_tokens": {"a": "<|im_end|>"}}},
@@ -55,10 +50,10 @@ def test_what_an_older_release_does_not_read(
             "processor_config.json": {"image_processor": {}},
             "preprocessor_config.json": {},
         },
-    ],
-)
-def test_what_both_releases_read(documents: dict[str, object]) -> None:
-    assert problems(older_library_reads_it, documents=documents) == []
+    ]
+    for documents in cases:
+        with case(documents):
+            assert problems(older_library_reads_it, documents=documents) == []
 
 
 def test_the_release_that_wrote_it_is_named() -> None:

@@ -20,6 +20,7 @@ from preflight.rules.v_template import (
     full_weights_have_a_chat_template,
     one_chat_template,
 )
+from tests.cases import case
 from tests.rules.inputs import base, problems, severities, told, walk
 from tests.rules.inputs_full import NONE, reference
 
@@ -61,19 +62,18 @@ def test_no_template_is_none_that_is_wrong() -> None:
     assert not _told()
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
+def test_another_template() -> None:
+    cases: list[tuple[str | Unavailable, str]] = [
         (TEXT.replace(" m.content ", "m.content"), "not the default template of"),
         (" " + TEXT, "not the default template"),
         ("", "but empty"),
         ("{% generation %}" + TEXT, "generation marks"),
         (Unavailable("is not a string"), "cannot be read: is not a string"),
         ("\ud800", "not the default template"),
-    ],
-)
-def test_another_template(text: str | Unavailable, words: str) -> None:
-    assert words in _told(text)
+    ]
+    for text, words in cases:
+        with case(text, words):
+            assert words in _told(text)
 
 
 def test_the_template_of_another_base_is_named(tiny_bases: None) -> None:
@@ -126,19 +126,17 @@ def _extras() -> Iterator[tuple[tuple[Template, ...], object]]:
     yield (), walk("additional_chat_templates/tool_use.jinja")
 
 
-@pytest.mark.parametrize(("templates", "found"), list(_extras()))
-def test_second_template_is_a_warning(
-    templates: tuple[Template, ...], found: object
-) -> None:
-    facts: dict[str, object] = {"templates": templates, "walk": found}
-    facts |= {"candidates": (_base(),), "reference": NONE}
-    levels = severities(chat_template_is_the_default, **facts)
-    assert levels == [Severity.WARNING]
+def test_second_template_is_a_warning() -> None:
+    for templates, found in list(_extras()):
+        with case(templates, found):
+            facts: dict[str, object] = {"templates": templates, "walk": found}
+            facts |= {"candidates": (_base(),), "reference": NONE}
+            levels = severities(chat_template_is_the_default, **facts)
+            assert levels == [Severity.WARNING]
 
 
-@pytest.mark.parametrize(
-    ("texts", "count"),
-    [
+def test_one_chat_template() -> None:
+    cases: list[tuple[tuple[str | Unavailable, ...], int]] = [
         ((), 0),
         ((TEXT,), 0),
         ((TEXT, TEXT), 0),
@@ -146,12 +144,14 @@ def test_second_template_is_a_warning(
         ((TEXT, TEXT + "x"), 1),
         ((TEXT, "x", "y"), 2),
         ((TEXT, Unavailable("is not a string")), 0),
-    ],
-)
-def test_one_chat_template(texts: tuple[str | Unavailable, ...], count: int) -> None:
-    templates = tuple(Template(f"file {n}", text) for n, text in enumerate(texts))
-    found = problems(one_chat_template, templates=templates)
-    assert len(found) == count
+    ]
+    for texts, count in cases:
+        with case(texts, count):
+            templates = tuple(
+                Template(f"file {n}", text) for n, text in enumerate(texts)
+            )
+            found = problems(one_chat_template, templates=templates)
+            assert len(found) == count
 
 
 def test_templates_of_other_names_do_not_disagree() -> None:

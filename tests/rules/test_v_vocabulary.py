@@ -17,6 +17,7 @@ from preflight.model.tokenizer import ENTRIES
 from preflight.model.vocabulary import Vocabulary
 from preflight.rules.v_special_tokens import special_tokens_unchanged
 from preflight.rules.v_vocabulary import no_token_added, vocabulary_size_unchanged
+from tests.cases import case
 from tests.rules.inputs import base, problems, severities, tensor, told
 from tests.rules.inputs_full import NONE, reference
 
@@ -34,9 +35,8 @@ def _size(
     return told(vocabulary_size_unchanged, candidates=candidates, **facts)
 
 
-@pytest.mark.parametrize(
-    ("config", "rows", "words"),
-    [
+def test_vocabulary_size() -> None:
+    cases: list[tuple[object, int | None, str]] = [
         ({"vocab_size": 151936}, 151936, ""),
         (NONE, 151936, ""),
         ({"vocab_size": 151936}, None, ""),
@@ -48,11 +48,11 @@ def _size(
         ({"vocab_size": "151936"}, None, "no whole number"),
         ({"vocab_size": True}, None, "no whole number"),
         ({"vocab_size": [1]}, None, "no whole number"),
-    ],
-)
-def test_vocabulary_size(config: object, rows: int | None, words: str) -> None:
-    found = _size(config, rows)
-    assert (words in found) if words else not found
+    ]
+    for config, rows, words in cases:
+        with case(config, rows, words):
+            found = _size(config, rows)
+            assert (words in found) if words else not found
 
 
 def test_known_cut_lengths_of_qwen25() -> None:
@@ -113,9 +113,8 @@ def _tokens(
     return told(no_token_added, **facts)
 
 
-@pytest.mark.parametrize(
-    ("documents", "words"),
-    [
+def test_tokens() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, ""),
         ({"tokenizer.json": _good()}, ""),
         ({"added_tokens.json": dict(QWEN3.added_tokens)}, ""),
@@ -151,11 +150,11 @@ def _tokens(
         ),
         ({"special_tokens_map.json": {"additional_special_tokens": "x"}}, ""),
         ({"special_tokens_map.json": {"pad_token": "<|vision_pad|>"}}, ""),
-    ],
-)  # fmt: skip
-def test_tokens(documents: dict[str, Any], words: str) -> None:
-    found = _tokens(documents)
-    assert (words in found) if words else not found
+    ]  # fmt: skip
+    for documents, words in cases:
+        with case(documents, words):
+            found = _tokens(documents)
+            assert (words in found) if words else not found
 
 
 def test_one_token_in_many_files_is_one_problem() -> None:
@@ -247,9 +246,8 @@ def _special(
     return told(special_tokens_unchanged, compared=QWEN3, **facts)
 
 
-@pytest.mark.parametrize(
-    ("config", "words"),
-    [
+def test_special_ids() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({}, ""),
         ({"eos_token_id": 151645, "pad_token_id": 151643, "bos_token_id": 151643}, ""),
         ({"eos_token_id": [151645, 151643], "pad_token_id": 151645}, ""),
@@ -263,27 +261,26 @@ def _special(
         ({"pad_token_id": "151643"}, "which is no id"),
         ({"eos_token_id": [None]}, "which is no id"),
         ({"eos_token_id": True}, "which is no id"),
-    ],
-)
-def test_special_ids(config: dict[str, object], words: str) -> None:
-    for found in (_special(config=config), _special(generation=config)):
-        assert (words in found) if words else not found
+    ]
+    for config, words in cases:
+        with case(config, words):
+            for found in (_special(config=config), _special(generation=config)):
+                assert (words in found) if words else not found
 
 
-@pytest.mark.parametrize(
-    ("tokenizer", "words"),
-    [
+def test_special_names() -> None:
+    cases: list[tuple[dict[str, object], str]] = [
         ({"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}, ""),
         ({"eos_token": {"content": "<|im_end|>"}, "pad_token": "<|im_end|>"}, ""),
         ({"eos_token": "<|endoftext|>"}, "end with 151645 (<|im_end|>)"),
         ({"pad_token": "<|vision_pad|>"}, ""),
         ({"pad_token": "<|PAD|>"}, ""),  # V02 tells of it
         ({"eos_token": ["x"]}, ""),
-    ],
-)
-def test_special_names(tokenizer: dict[str, object], words: str) -> None:
-    found = _special(tokenizer=tokenizer)
-    assert (words in found) if words else not found
+    ]
+    for tokenizer, words in cases:
+        with case(tokenizer, words):
+            found = _special(tokenizer=tokenizer)
+            assert (words in found) if words else not found
 
 
 def test_special_tokens_are_warnings() -> None:
