@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from preflight.clock import compressed
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.sandbox.studio.jobs import Status
-from preflight.studio.submit import Submission
 from tests.running import (
     InProcess,
     Run,
@@ -89,17 +87,20 @@ def push(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Callable[[], Run]:
-    """The same command within this process, its looks after a lost answer soon."""
-    module = sys.modules[Submission.__module__]
-    monkeypatch.setattr(module, "_LOOKS", (0.05, 0.1, 0.2))
+) -> Callable[..., Run]:
+    """The same command within this process, whose pauses take no time."""
     preflight = InProcess(tmp_path / "home", monkeypatch, capsys).use(pusher.box)
-    return lambda: preflight(*pusher.words[3:])
+
+    def call(*more: str) -> Run:
+        with compressed():
+            return preflight(*pusher.words[3:], *more)
+
+    return call
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_costs_no_job_and_makes_none_twice(
-    pusher: Pusher, push: Callable[[], Run], name: str
+    pusher: Pusher, push: Callable[..., Run], name: str
 ) -> None:
     pusher.box.faults.add(FAULTS[name])
     first = push()
@@ -115,13 +116,12 @@ def test_a_fault_costs_no_job_and_makes_none_twice(
 
 
 def test_an_outage_of_minutes_after_the_upload_costs_nothing(
-    pusher: Pusher, push: Callable[[], Run]
+    pusher: Pusher, push: Callable[..., Run]
 ) -> None:
     """The list is asked for before the upload, and then for long in vain."""
     down = {"action": "status", "status": 503, "code": "SystemError"}
     pusher.box.faults.add(fault(LIST, nth=2, times=12, **down))
-    with compressed():
-        done = push()
+    done = push()
     assert done.code == 0, done.err
     assert len(pusher.box.faults.fired) == 12
     assert pusher.jobs() == [Status.SUCCEEDED]
@@ -132,7 +132,7 @@ def test_an_outage_of_minutes_after_the_upload_costs_nothing(
 
 @pytest.mark.parametrize("ahead", [-90, 90, 7200])
 def test_two_services_whose_clocks_differ_make_no_second_job(
-    pusher: Pusher, push: Callable[[], Run], ahead: int
+    pusher: Pusher, push: Callable[..., Run], ahead: int
 ) -> None:
     """By their times alone the objects would be newer than the job, or the job gone."""
     pusher.box.studio.clock = lambda: time.time() + ahead
@@ -144,7 +144,7 @@ def test_two_services_whose_clocks_differ_make_no_second_job(
 
 
 def test_500_after_create_is_found_in_the_list(
-    pusher: Pusher, push: Callable[[], Run]
+    pusher: Pusher, push: Callable[..., Run]
 ) -> None:
     """The job was made, and the answer is an error: the list tells."""
     endpoint, pending = pusher.box.studio_endpoint, [500]
@@ -191,10 +191,11 @@ def test_killed_between_upload_and_create(pusher: Pusher) -> None:
 
 
 def test_killed_between_create_and_the_first_look(pusher: Pusher) -> None:
-    pusher.box.studio.policy.job_seconds = 2.0
+    pusher.box.studio.policy.job_seconds = 60.0
     pusher.box.faults.add(fault(GET, action="latency", seconds=3))
     kill_when(pusher, lambda: len(pusher.box.faults.fired) == 1)
     assert len(pusher.jobs()) == 1
+    pusher.box.studio.policy.job_seconds = 0.0
     done = pusher.again()
     assert done.code == 0, done.err
     assert "joined" in done.err or "IMPORTED ALREADY" in done.out
@@ -212,8 +213,9 @@ def test_killed_while_create_is_under_way(pusher: Pusher) -> None:
 
 
 def test_killed_while_polling(pusher: Pusher) -> None:
-    pusher.box.studio.policy.job_seconds = 3.0
+    pusher.box.studio.policy.job_seconds = 60.0
     kill_when(pusher, is_calling(pusher.box, "GetImportJob", 2))
+    pusher.box.studio.policy.job_seconds = 0.0
     (before,) = pusher.box.studio.jobs()
     done = pusher.again()
     assert done.code == 0, done.err
@@ -238,15 +240,17 @@ def test_two_started_together_make_one_job(pusher: Pusher) -> None:
     assert pusher.box.studio.model_is_valid(job.id)
 
 
-def test_without_an_answer_the_end_is_not_success(pusher: Pusher) -> None:
+def test_without_an_answer_the_end_is_not_success(
+    pusher: Pusher, push: Callable[..., Run]
+) -> None:
     """Create answers nothing and the list neither: nobody knows, so it is said."""
     pusher.box.faults.add(fault(CREATE, action="cut", at="after"))
     pusher.box.faults.add(fault(LIST, action="status", status=501, nth=3))
-    first = pusher.again()
+    first = push()
     assert first.code == 6
     assert "cannot be known" in first.told()[0]
     assert "✔" not in first.out
-    assert pusher.again().code == 0
+    assert push().code == 0
     assert len(pusher.jobs()) == 1
 
 
@@ -278,20 +282,22 @@ def test_a_failed_job_never_ends_in_success(
     assert "status      failed" in preflight("jobs", job.id).out
 
 
-def test_again_imports_anew(pusher: Pusher) -> None:
-    assert pusher.again().code == 0
-    done = run([*pusher.words, "--again"], pusher.env)
+def test_again_imports_anew(pusher: Pusher, push: Callable[..., Run]) -> None:
+    assert push().code == 0
+    done = push("--again")
     assert done.code == 0, done.err
     assert pusher.jobs() == [Status.SUCCEEDED] * 2
 
 
 def test_another_machine_joins_the_job(pusher: Pusher, tmp_path: Path) -> None:
     """No lock and no record is shared: the service's list is the journal."""
-    pusher.box.studio.policy.job_seconds = 3.0
+    pusher.box.studio.policy.job_seconds = 60.0
     elsewhere = environment(tmp_path / "other", pusher.box.environment())
     with started(pusher.words, pusher.env) as here:
         until(is_calling(pusher.box, "GetImportJob"))
         with started(pusher.words, elsewhere) as there:
+            until(is_calling(pusher.box, "ListImportJobs", 3))
+            pusher.box.studio.policy.job_seconds = 0.0
             runs = [ended(here), ended(there)]
     assert [done.code for done in runs] == [0, 0], runs[1].err
     assert "joined" in runs[1].err or "IMPORTED ALREADY" in runs[1].out
