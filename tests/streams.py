@@ -31,13 +31,15 @@ def ended_on(
     *,
     out: int | None = None,
     err: int | None = None,
+    cwd: Path | None = None,
 ) -> Run:
     """A command on these file descriptors, to its end; what it wrote to others."""
     argv = [str(word) for word in words]
     with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
         stdout = first.fileno() if out is None else out
         stderr = second.fileno() if err is None else err
-        with spawn(argv, env, stdout=stdout, stderr=stderr) as process:
+        place = None if cwd is None else str(cwd)
+        with spawn(argv, env, cwd=place, stdout=stdout, stderr=stderr) as process:
             code = process.wait(60)
         first.seek(0)
         second.seek(0)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +19,9 @@ from pathlib import Path
 from fixtures.faults import FAULTS
 from tests.manners.situations import Did, Situation
 from tests.running import tiny_adapter
+from tests.screens.forks import in_terminal
 from tests.screens.pseudo_terminal import pieces, pseudo_terminal
+from tests.streams import FULL, ended_on, nobody
 
 _SECONDS = 60
 _METADATA = """Metadata-Version: 2.1
@@ -83,28 +87,58 @@ def ask(tool: Sequence[str], words: Sequence[str], case: Situation, at: Bench) -
     url = f"http://127.0.0.1:{at.port}/"
     line = [*tool, *(url if word == "URL" else word for word in words)]
     env = at.environment(case.values)
-    if case.way in ("terminal", "narrow"):
-        return _in_terminal(line, env, at, 60 if case.way == "narrow" else 80)
     if case.way == "interrupted":
         return _interrupted(line, env, at)
-    if case.way == "closed":
-        reader, out = os.pipe()
-        os.close(reader)
-    else:
-        out = os.open("/dev/full", os.O_WRONLY) if case.way == "full" else -1
-    done = subprocess.run(
-        line,
-        env=env,
-        cwd=at.place,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if out < 0 else out,
-        stderr=subprocess.PIPE,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if out >= 0:
-        os.close(out)
+    if list(tool) == FORKED and not any(map(_BY_PYTHON.match, case.values)):
+        return _forked(list(line[len(tool) :]), env, case, at)
+    if case.way in ("terminal", "narrow"):
+        return _in_terminal(line, env, at, _width(case))
+    with _standard_output(case) as out:
+        done = subprocess.run(
+            line,
+            env=env,
+            cwd=at.place,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if out is None else out,
+            stderr=subprocess.PIPE,
+            timeout=_SECONDS,
+            check=False,
+        )
     return Did(done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+# Ours; what Python does with these itself needs a Python that is started with them.
+FORKED = [sys.executable, "-m", "preflight"]
+_BY_PYTHON = re.compile("LC_|PYTHON")
+
+
+def _forked(
+    words: list[str], env: Mapping[str, str], case: Situation, at: Bench
+) -> Did:
+    """The same of ours, in a fork of a process that has it loaded."""
+    if case.way in ("terminal", "narrow"):
+        shown = in_terminal(words, env, at.place, _width(case))
+        return Did(shown.code, shown.text)
+    with _standard_output(case) as out:
+        done = ended_on(words, env, out=out, cwd=at.place)
+    return Did(done.code, done.out, done.err)
+
+
+def _width(case: Situation) -> int:
+    return 60 if case.way == "narrow" else 80
+
+
+@contextlib.contextmanager
+def _standard_output(case: Situation) -> Iterator[int | None]:
+    """What the tool writes to, if not to us: nobody, or a full disk."""
+    if case.way == "closed":
+        with nobody() as out:
+            yield out
+    elif case.way == "full":
+        with FULL.open("w") as full:
+            yield full.fileno()
+    else:
+        yield None
 
 
 def _text(data: bytes | None) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from tests.manners.ask import Bench, ask
+from tests.manners.ask import FORKED, Bench, ask
 from tests.manners.situations import OURS, REASONS, SITUATIONS, TOOLS, Did, Situation
 
 ANSWERS = Path(__file__).with_name("answers.json")
@@ -49,9 +48,8 @@ def stored() -> Answers:
 
 def ours(at: Bench) -> dict[str, Facts]:
     """What preflight does in every situation."""
-    tool = [sys.executable, "-m", "preflight"]
     return {
-        case.name: facts_of(case, ask(tool, case.words[OURS] or (), case, at))
+        case.name: facts_of(case, ask(FORKED, case.words[OURS] or (), case, at))
         for case in SITUATIONS
     }
 
