@@ -19,6 +19,7 @@ class Traffic:
     def __init__(self) -> None:
         self.sent = 0
         self.moved = 0  # handed to the system, what had to be sent again included
+        self.steps = 0  # rises as long as anything goes on, comparing included
         self._lock = threading.Lock()
 
     def move(self, count: int) -> None:
@@ -62,12 +63,16 @@ class Context:
         # A connection that always breaks at the same byte must not pass for progress.
         if count > self._furthest.get((file, part), 0):
             self._furthest[(file, part)] = count
-            self.patience.moved()
+            self._moved()
         if self.progress is not None:
             self.progress.flow(file, part, count)
 
     def advance(self, count: int) -> None:
         """Tell the progress of `count` bytes that are safe in the bucket."""
-        self.patience.moved()
+        self._moved()
         if self.progress is not None:
             self.progress.advance(count)
+
+    def _moved(self) -> None:
+        self.patience.moved()
+        self.traffic.steps += 1

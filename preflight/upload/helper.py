@@ -13,7 +13,7 @@ aborts what was begun, so that nothing of it can ever become visible.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -34,7 +34,7 @@ from preflight.upload.local_file import LocalFile
 from preflight.upload.part_upload import PartState, PartUpload
 from preflight.upload.parts import TransferOptions
 from preflight.upload.plan import UploadItem, UploadPlan
-from preflight.upload.publisher import Shared, another_failed, pause_after
+from preflight.upload.publisher import Shared, another_failed, beat, pause_after
 from preflight.upload.resume import LeftUpload, Resumable, find_resumable, grid_of
 from preflight.upload.shares import Shares, shared_items, shared_part
 from preflight.upload.throttle import Throttle
@@ -119,6 +119,7 @@ class HelperUpload:
         self._files: dict[str, _File] = {}
         self._joined: _Joined | None = None
         self._is_over = self._is_published = False
+        self._first: Part | None = None  # the mark of task 0 in the ledger just seen
         self._over: int | None = None  # the task that said so in the ledger just seen
 
     @property
@@ -184,6 +185,7 @@ class HelperUpload:
         began = clock.now()
         over, seen = Patience(min(_OVER_FOR, seconds)), Patience(visible)
         last: Resumable | None = None
+        first: Part | None = None
         while True:
             found = find_resumable(
                 self._client, self._plan, allow_extra=self._options.allow_extra
@@ -202,9 +204,9 @@ class HelperUpload:
                 break
             if last is None:
                 self._tell(say("waiting for task 0, which begins and publishes"))
-            elif last.objects != found.objects:  # it is publishing
-                patience.moved()
-            last = found
+            elif last.objects != found.objects or self._first != first:
+                patience.moved()  # it is publishing, or comparing what lies there
+            last, first = found, self._first
             self._workers.pause(min(pause_after(clock.now() - began), patience.left))
         if not self._is_published:
             raise self._unjoined()
@@ -248,7 +250,7 @@ class HelperUpload:
 
     def _is_begun(self, ledger: Ledger, agreed: Agreed) -> bool:
         marks = ledger.marks()
-        self._over = marks.over()
+        self._first, self._over = marks.parts.get(1), marks.over()
         if self._over is not None:
             self._joined = self._joined or _Joined(ledger, agreed)
             return False
@@ -281,6 +283,18 @@ class HelperUpload:
 
     def stage(self) -> None:
         """Bring the parts of the share; those that are there are compared."""
+        with ExitStack() as stack:
+            if self._joined is not None and not self._is_published:
+                ledger = self._joined.ledger
+                with suppress(Missing):
+                    every = beat(self._options)
+                    stack.enter_context(ledger.working(self._task, every, self._steps))
+            self._stage()
+
+    def _steps(self) -> int:
+        return self._context.traffic.steps
+
+    def _stage(self) -> None:
         for _ in range(_ROUNDS):
             jobs: list[Job] = [
                 partial(self._do, file, number)

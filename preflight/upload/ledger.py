@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from preflight.crc import crc64
+from preflight.errors import PreflightError
 from preflight.oss.body import BytesBody
 from preflight.oss.client import BucketClient
 from preflight.oss.models import Part, PendingUpload
@@ -144,6 +147,37 @@ class Ledger:
     def tell(self, task: Task, word: str) -> None:
         """Leave `HERE` or `GONE` as the mark of a task."""
         self.mark(task, f"{word} {secrets.token_hex(_NONCE)}")
+
+    @contextmanager
+    def working(
+        self, task: Task, every: float, steps: Callable[[], int]
+    ) -> Iterator[None]:
+        """Say anew all `every` seconds, while the block runs, that a task is at work.
+
+        What it does may change nothing in the bucket for long, such as comparing. It is
+        only said when `steps` has changed: of what hangs others must not think so.
+        """
+        over = threading.Event()
+
+        def beat() -> None:
+            said = steps()
+            while not over.wait(every):
+                now = steps()
+                if now != said:
+                    said = now
+                    with suppress(PreflightError):
+                        self.tell(task, HERE)
+
+        self.tell(task, HERE)
+        thread = threading.Thread(target=beat, name="working", daemon=True)
+        with suppress(RuntimeError):  # "can't start new thread": it was said once
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if thread.ident is not None:
+                thread.join()
 
     def end(self, task: Task) -> None:
         """Say to all that it is over: the task found what would not import."""

@@ -49,6 +49,7 @@ from preflight.upload.workers import Job
 
 # Seconds between two looks at the bucket: a small part of what was waited already.
 _SHORTEST, _LONGEST, _PART_OF_IT = 0.1, 5.0, 0.02
+_BEAT = 60.0  # seconds
 _LINGER = 15.0  # seconds that the others have to see that it is over
 _TELL_AFTER = 30.0  # seconds
 
@@ -64,6 +65,11 @@ class Shared:
 def pause_after(seconds: float) -> float:
     """Seconds until the next look, when so many have passed since it was begun."""
     return min(_LONGEST, max(_SHORTEST, seconds * _PART_OF_IT))
+
+
+def beat(options: TransferOptions) -> float:
+    """Seconds after which a task says anew that it is at work: others wait so long."""
+    return min(_BEAT, options.patience / 4)
 
 
 def another_failed(rank: int, task: Task) -> AnotherTaskFailed:
@@ -150,14 +156,17 @@ class SharedUpload(Upload):
 
     def _open(self) -> None:
         """Compare what lies there; begin an upload of all else, and tell the others."""
-        comparing = [file for file in self._weights if file.comparing]
-        self._workers.run([job for file in comparing for job in file.jobs()])
+        prefix = self._plan.destination.prefix
+        ledger = self._ledger = self._ledger or Ledger.begin(self._client, prefix)
+        with ledger.working(self._task, beat(self._options), self._steps):
+            comparing = [file for file in self._weights if file.comparing]
+            self._workers.run([job for file in comparing for job in file.jobs()])
         begun = together(file.begin for file in self._weights)
         names = [file.item.name for file in self._weights]
         ids = dict(zip(names, begun, strict=True))
         # An answer that was lost leaves an upload that nobody knows: the others must
         # not find two of a key.
-        prefix, known = self._plan.destination.prefix, set(ids.values())
+        known = set(ids.values())
         keys = {file.item.key for file in self._weights}
         for one in self._client.list_uploads(prefix):
             if one.key in keys and one.upload_id not in known:
@@ -168,8 +177,10 @@ class SharedUpload(Upload):
             self._task.count,
             self._terms,
         )
-        self._ledger = self._ledger or Ledger.begin(self._client, prefix)
-        self._ledger.mark(self._task, self._agreed.begun())
+        ledger.mark(self._task, self._agreed.begun())
+
+    def _steps(self) -> int:
+        return self._context.traffic.steps
 
     def gather(self) -> frozenset[int]:
         """Wait for the shares of the others; the tasks whose shares are brought here.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -427,6 +429,39 @@ def test_an_answer_lost_to_a_begin_leaves_one_upload_a_key(
         assert upload.gather() == frozenset()
         upload.publish()
     assert is_all_there(tasks.model, sandbox)
+
+
+def test_a_task_at_work_is_waited_for_beyond_patience(
+    tasks: Tasks, sandbox: Sandbox, client: BucketClient
+) -> None:
+    """As task 0 is while it compares objects that lie there, which may take long."""
+    tasks.options = replace(OPTIONS, patience=1.0)
+    helping = Asked(lambda: tasks.help(1, 2))
+    ledger = Ledger.begin(client, PREFIX)
+    began = time.monotonic()
+    steps = itertools.count()
+    with ledger.working(Task(0, 2), 0.05, lambda: next(steps)):
+        until(lambda: time.monotonic() - began > 1.5)
+    tasks.options = PATIENT
+    assert tasks.publish(2) == frozenset()
+    assert helping.result() > 0
+    assert is_all_there(tasks.model, sandbox)
+
+
+def test_of_a_task_that_hangs_nobody_thinks_that_it_is_at_work(
+    sandbox: Sandbox, client: BucketClient
+) -> None:
+    ledger, asked = Ledger.begin(client, PREFIX), [0]
+
+    def stuck() -> int:
+        asked[0] += 1
+        return 7
+
+    before = sent(sandbox)
+    with ledger.working(Task(1, 2), 0.01, stuck):
+        said = sent(sandbox) - before
+        until(lambda: asked[0] > 10)
+    assert sent(sandbox) - before == said > 0
 
 
 def test_a_mark_is_known_by_whoever_can_write_it(
