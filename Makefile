@@ -61,10 +61,10 @@ IN_TRAINERS := PREFLIGHT_INTEGRATIONS="$(foreach n,$(LIBRARIES),$(n)=$(abspath $
 MANNERS ?= .venv-manners
 MANNERS_READY := $(MANNERS)/.ready
 
-# For `make bench-upload`: size of the weights, how often, and fast, slow or both.
+# For `make bench` and what it consists of: GiB of weights, how often, which links.
 GIB ?= 1
 ROUNDS ?= 3
-SHAPE ?= both
+SHAPE ?= http https slow
 
 .PHONY: help
 help: ## list the targets
@@ -192,19 +192,16 @@ bench-test: $(READY) $(V2_READY) ## tests of the benchmarks, which `make unit` l
 	$(V2_PYTHON) $(BIN)/python -m pytest tests/benchmarks
 
 .PHONY: bench
-bench: $(READY) $(V2_READY) ## speed of the value scan and of the upload, 2 minutes
-	$(BIN)/python -m pytest -o addopts= tests/benchmarks
-	$(BIN)/python tests/benchmarks/bench_scan.py --mib 256 --rounds 3
-	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.5 --rounds 2 \
-	  --shape fast
-	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench_upload --gib 0.25 --rounds 1 \
-	  --shape slow
+bench: $(READY) $(V2_READY) ## all figures of speed, ratios first, and store them; 10 minutes, GIB=, ROUNDS=
+	$(V2_PYTHON) $(BIN)/python -m tests.benchmarks.bench --gib $(GIB) \
+	  --rounds $(ROUNDS) --store tests/benchmarks/result.json
 
 .PHONY: bench-answers
 bench-answers: $(READY) ## for how many answers a push waits, at 200 ms each
 	$(BIN)/python -m tests.benchmarks.bench_answers
 
 .PHONY: bench-workers
+bench-workers: GIB = 4
 bench-workers: $(READY) ## the number of workers that is found, against fixed ones, GIB=
 	$(BIN)/python -m tests.benchmarks.bench_workers --gib $(GIB) --rounds $(ROUNDS)
 

@@ -19,6 +19,7 @@ from preflight.rules import RULES
 from preflight.rules._rule import Rule
 from preflight.text import folded
 from tests.promised import extend
+from tests.speed import speed_tables
 
 WIDTH = 100
 README = Path(__file__).parent.parent / "README.md"
@@ -179,6 +180,7 @@ def _written(text: str) -> str:
         push = ("push", "--sandbox", good.name, "--base-model", "qwen3-8b")
         text = replaced(text, "demo", _screen(Path(scratch), *push))
         text = replaced(text, "broken", _screen(Path(scratch), "check", broken.name))
+    text = replaced(text, "speed", speed_tables())
     text = replaced(text, "rules", rules_table())
     return replaced(text, "fields", fields_table())
 

@@ -17,6 +17,7 @@ from tests.readme import (
     part,
     rules_table,
 )
+from tests.speed import speed_tables
 
 
 @pytest.mark.parametrize("language", PAGES)
@@ -25,6 +26,7 @@ def test_the_tables_are_the_code_s_own(language: str) -> None:
     with speaking(language):
         assert part(text, "rules") == rules_table(), "run `make readme`"
         assert part(text, "fields") == fields_table(), "run `make readme`"
+        assert part(text, "speed") == speed_tables(), "run `make readme`"
 
 
 def test_the_transcripts_show_a_success_and_a_refusal() -> None:
@@ -60,7 +62,7 @@ def _pages() -> tuple[str, str]:
 
 
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-_WRITTEN = ("demo", "broken", "rules", "fields", "clients")  # by programs
+_WRITTEN = ("demo", "broken", "rules", "fields", "clients", "speed")  # by programs
 
 
 def _shape(text: str) -> list[str]:

@@ -96,8 +96,10 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(title: str, path: Path, container: Container, rounds: int) -> None:
-    """Print one line: the speeds in GB/s and the median ratios."""
+def compare(
+    title: str, path: Path, container: Container, rounds: int
+) -> dict[str, object]:
+    """Print one line, the speeds in GB/s and the median ratios; the same for JSON."""
     pages = memoryview(mmap(-1, MIB + 16))
     actions: list[Callable[[], object]] = [
         lambda: read_only(path, pages[16:]),
@@ -106,16 +108,22 @@ def compare(title: str, path: Path, container: Container, rounds: int) -> None:
     ]
     actions[0]()  # fills the page cache
     turns = [[seconds(action) for action in actions] for _ in range(rounds)]
-    usual, best, scan = (statistics.median(times) for times in zip(*turns, strict=True))
+    usual, best, ours = (statistics.median(times) for times in zip(*turns, strict=True))
     ratios = [
         statistics.median(turn[other] / turn[2] for turn in turns) for other in (0, 1)
     ]
     size = container.size / 1e9
     say(
-        f"{title:21s} {size * 1000:4.0f} MB  scan {size / scan:5.2f} GB/s"
-        f" = {ratios[0]:4.2f} of a usual read ({size / usual:5.2f}),"
-        f" {ratios[1]:4.2f} of an aligned one ({size / best:5.2f});  {scan:5.3f} s"
+        f"{title:21s} {ratios[0]:5.2f} x a usual read,"
+        f" {ratios[1]:4.2f} x an aligned one;  scan {size / ours:5.2f} GB/s, reads"
+        f" {size / usual:5.2f} and {size / best:5.2f}; {size * 1000:4.0f} MB"
     )
+    return {
+        "title": title,
+        "times_usual": round(ratios[0], 3),
+        "times_aligned": round(ratios[1], 3),
+        "speed": round(size / ours, 3),
+    }
 
 
 def say(line: str) -> None:
@@ -135,6 +143,18 @@ def files(size: int) -> Iterable[tuple[str, list[Shape]]]:
     yield "tiny, 64 bytes", [Shape("F32", 64)] * 200_000
 
 
+def measured_scan(
+    mib: int, rounds: int, directory: Path | None
+) -> list[dict[str, object]]:
+    """Measure all of them, a line each."""
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        path = Path(folder, "bench.safetensors")
+        return [
+            compare(title, path, write(path, shapes), rounds)
+            for title, shapes in files(mib * MIB)
+        ]
+
+
 def main() -> None:
     """Measure all of them and say how much memory it took at most."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -142,10 +162,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--directory", type=Path, help="where to write; a local disk")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.directory) as folder:
-        path = Path(folder, "bench.safetensors")
-        for title, shapes in files(args.mib * MIB):
-            compare(title, path, write(path, shapes), args.rounds)
+    measured_scan(args.mib, args.rounds, args.directory)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     say(f"largest resident size {peak / 1024:.0f} MiB")
 

@@ -20,9 +20,11 @@ from pathlib import Path
 from statistics import median
 
 from preflight.together import together
-from tests.benchmarks.bench_upload import GIB, say
-from tests.benchmarks.measure import measured, running_sink
+from tests.benchmarks.bench_upload import GIB
+from tests.benchmarks.figures import said
+from tests.benchmarks.measure import measured
 from tests.benchmarks.model_dir import make_model, warm
+from tests.benchmarks.receiver import receiving
 
 CONNECTIONS, BANDWIDTH, LATENCY = 4, 5e6, 0.02  # of each task's link
 MOST = 0.55  # of one task's time that two may take
@@ -31,8 +33,8 @@ MOST = 0.55  # of one task's time that two may take
 def seconds(root: Path, tasks: int) -> float:
     """How long so many tasks need."""
     module = "tests.benchmarks.upload_preflight"
-    with running_sink(sys.executable, BANDWIDTH, LATENCY) as endpoint:
-        words = [sys.executable, "-m", module, endpoint, "bench/", str(root)]
+    with receiving(BANDWIDTH, LATENCY) as receiver:
+        words = [sys.executable, "-m", module, receiver.endpoint, "b/", str(root)]
         words += ["--workers", str(CONNECTIONS)]
         commands: Sequence[Sequence[str]] = [words]
         if tasks > 1:
@@ -40,6 +42,29 @@ def seconds(root: Path, tasks: int) -> float:
         began = time.monotonic()
         together(partial(measured, each) for each in commands)
         return time.monotonic() - began
+
+
+def measured_share(
+    gib: float, rounds: int, directory: Path | None, tasks: int = 2
+) -> dict[str, object]:
+    """Measure several tasks against one, print the rounds, return the median."""
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        root = Path(folder)
+        size = sum(made.size for made in make_model(root, int(gib * GIB)).values())
+        warm(root)
+        rate = CONNECTIONS * BANDWIDTH / 1e6
+        said(f"{size / 1e9:.2f} GB by {rate:.0f} MB/s a task, {rounds} rounds")
+        ratios = []
+        for _ in range(rounds):
+            alone, shared = seconds(root, 1), seconds(root, tasks)
+            ratios.append(shared / alone)
+            said(
+                f"  {ratios[-1]:.3f} x one task: "
+                f"{tasks} tasks {shared:.1f} s, one {alone:.1f} s"
+            )
+    ratio = round(median(ratios), 3)
+    said(f"  {ratio:.3f} x one task in the median")
+    return {"bytes": size, "rounds": rounds, "tasks": tasks, "times_one": ratio}
 
 
 def main() -> int:
@@ -50,22 +75,8 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=2)
     parser.add_argument("--directory", type=Path, help="where to write; a local disk")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.directory) as folder:
-        root = Path(folder)
-        size = sum(made.size for made in make_model(root, int(args.gib * GIB)).values())
-        warm(root)
-        rate = CONNECTIONS * BANDWIDTH / 1e6
-        say(f"{size / 1e9:.2f} GB by {rate:.0f} MB/s a task, {args.rounds} rounds")
-        ratios = []
-        for _ in range(args.rounds):
-            alone, shared = seconds(root, 1), seconds(root, args.tasks)
-            ratios.append(shared / alone)
-            say(
-                f"  {ratios[-1]:.3f} x one task: "
-                f"{args.tasks} tasks {shared:.1f} s, one {alone:.1f} s"
-            )
-    say(f"  {median(ratios):.3f} x one task in the median")
-    return int(args.tasks == 2 and median(ratios) > MOST)
+    found = measured_share(args.gib, args.rounds, args.directory, args.tasks)
+    return int(args.tasks == 2 and float(str(found["times_one"])) > MOST)
 
 
 if __name__ == "__main__":

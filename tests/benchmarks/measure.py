@@ -7,21 +7,25 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 900  # seconds that a process may take
 
+# As the console script has it: numpy's libraries start no threads.
+_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
+_NOT_OURS = ("PYTHONDONTWRITEBYTECODE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one process took.
 
-    `seconds` its upload lasted; `cpu`: user and system seconds of the whole process;
-    `start`: those before the upload began; `peak`: the largest resident size in bytes.
+    `seconds` its upload lasted; `cpu`: user and system seconds of that; `start`: those
+    before it; `peak`: the largest resident size in bytes, 0 where it is not known.
     """
 
     seconds: float
@@ -30,10 +34,14 @@ class Usage:
     peak: int
 
 
-def _environment() -> Mapping[str, str]:
-    """Ours without proxies, which would come between client and sink."""
-    names = [name for name in os.environ if not name.lower().endswith("_proxy")]
-    return {name: os.environ[name] for name in names}
+def environment(more: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    """Ours without proxies, which would come between client and sink, and `more`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and name not in _NOT_OURS
+    }
+    return {**kept, **_NO_THREADS, **(more or {})}
 
 
 def _waited(process: subprocess.Popen[bytes]) -> float:
@@ -48,45 +56,38 @@ def _waited(process: subprocess.Popen[bytes]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measured(command: Sequence[str]) -> Usage:
-    """Run an uploader to its end; it tells the rest by `time_and_tell`.
-
-    Raises RuntimeError with its error output unless it ends well.
-    """
+def _run(
+    command: Sequence[str], more: Mapping[str, str] | None
+) -> tuple[float, float, bytes]:
+    """Wall and CPU seconds from start to exit, and standard output."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        begin = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=_environment(), stdout=out, stderr=err
+            command, cwd=ROOT, env=environment(more), stdout=out, stderr=err
         )
         cpu = _waited(process)
+        seconds = time.perf_counter() - begin
         if process.returncode:
             err.seek(0)
             text = err.read().decode(errors="replace")
             raise RuntimeError(f"{command}: code {process.returncode}\n{text}")
         out.seek(0)
-        told = json.loads(out.read().splitlines()[-1])
-    return Usage(told["seconds"], cpu, told["start"], told["peak"])
+        return seconds, cpu, out.read()
 
 
-@contextmanager
-def running_sink(
-    python: str, bandwidth: float, latency: float, more: Sequence[str] = ()
-) -> Iterator[str]:
-    """A sink in its own process, with `more` flags; its endpoint."""
-    command = [python, "-m", "tests.benchmarks.sink"]
-    command += ["--bandwidth", str(bandwidth), "--latency", str(latency), *more]
-    process = subprocess.Popen(
-        [*command, "--seconds", "3600"],
-        cwd=ROOT,
-        env=_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    assert process.stdout
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.stdin.close()  # its sign to end
-        process.wait(10)
-        process.stdout.close()
+def measured(command: Sequence[str], more: Mapping[str, str] | None = None) -> Usage:
+    """Run an uploader to its end; what its upload took it tells by `time_and_tell`.
+
+    `more` is added to the environment. Raises RuntimeError with its error output
+    unless it ends well.
+    """
+    told = json.loads(_run(command, more)[2].splitlines()[-1])
+    return Usage(told["seconds"], told["cpu"], told["start"], told["peak"])
+
+
+def measured_whole(
+    command: Sequence[str], more: Mapping[str, str] | None = None
+) -> Usage:
+    """Run any program; what it took from its start to its exit."""
+    seconds, cpu, _ = _run(command, more)
+    return Usage(seconds, cpu, 0, 0)

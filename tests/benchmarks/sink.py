@@ -1,7 +1,7 @@
 """A fast, neutral place to send to: it speaks OSS, sums every byte and keeps none.
 
     python -m tests.benchmarks.sink [--bandwidth 60e6] [--latency 0.03] [--seconds 600]
-        [--total 100e6] [--then BYTES BANDWIDTH LATENCY]
+        [--total 100e6] [--then BYTES BANDWIDTH LATENCY] [--tls PEM]
 
 It prints its port and lives until its standard input closes, at most `--seconds`.
 Every PUT is answered with the CRC-64 of what really came, so that a client's own
@@ -14,6 +14,7 @@ import argparse
 import base64
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from preflight.crc import crc64
@@ -201,8 +203,14 @@ def _encoded(answer: Answer, *, is_head: bool) -> bytes:
 class Sink:
     """Answers on a socket, one thread for each connection."""
 
-    def __init__(self, link: Link | None = None, change: Change | None = None) -> None:
+    def __init__(
+        self,
+        link: Link | None = None,
+        change: Change | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.way = Way(link or Link(), change)
+        self._tls = tls
         self.store = Store()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = int(self._listener.getsockname()[1])
@@ -224,13 +232,19 @@ class Sink:
 
     def _talk(self, peer: socket.socket) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reader = Reader(peer, self.way)
         with closing(peer):
             try:
-                while request := read_request(reader):
-                    peer.sendall(self._reply(request))
-            except ConnectionError:
+                if self._tls is not None:
+                    peer = self._tls.wrap_socket(peer, server_side=True)
+                self._answer_all(peer)
+            except (ConnectionError, ssl.SSLError):
                 return  # the client went away, as a killed one does
+
+    def _answer_all(self, peer: socket.socket) -> None:
+        reader = Reader(peer, self.way)
+        with closing(peer):
+            while request := read_request(reader):
+                peer.sendall(self._reply(request))
 
     def _reply(self, request: Request) -> bytes:
         if request.method == "PUT" and not self.way.takes(request.digest.size):
@@ -257,13 +271,18 @@ def main() -> None:
         metavar=("BYTES", "BANDWIDTH", "LATENCY"),
         help="another link after so many bytes",
     )
+    parser.add_argument("--tls", type=Path, help="speak https with this certificate")
     parser.add_argument("--seconds", type=float, default=600.0, help="to live at most")
     args = parser.parse_args()
     change = None
     if args.then:
         after, *link = args.then
         change = Change(after, Link(*link))
-    sink = Sink(Link(args.bandwidth, args.latency, args.total), change)
+    tls = None
+    if args.tls:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(args.tls)
+    sink = Sink(Link(args.bandwidth, args.latency, args.total), change, tls)
     threading.Thread(target=sink.serve, daemon=True).start()
     end = threading.Timer(args.seconds, os._exit, (3,))
     end.daemon = True

@@ -259,4 +259,7 @@ class Store:
         )
 
     def _tags(self, _: Request) -> Answer:
-        return Answer(body="<Tagging><TagSet/></Tagging>")
+        return Answer(
+            body="<Tagging><TagSet><Tag><Key>bailian-datahub-access</Key>"
+            "<Value>read</Value></Tag></TagSet></Tagging>"
+        )
