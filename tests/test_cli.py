@@ -94,7 +94,10 @@ def test_every_exit_code_comes_with_a_document(tmp_path: Path) -> None:
             assert "Traceback" not in done.err
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+NO_FULL = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+
+
+@NO_FULL
 @pytest.mark.parametrize("flags", [(), ("--progress", "lines"), ("-vv",)])
 def test_a_full_standard_error_does_not_end_a_push(
     box: Sandbox, tmp_path: Path, flags: tuple[str, ...]
@@ -118,10 +121,26 @@ def test_a_closed_standard_error_does_not_end_a_push(
     words = pushing(tiny_adapter(tmp_path / "adapter"), box)
     env = environment(tmp_path / "home", box.environment())
     with nobody() as writer:  # every write is a broken pipe
-        assert ended_on(words, env, err=writer).code == 0
+        assert _python_s_end(command(*words), env, writer) == 0
     shell = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command(*words)]
-    done = subprocess.run(shell, env=env, stdout=subprocess.PIPE, check=False)
-    assert done.returncode == 0
+    assert _python_s_end(shell, env, None) == 0
+
+
+@NO_FULL
+def test_nor_does_it_where_python_itself_ends(box: Sandbox, tmp_path: Path) -> None:
+    """What it still holds of standard error it writes then, or ends with 120."""
+    env = environment(tmp_path / "home", box.environment())
+    env.pop("PYTHONUNBUFFERED", None)
+    words = command(*pushing(tiny_adapter(tmp_path / "adapter"), box))
+    with FULL.open("w") as full:
+        assert _python_s_end(words, env, full.fileno()) == 0
+
+
+def _python_s_end(words: list[str], env: dict[str, str], err: int | None) -> int:
+    """The exit code of a process that no fork made."""
+    return subprocess.run(
+        words, env=env, stdout=subprocess.DEVNULL, stderr=err, check=False
+    ).returncode
 
 
 def test_the_record_is_there_while_the_run_goes_on(

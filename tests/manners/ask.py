@@ -89,7 +89,8 @@ def ask(tool: Sequence[str], words: Sequence[str], case: Situation, at: Bench) -
     env = at.environment(case.values)
     if case.way == "interrupted":
         return _interrupted(line, env, at)
-    if list(tool) == FORKED and not any(map(_BY_PYTHON.match, case.values)):
+    by_python = case.way in ("closed", "full") or any(map(_OF_PYTHON, case.values))
+    if list(tool) == FORKED and not by_python:
         return _forked(list(line[len(tool) :]), env, case, at)
     if case.way in ("terminal", "narrow"):
         return _in_terminal(line, env, at, _width(case))
@@ -107,9 +108,9 @@ def ask(tool: Sequence[str], words: Sequence[str], case: Situation, at: Bench) -
     return Did(done.returncode, _text(done.stdout), _text(done.stderr))
 
 
-# Ours; what Python does with these itself needs a Python that is started with them.
+# Ours; what Python itself does at its start and end needs a Python of its own.
 FORKED = [sys.executable, "-m", "preflight"]
-_BY_PYTHON = re.compile("LC_|PYTHON")
+_OF_PYTHON = re.compile("LC_|PYTHON").match
 
 
 def _forked(
@@ -119,8 +120,7 @@ def _forked(
     if case.way in ("terminal", "narrow"):
         shown = in_terminal(words, env, at.place, _width(case))
         return Did(shown.code, shown.text)
-    with _standard_output(case) as out:
-        done = ended_on(words, env, out=out, cwd=at.place)
+    done = ended_on(words, env, cwd=at.place)
     return Did(done.code, done.out, done.err)
 
 
