@@ -10,8 +10,7 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from tests.cases import case
 from tests.messages import (
     MO,
     PACKAGE,
@@ -192,9 +191,8 @@ def test_everything_that_people_read_is_marked() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
+def test_what_is_not_marked_is_found() -> None:
+    cases: list[str] = [
         'raise UsageError("no such directory")',
         'raise UsageError(f"no such {kind}, or none")',
         'yield Problem("r", "is not allowed")',
@@ -202,10 +200,10 @@ def test_everything_that_people_read_is_marked() -> None:
         'def f():\n    return f"{n} files are left"',
         'parser.add_argument("--x", help="what it does")',
         'terminal.say("all is done")',
-    ],
-)
-def test_what_is_not_marked_is_found(source: str) -> None:
-    assert list(unmarked(ast.parse(source)))
+    ]
+    for source in cases:
+        with case(source):
+            assert list(unmarked(ast.parse(source)))
 
 
 def test_a_page_s_own_words_are_marked() -> None:

@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from preflight.catalog.bases import load_bases
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_choice import Request
@@ -162,18 +160,23 @@ def _full(code: str, without: str = "never") -> tuple[Tensor, ...]:
     )
 
 
-@pytest.mark.parametrize(
-    "code", ["qwen3-8b", "qwen3-32b", "qwen2.5-vl-7b-instruct", "qwen3-vl-8b-instruct"]
-)
-def test_likely_base_of_full_weights(code: str) -> None:
-    base = load_bases()[code]
-    for config, tensors in (
-        (base.config(), NONE),
-        (base.config(), ()),
-        (NONE, _full(code)),
-        ({}, _full(code, "layers.1.self_attn")),
-    ):
-        assert guess_bases(BaseClaim(), config, tensors, NONE) == (base,)
+def test_likely_base_of_full_weights() -> None:
+    cases: list[str] = [
+        "qwen3-8b",
+        "qwen3-32b",
+        "qwen2.5-vl-7b-instruct",
+        "qwen3-vl-8b-instruct",
+    ]
+    for code in cases:
+        with case(code):
+            base = load_bases()[code]
+            for config, tensors in (
+                (base.config(), NONE),
+                (base.config(), ()),
+                (NONE, _full(code)),
+                ({}, _full(code, "layers.1.self_attn")),
+            ):
+                assert guess_bases(BaseClaim(), config, tensors, NONE) == (base,)
 
 
 def test_full_weights_that_are_like_none() -> None:

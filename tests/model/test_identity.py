@@ -490,18 +490,17 @@ def test_relatives() -> None:
             assert code is None or code in found.note
 
 
-@pytest.mark.parametrize(
-    ("name", "long"),
-    [
+def test_shortened_names() -> None:
+    cases: list[tuple[str, str]] = [
         ("Qwen2.5-VL-7B", "Qwen/Qwen2.5-VL-7B-Instruct"),
         ("/models/Qwen3-4B-Instruct", "Qwen/Qwen3-4B-Instruct-2507"),
         ("qwen3-vl", "Qwen/Qwen3-VL-8B-Instruct"),
-    ],
-)
-def test_shortened_names(name: str, long: str) -> None:
-    found = identify(name)
-    assert (found.match, found.base) == (Match.CANNOT_TELL, None)
-    assert found.note.endswith(f"may be short for {long}")
+    ]
+    for name, long in cases:
+        with case(name, long):
+            found = identify(name)
+            assert (found.match, found.base) == (Match.CANNOT_TELL, None)
+            assert found.note.endswith(f"may be short for {long}")
 
 
 def test_nearest() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from preflight.model.rendering import renders_alike
+from tests.cases import case
 
 PLAIN = (
     "{%- for message in messages %}\n"
@@ -22,31 +23,29 @@ def test_the_same_text_from_another_spelling() -> None:
     assert renders_alike(PLAIN, spelt) is True
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+def test_a_difference_in_any_kind_of_chat_is_seen() -> None:
+    cases: list[str] = [
         PLAIN.replace("assistant'", "bot'"),
         PLAIN + "{% if tools %}{{ tools | tojson }}{% endif %}",
         PLAIN + "{% if enable_thinking is false %}<think></think>{% endif %}",
         PLAIN
         + "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}",
-    ],
-)
-def test_a_difference_in_any_kind_of_chat_is_seen(other: str) -> None:
-    assert renders_alike(PLAIN, other) is False
+    ]
+    for other in cases:
+        with case(other):
+            assert renders_alike(PLAIN, other) is False
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+def test_what_renders_nothing_tells_nothing() -> None:
+    cases: list[str] = [
         "{% if %}",
         "{{ raise_exception('never') }}",
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{{ 'x' * (10 ** 12) }}",
-    ],
-)
-def test_what_renders_nothing_tells_nothing(other: str) -> None:
-    assert renders_alike(PLAIN, other) is None
+    ]
+    for other in cases:
+        with case(other):
+            assert renders_alike(PLAIN, other) is None
 
 
 def test_a_template_that_never_ends_is_given_up() -> None:

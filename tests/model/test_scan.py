@@ -202,19 +202,21 @@ def test_every_pattern_of_one_byte_and_of_two() -> None:
         check(made, data, block=4095)
 
 
-@pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "F64"])
-def test_one_bad_element_at_any_border_of_a_block(dtype: str) -> None:
-    width = WIDTH[dtype]
-    good = finite_only(dtype, 1000, dice(5))
-    inf = SPECIAL[dtype][-3].to_bytes(width, "little")
-    for place in (0, 99, 100, 101, 199, 200, 999):
-        body = bytearray(good)
-        body[place * width : (place + 1) * width] = inf
-        made, data = container([(dtype, bytes(body))], lead=16)
-        for block in (100 * width, 100 * width + 1, 100 * width - 1):
-            (values,) = scan_in_blocks(made, data, block)
-            assert values.nonfinite == 1
-            assert values == expected(made.tensors[0], data)
+def test_one_bad_element_at_any_border_of_a_block() -> None:
+    cases: list[str] = ["BF16", "F16", "F32", "F64"]
+    for dtype in cases:
+        with case(dtype):
+            width = WIDTH[dtype]
+            good = finite_only(dtype, 1000, dice(5))
+            inf = SPECIAL[dtype][-3].to_bytes(width, "little")
+            for place in (0, 99, 100, 101, 199, 200, 999):
+                body = bytearray(good)
+                body[place * width : (place + 1) * width] = inf
+                made, data = container([(dtype, bytes(body))], lead=16)
+                for block in (100 * width, 100 * width + 1, 100 * width - 1):
+                    (values,) = scan_in_blocks(made, data, block)
+                    assert values.nonfinite == 1
+                    assert values == expected(made.tensors[0], data)
 
 
 def test_bad_elements_in_a_long_block() -> None:
@@ -309,14 +311,16 @@ def test_from_several_threads() -> None:
     assert scanner.result() == tuple(expected(t, data) for t in made.tensors)
 
 
-@pytest.mark.parametrize("missing", [8, 9, 11, 19])
-def test_a_byte_that_never_came_is_an_error_that_names_the_tensor(missing: int) -> None:
-    made, data = container([("F32", bytes(8)), ("BF16", bytes(4))], lead=8)
-    scanner = ValueScanner(made)
-    scanner.feed(0, memoryview(data)[:missing])
-    scanner.feed(missing + 1, memoryview(data)[missing + 1 :])
-    with pytest.raises(PreflightError, match="t0" if missing < 16 else "t1"):
-        scanner.result()
+def test_a_byte_that_never_came_is_an_error_that_names_the_tensor() -> None:
+    cases: list[int] = [8, 9, 11, 19]
+    for missing in cases:
+        with case(missing):
+            made, data = container([("F32", bytes(8)), ("BF16", bytes(4))], lead=8)
+            scanner = ValueScanner(made)
+            scanner.feed(0, memoryview(data)[:missing])
+            scanner.feed(missing + 1, memoryview(data)[missing + 1 :])
+            with pytest.raises(PreflightError, match="t0" if missing < 16 else "t1"):
+                scanner.result()
 
 
 def test_the_header_need_not_be_fed_and_an_empty_tensor_says_nothing() -> None:

@@ -13,6 +13,7 @@ from preflight.model.configs import read_text
 from preflight.model.files import walk
 from preflight.model.source import LocalDirectory
 from preflight.model.templates import Template, digests, normalised, read_templates
+from tests.cases import case
 
 FIELD = "tokenizer_config.json: chat_template"
 
@@ -74,11 +75,13 @@ def test_unreadable_file(tmp_path: Path) -> None:
     assert isinstance(found.text, Unavailable)
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\nb\n", "a\r\nb\r\n", "a\nb\n\n"])
-def test_digests_bear_line_ends(text: str) -> None:
-    for original in ("a\nb", "a\nb\n"):
-        assert hashlib.sha256(original.encode()).hexdigest() in digests(text)
-    assert normalised(text) == "a\nb"
+def test_digests_bear_line_ends() -> None:
+    cases: list[str] = ["a\nb", "a\nb\n", "a\r\nb\r\n", "a\nb\n\n"]
+    for text in cases:
+        with case(text):
+            for original in ("a\nb", "a\nb\n"):
+                assert hashlib.sha256(original.encode()).hexdigest() in digests(text)
+            assert normalised(text) == "a\nb"
 
 
 def test_digest_of_other_text_is_another() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from preflight.findings import Outcome, Problem, Result, Severity
 from preflight.record import ErrorRecord, RunRecord
 from preflight.report import render
 from preflight.report.document import as_document
+from tests.cases import case
 from tests.report.runs import SUMS, checked, imported, planned, uploaded
 from tests.running import assert_contract
 
@@ -31,18 +30,17 @@ def document(*outcomes: Outcome, **values: Any) -> dict[str, Any]:  # noqa: ANN4
     return made
 
 
-@pytest.mark.parametrize(
-    ("outcomes", "verdict"),
-    [
+def test_the_verdict() -> None:
+    cases: list[tuple[list[Outcome], str]] = [
         ([outcome(Result.PASSED)], "pass"),
         ([outcome(Result.PASSED), outcome(Result.SKIPPED)], "pass"),
         ([outcome(Result.FAILED, Severity.WARNING)], "warn"),
         ([outcome(Result.FAILED)], "fail"),
-    ],
-)
-def test_the_verdict(outcomes: list[Outcome], verdict: str) -> None:
-    code = 1 if verdict == "fail" else 0
-    assert document(*outcomes, exit_code=code)["verdict"] == verdict
+    ]
+    for outcomes, verdict in cases:
+        with case(outcomes, verdict):
+            code = 1 if verdict == "fail" else 0
+            assert document(*outcomes, exit_code=code)["verdict"] == verdict
 
 
 def test_a_run_that_could_not_be_judged_has_failed() -> None:

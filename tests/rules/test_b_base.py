@@ -179,21 +179,18 @@ def _full(code: str, asked: str | None = None, **more: object) -> dict[str, obje
     return facts | more
 
 
-@pytest.mark.parametrize(
-    ("code", "levels"),
-    [
+def test_not_named_for_full_weights_is_not_refused() -> None:
+    cases: list[tuple[str, list[Severity]]] = [
         ("qwen3-8b", []),
         ("qwen2.5-vl-7b-instruct", []),
         ("qwen3-4b-instruct-2507", WARNING),
         ("qwen3-vl-8b-instruct", WARNING),
-    ],
-)
-def test_not_named_for_full_weights_is_not_refused(
-    code: str, levels: list[Severity]
-) -> None:
-    facts = _full(code, code)
-    assert _levels(facts) == levels
-    assert bool(levels) is ("that is no refusal" in _words(facts))
+    ]
+    for code, levels in cases:
+        with case(code, levels):
+            facts = _full(code, code)
+            assert _levels(facts) == levels
+            assert bool(levels) is ("that is no refusal" in _words(facts))
 
 
 def test_nameless_full_weights() -> None:

@@ -29,9 +29,8 @@ def test_missing_and_unreadable_config() -> None:
     assert "trailing comma" in broken.message
 
 
-@pytest.mark.parametrize(
-    ("field", "good", "bad"),
-    [
+def test_required_fields() -> None:
+    cases: list[tuple[str, list[object], list[object]]] = [
         ("peft_type", ["LORA"], ["lora", "IA3", "ADALORA", None, 1, [], "X-LORA"]),
         ("r", [8, 128, -1], ["8", "sixteen", 16.0, 16.5, True, None, [], {}]),
         ("lora_alpha", [1, 16, 0.5], ["16", 0, -1, None, True, [], {}]),
@@ -40,13 +39,15 @@ def test_missing_and_unreadable_config() -> None:
             [["q_proj"], "all-linear", r"^(?!.*visual).*\.(q|v)_proj$"],
             [None, [], {}, "", 5, {"q_proj": 1}, ["q_proj", 5], [None], [""], "(["],
         ),
-    ],
-)
-def test_required_fields(field: str, good: list[object], bad: list[object]) -> None:
-    assert all(not _read(config(**{field: value})) for value in good)
-    for value in bad:
-        found = _read(config(**{field: value}))
-        assert [problem.where for problem in found] == [f"{NAME}: {field}"], value
+    ]
+    for field, good, bad in cases:
+        with case(field, good, bad):
+            assert all(not _read(config(**{field: value})) for value in good)
+            for value in bad:
+                found = _read(config(**{field: value}))
+                assert [problem.where for problem in found] == [f"{NAME}: {field}"], (
+                    value
+                )
 
 
 @pytest.mark.parametrize("key", ["fine_tune_type", "lora_parameters"])
@@ -56,12 +57,14 @@ def test_mlx_is_named(key: str) -> None:
     assert "mlx-lm" in found[0].message
 
 
-@pytest.mark.parametrize("field", ["peft_type", "r", "lora_alpha", "target_modules"])
-def test_each_required_field_may_be_missing(field: str) -> None:
-    found = _read({k: v for k, v in config().items() if k != field})
-    assert [(p.where, "missing" in p.message) for p in found] == [
-        (f"{NAME}: {field}", True)
-    ]
+def test_each_required_field_may_be_missing() -> None:
+    cases: list[str] = ["peft_type", "r", "lora_alpha", "target_modules"]
+    for field in cases:
+        with case(field):
+            found = _read({k: v for k, v in config().items() if k != field})
+            assert [(p.where, "missing" in p.message) for p in found] == [
+                (f"{NAME}: {field}", True)
+            ]
 
 
 def test_target_parameters_stand_for_target_modules() -> None:

@@ -87,18 +87,20 @@ def test_bias_in_the_config() -> None:
             assert len(problems(no_trained_bias, **facts)) == count
 
 
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
+def test_bias_in_the_file() -> None:
+    cases: list[tuple[str, int]] = [
         (f"{LAYER}.self_attn.q_proj.lora_B.bias", 1),
         (f"{LAYER}.self_attn.q_proj.base_layer.bias", 1),
         (f"{LAYER}.self_attn.k_proj.bias", 1),
         (f"{LAYER}.input_layernorm.weight", 0),
-    ],
-)
-def test_bias_in_the_file(name: str, count: int) -> None:
-    facts = {"adapter_config": config(), "lora": view(adapter(), tensor(name, (8,)))}
-    assert len(problems(no_trained_bias, **facts)) == count
+    ]
+    for name, count in cases:
+        with case(name, count):
+            facts = {
+                "adapter_config": config(),
+                "lora": view(adapter(), tensor(name, (8,))),
+            }
+            assert len(problems(no_trained_bias, **facts)) == count
 
 
 def test_tensors_that_are_no_lora() -> None:
@@ -134,12 +136,17 @@ def test_what_another_rule_tells_is_told_once(name: str) -> None:
     assert problems(only_lora_tensors, adapter_config=config(), lora=both) == []
 
 
-@pytest.mark.parametrize(
-    ("saved", "count"), [(None, 0), ([], 0), (["lm_head"], 1), ("lm_head", 1)]
-)
-def test_modules_to_save(saved: object, count: int) -> None:
-    facts = {"adapter_config": config(modules_to_save=saved), "lora": NO_LORA}
-    assert len(problems(only_lora_tensors, **facts)) == count
+def test_modules_to_save() -> None:
+    cases: list[tuple[object, int]] = [
+        (None, 0),
+        ([], 0),
+        (["lm_head"], 1),
+        ("lm_head", 1),
+    ]
+    for saved, count in cases:
+        with case(saved, count):
+            facts = {"adapter_config": config(modules_to_save=saved), "lora": NO_LORA}
+            assert len(problems(only_lora_tensors, **facts)) == count
 
 
 def test_trained_tokens() -> None:
@@ -227,10 +234,12 @@ def test_rslora_with_odd_numbers(r: object, alpha: object) -> None:
     assert len(problems(plain_scaling, adapter_config=odd)) == 1
 
 
-@pytest.mark.parametrize(("value", "count"), [(None, 0), ([], 0), (["mlp.experts"], 1)])
-def test_target_parameters(value: object, count: int) -> None:
-    facts = {"adapter_config": config(target_parameters=value)}
-    assert severities(no_target_parameters, **facts) == [WARNING] * count
+def test_target_parameters() -> None:
+    cases: list[tuple[object, int]] = [(None, 0), ([], 0), (["mlp.experts"], 1)]
+    for value, count in cases:
+        with case(value, count):
+            facts = {"adapter_config": config(target_parameters=value)}
+            assert severities(no_target_parameters, **facts) == [WARNING] * count
 
 
 def test_usual_task() -> None:
@@ -250,12 +259,18 @@ def test_usual_task() -> None:
             assert severities(usual_task, **facts) == [WARNING] * count
 
 
-@pytest.mark.parametrize(
-    ("module", "count"),
-    [("lm_head", 1), ("model.embed_tokens", 1), ("model.layers.0.self_attn.q_proj", 0)],
-)
-def test_lora_on_the_vocabulary(module: str, count: int) -> None:
-    assert len(problems(no_lora_on_the_vocabulary, lora=view(pair(module)))) == count
+def test_lora_on_the_vocabulary() -> None:
+    cases: list[tuple[str, int]] = [
+        ("lm_head", 1),
+        ("model.embed_tokens", 1),
+        ("model.layers.0.self_attn.q_proj", 0),
+    ]
+    for module, count in cases:
+        with case(module, count):
+            assert (
+                len(problems(no_lora_on_the_vocabulary, lora=view(pair(module))))
+                == count
+            )
 
 
 def test_lora_embedding_halves() -> None:

@@ -44,12 +44,18 @@ def test_directory_must_hold_something() -> None:
     assert problems(directory_readable, walk=one, weight_type=LORA) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [(WEIGHTS, 1), ("optimizer.pt", 0), (f"sub/{WEIGHTS}", 0)]
-)
-def test_only_what_goes_up_must_be_readable(name: str, count: int) -> None:
-    found = walk(entry(name, readable=False), "README.md")
-    assert len(problems(directory_readable, walk=found, weight_type=LORA)) == count
+def test_only_what_goes_up_must_be_readable() -> None:
+    cases: list[tuple[str, int]] = [
+        (WEIGHTS, 1),
+        ("optimizer.pt", 0),
+        (f"sub/{WEIGHTS}", 0),
+    ]
+    for name, count in cases:
+        with case(name, count):
+            found = walk(entry(name, readable=False), "README.md")
+            assert (
+                len(problems(directory_readable, walk=found, weight_type=LORA)) == count
+            )
 
 
 def test_stopped_walk_is_a_warning() -> None:
@@ -153,22 +159,31 @@ def test_weights_under_another_name_are_found() -> None:
             )
 
 
-@pytest.mark.parametrize(
-    "meant",
-    ["adapter_config (1).json", "adapt_model.config.json", "ADAPTER_CONFIG.json"],
-)
-def test_config_under_another_name_is_found(meant: str) -> None:
-    text = told(adapter_files_present, files=files(meant, WEIGHTS))
-    assert text == f"{CONFIG}: missing; {meant} looks like it under another name"
+def test_config_under_another_name_is_found() -> None:
+    cases: list[str] = [
+        "adapter_config (1).json",
+        "adapt_model.config.json",
+        "ADAPTER_CONFIG.json",
+    ]
+    for meant in cases:
+        with case(meant):
+            text = told(adapter_files_present, files=files(meant, WEIGHTS))
+            assert (
+                text == f"{CONFIG}: missing; {meant} looks like it under another name"
+            )
 
 
 def test_names_made_of_digits_take_no_time() -> None:
     assert told(adapter_files_present, files=files("1" * 250, CONFIG)).endswith("sing")
 
 
-@pytest.mark.parametrize("other", ["optimizer.pt", "model.safetensors", "config.json"])
-def test_other_files_are_not_taken_for_it(other: str) -> None:
-    assert told(adapter_files_present, files=files(other, CONFIG)).endswith(": missing")
+def test_other_files_are_not_taken_for_it() -> None:
+    cases: list[str] = ["optimizer.pt", "model.safetensors", "config.json"]
+    for other in cases:
+        with case(other):
+            assert told(adapter_files_present, files=files(other, CONFIG)).endswith(
+                ": missing"
+            )
 
 
 def test_directory_of_that_name_is_no_file() -> None:
@@ -251,9 +266,11 @@ def test_config_at_the_top_and_weights_below() -> None:
     assert "default" in _below(f"default/{WEIGHTS}", top=(CONFIG,))
 
 
-@pytest.mark.parametrize("top", [(WEIGHTS,), (WEIGHTS, CONFIG), (TOP,)])
-def test_weights_at_the_top_are_enough(top: tuple[str, ...]) -> None:
-    assert _below(f"checkpoint-400/{WEIGHTS}", top=top) == ""
+def test_weights_at_the_top_are_enough() -> None:
+    cases: list[tuple[str, ...]] = [(WEIGHTS,), (WEIGHTS, CONFIG), (TOP,)]
+    for top in cases:
+        with case(top):
+            assert _below(f"checkpoint-400/{WEIGHTS}", top=top) == ""
 
 
 def test_hidden_and_empty_candidates_are_left_out() -> None:

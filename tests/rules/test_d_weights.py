@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import shlex
 
-import pytest
-
 from preflight.catalog.trainers import recognise
 from preflight.findings import Problem, Severity, Unavailable, WeightType
 from preflight.model.headers import Broken, Cause, Container, Reading, Tensor
@@ -49,17 +47,16 @@ def found(rule: Rule, given: dict[str, object]) -> list[Problem]:
     return problems(rule, **{name: given[name] for name in rule.reads})
 
 
-@pytest.mark.parametrize(
-    ("names", "count"),
-    [
+def test_adapter_must_not_be_a_pickle() -> None:
+    cases: list[tuple[list[str], int]] = [
         ([WEIGHTS, "adapter_model.bin"], 0),
         (["adapter_model.bin"], 1),
         (["adapter_model.pt", "adapter_model.bin"], 2),
         (["training_args.bin"], 0),
-    ],
-)
-def test_adapter_must_not_be_a_pickle(names: list[str], count: int) -> None:
-    assert len(found(adapter_is_safetensors, facts(*names))) == count
+    ]
+    for names, count in cases:
+        with case(names, count):
+            assert len(found(adapter_is_safetensors, facts(*names))) == count
 
 
 def test_the_pickle_comes_with_the_command_that_converts_it() -> None:
@@ -114,12 +111,17 @@ def test_other_forms_are_named_with_their_exporter() -> None:
             assert found(weights_are_safetensors, beside) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["optimizer.pt", "training_args.bin", "rng_state_0.pth", "train_data.bin"]
-)
-def test_states_and_data_are_no_weights(name: str) -> None:
-    assert found(weights_are_safetensors, facts(name, kind=FULL)) == []
-    assert found(no_trained_weights_left_behind, facts(name, WEIGHTS)) == []
+def test_states_and_data_are_no_weights() -> None:
+    cases: list[str] = [
+        "optimizer.pt",
+        "training_args.bin",
+        "rng_state_0.pth",
+        "train_data.bin",
+    ]
+    for name in cases:
+        with case(name):
+            assert found(weights_are_safetensors, facts(name, kind=FULL)) == []
+            assert found(no_trained_weights_left_behind, facts(name, WEIGHTS)) == []
 
 
 def test_shards_one_directory_up_are_told_from_below() -> None:
@@ -211,13 +213,15 @@ def test_copies_and_what_the_index_names_are_not_left_behind() -> None:
     assert found(no_trained_weights_left_behind, {**given, "index": named}) == []
 
 
-@pytest.mark.parametrize("folder", ["lora_adapter", "adapter", "default", "a/b"])
-def test_an_adapter_below_full_weights_is_asked_about(folder: str) -> None:
-    given = facts(TOP, "config.json", f"{folder}/{WEIGHTS}", kind=FULL)
-    (told,) = found(adapter_is_merged, given)
-    assert told.where == f"{folder}/{WEIGHTS}"
-    assert f"run 1/{folder}" in told.details[0]
-    assert ("verl" in told.message) is (folder == "lora_adapter")
+def test_an_adapter_below_full_weights_is_asked_about() -> None:
+    cases: list[str] = ["lora_adapter", "adapter", "default", "a/b"]
+    for folder in cases:
+        with case(folder):
+            given = facts(TOP, "config.json", f"{folder}/{WEIGHTS}", kind=FULL)
+            (told,) = found(adapter_is_merged, given)
+            assert told.where == f"{folder}/{WEIGHTS}"
+            assert f"run 1/{folder}" in told.details[0]
+            assert ("verl" in told.message) is (folder == "lora_adapter")
 
 
 def test_full_weights_alone_are_not_asked_about() -> None:

@@ -76,21 +76,20 @@ def test_without_a_map_nothing_is_proven() -> None:
             assert [type(answer) for answer in answers] == [CannotTell]
 
 
-@pytest.mark.parametrize(
-    ("strangers", "names"),
-    [
+def test_no_foreign_weights() -> None:
+    cases: list[tuple[tuple[Any, ...], list[str]]] = [
         ((), []),
         ((shard("model.safetensors", "a", "b", "c"),), ["model.safetensors"]),
         (
             (Broken("model-00001-of-00099.safetensors", Cause.TRUNCATED, "short"),),
             ["model-00001-of-00099.safetensors"],
         ),
-    ],
-)
-def test_no_foreign_weights(strangers: tuple[Any, ...], names: list[str]) -> None:
-    containers = (*SHARDS, *strangers)
-    found = problems(no_foreign_weights, index=GOOD, containers=containers)
-    assert [problem.where for problem in found] == names
+    ]
+    for strangers, names in cases:
+        with case(strangers, names):
+            containers = (*SHARDS, *strangers)
+            found = problems(no_foreign_weights, index=GOOD, containers=containers)
+            assert [problem.where for problem in found] == names
 
 
 def test_index_agrees_with_shards() -> None:
@@ -158,9 +157,13 @@ def test_index_total() -> None:
             ) <= {Severity.WARNING}
 
 
-@pytest.mark.parametrize("index", [{"metadata": []}, {"metadata": None}, {}])
-def test_index_without_metadata(index: dict[str, object]) -> None:
-    assert "missing" in told(index_total_is_the_sum, index=index, tensors=TENSORS)
+def test_index_without_metadata() -> None:
+    cases: list[dict[str, object]] = [{"metadata": []}, {"metadata": None}, {}]
+    for index in cases:
+        with case(index):
+            assert "missing" in told(
+                index_total_is_the_sum, index=index, tensors=TENSORS
+            )
 
 
 def test_shard_names() -> None:
@@ -187,20 +190,21 @@ def test_shard_names() -> None:
             assert (words in found) if words else not found
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
+def test_shards_have_an_index() -> None:
+    cases: list[tuple[list[str], str]] = [
         (["model.safetensors"], ""),
         ([FIRST, SECOND], "there are 2 weight files"),
         (["model-00001-of-00001.safetensors"], "has to be called model.safetensors"),
-    ],
-)
-def test_shards_have_an_index(names: list[str], words: str) -> None:
-    containers = tuple(shard(name, "a") for name in names)
-    found = told(shards_have_an_index, containers=containers, files=files(*names))
-    assert (words in found) if words else not found
-    there = files(*names, INDEX)
-    assert not told(shards_have_an_index, containers=containers, files=there)
+    ]
+    for names, words in cases:
+        with case(names, words):
+            containers = tuple(shard(name, "a") for name in names)
+            found = told(
+                shards_have_an_index, containers=containers, files=files(*names)
+            )
+            assert (words in found) if words else not found
+            there = files(*names, INDEX)
+            assert not told(shards_have_an_index, containers=containers, files=there)
 
 
 def test_one_file_that_is_all_of_the_model_is_renamed() -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from preflight.catalog.bases import BaseModel
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
 from preflight.model.headers import Tensor
@@ -116,18 +114,17 @@ def test_names_as_in_memory() -> None:
     assert "so 728 of 729 tensors" in said
 
 
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
+def test_tensors_under_another_name_are_not_missing() -> None:
+    cases: list[tuple[Edit, str]] = [
         (_prefixed("base_model.model."), "a PEFT model was saved without merging"),
         (_prefixed("_orig_mod."), "torch.compile"),
         (_renamed("model.", ""), "saved from inside the model: on disk it is model."),
-    ],
-)
-def test_tensors_under_another_name_are_not_missing(edit: Edit, words: str) -> None:
-    said = _judge(edit(model()))
-    assert words in said
-    assert len(said.splitlines()) == 1, said
+    ]
+    for edit, words in cases:
+        with case(edit, words):
+            said = _judge(edit(model()))
+            assert words in said
+            assert len(said.splitlines()) == 1, said
 
 
 def test_adapter_as_full_weights_is_one_problem() -> None:
@@ -177,13 +174,17 @@ def test_many_kinds_of_shapes_are_cut_short() -> None:
     assert "other kinds of tensors are misshapen" in said[-1]
 
 
-@pytest.mark.parametrize(
-    ("layers", "words"),
-    [(36, ""), (35, "is 35, the tensors have 36 layers"), ("36", ""), (None, "")],
-)
-def test_layers_of_the_config(layers: object, words: str) -> None:
-    found = _judge(model(), config={"num_hidden_layers": layers})
-    assert (words in found) if words else not found
+def test_layers_of_the_config() -> None:
+    cases: list[tuple[object, str]] = [
+        (36, ""),
+        (35, "is 35, the tensors have 36 layers"),
+        ("36", ""),
+        (None, ""),
+    ]
+    for layers, words in cases:
+        with case(layers, words):
+            found = _judge(model(), config={"num_hidden_layers": layers})
+            assert (words in found) if words else not found
 
 
 def test_a_copy_of_the_base_counts_more_than_the_catalog() -> None:
@@ -226,26 +227,23 @@ def test_output_layer() -> None:
             assert found == ([] if level is None else [level])
 
 
-@pytest.mark.parametrize(
-    ("tied_head", "words"),
-    [
+def test_a_tied_head_is_compared_with_its_twin() -> None:
+    cases: list[tuple[bool | Unavailable, str]] = [
         (True, "it is a copy of the embedding"),
         (False, "it differs from the embedding: trained apart"),
         (NONE, "so that this tensor is ignored"),
-    ],
-)
-def test_a_tied_head_is_compared_with_its_twin(
-    tied_head: bool | Unavailable, words: str
-) -> None:
-    (found,) = problems(
-        output_layer_as_configured,
-        tensors=(BODY, HEAD),
-        config={"tie_word_embeddings": True},
-        compared=base("qwen3-4b-instruct-2507"),
-        tied_head=tied_head,
-    )
-    assert words in found.message
-    assert bool(found.fix) is isinstance(tied_head, bool)
+    ]
+    for tied_head, words in cases:
+        with case(tied_head, words):
+            (found,) = problems(
+                output_layer_as_configured,
+                tensors=(BODY, HEAD),
+                config={"tie_word_embeddings": True},
+                compared=base("qwen3-4b-instruct-2507"),
+                tied_head=tied_head,
+            )
+            assert words in found.message
+            assert bool(found.fix) is isinstance(tied_head, bool)
 
 
 def test_output_layer_tied_by_the_config_alone() -> None:
@@ -325,13 +323,18 @@ def test_config_that_is_no_json() -> None:
     assert [type(answer) for answer in absent] == [CannotTell]
 
 
-@pytest.mark.parametrize(
-    ("config", "count"),
-    [(_with(), 0), (_with(auto_map={"AutoModel": "m.M"}), 1), (_with(auto_map={}), 0)],
-)
-def test_code_of_its_own(config: dict[str, Any], count: int) -> None:
-    found = files("config.json", "m.py")
-    assert len(problems(no_code_of_its_own, config=config, files=found)) == count
+def test_code_of_its_own() -> None:
+    cases: list[tuple[dict[str, Any], int]] = [
+        (_with(), 0),
+        (_with(auto_map={"AutoModel": "m.M"}), 1),
+        (_with(auto_map={}), 0),
+    ]
+    for config, count in cases:
+        with case(config, count):
+            found = files("config.json", "m.py")
+            assert (
+                len(problems(no_code_of_its_own, config=config, files=found)) == count
+            )
 
 
 def _config(config: dict[str, Any], code: str = "qwen3-8b") -> list[str]:
@@ -382,11 +385,15 @@ def test_config() -> None:
             assert any(words in line for line in found) if words else found == []
 
 
-@pytest.mark.parametrize(
-    "code", ["qwen2.5-72b-instruct", "qwen2.5-vl-7b-instruct", "qwen3-vl-8b-instruct"]
-)
-def test_config_of_the_base_itself(code: str) -> None:
-    assert _config(base(code).config(), code) == []
+def test_config_of_the_base_itself() -> None:
+    cases: list[str] = [
+        "qwen2.5-72b-instruct",
+        "qwen2.5-vl-7b-instruct",
+        "qwen3-vl-8b-instruct",
+    ]
+    for code in cases:
+        with case(code):
+            assert _config(base(code).config(), code) == []
 
 
 def test_config_with_the_text_model_in_a_section() -> None:

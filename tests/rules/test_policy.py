@@ -9,6 +9,7 @@ from preflight.errors import UsageError
 from preflight.findings import Problem, Result, Severity, WeightType
 from preflight.rules._rule import rule
 from preflight.rules.policy import make_policy
+from tests.cases import case
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,33 @@ def test_a_warning_may_be_ignored_without_a_reason() -> None:
     assert results(12, ignore=["C91"])["C91"][2] == "ignored: as --ignore asks"
 
 
-@pytest.mark.parametrize("word", ["C90", "C90=", "C90=  "])
-def test_an_error_needs_a_reason(word: str) -> None:
-    with pytest.raises(UsageError, match="only with a reason"):
-        make_policy(RULES, ignore=[word])
+def test_an_error_needs_a_reason() -> None:
+    cases: list[str] = ["C90", "C90=", "C90=  "]
+    for word in cases:
+        with case(word), pytest.raises(UsageError, match="only with a reason"):
+            make_policy(RULES, ignore=[word])
 
 
-@pytest.mark.parametrize("select", [["C91"], ["c91"], ["C91,C91"]])
-def test_only_the_selected_rules_run(select: list[str]) -> None:
-    assert list(results(11, select=select)) == ["C91"]
+def test_only_the_selected_rules_run() -> None:
+    cases: list[list[str]] = [["C91"], ["c91"], ["C91,C91"]]
+    for select in cases:
+        with case(select):
+            assert list(results(11, select=select)) == ["C91"]
 
 
 def test_a_family_selects_all_its_rules() -> None:
     assert list(results(11, select=["C"])) == ["C90", "C91"]
 
 
-@pytest.mark.parametrize(
-    "words", [{"select": ["X"]}, {"select": [""]}, {"ignore": ["X01=no"]}]
-)
-def test_an_unknown_rule_is_named(words: dict[str, list[str]]) -> None:
-    with pytest.raises(UsageError, match="there is no rule"):
-        make_policy(RULES, **words)  # type: ignore[arg-type]
+def test_an_unknown_rule_is_named() -> None:
+    cases: list[dict[str, list[str]]] = [
+        {"select": ["X"]},
+        {"select": [""]},
+        {"ignore": ["X01=no"]},
+    ]
+    for words in cases:
+        with case(words), pytest.raises(UsageError, match="there is no rule"):
+            make_policy(RULES, **words)  # type: ignore[arg-type]
 
 
 def test_a_family_is_not_ignored_at_once() -> None:

@@ -166,13 +166,17 @@ def test_a_problem_may_be_milder_or_graver_than_its_rule() -> None:
             )
 
 
-@pytest.mark.parametrize("count", [SHOWN - 1, SHOWN, SHOWN + 1, 5000])
-def test_many_problems_are_counted_and_some_are_kept(count: int) -> None:
-    found = outcome(says_what_it_reads, *[Problem(str(i), "x") for i in range(count)])
-    assert found.count == count
-    assert [p.where for p in found.problems] == [
-        str(i) for i in range(min(count, SHOWN))
-    ]
+def test_many_problems_are_counted_and_some_are_kept() -> None:
+    cases: list[int] = [SHOWN - 1, SHOWN, SHOWN + 1, 5000]
+    for count in cases:
+        with case(count):
+            found = outcome(
+                says_what_it_reads, *[Problem(str(i), "x") for i in range(count)]
+            )
+            assert found.count == count
+            assert [p.where for p in found.problems] == [
+                str(i) for i in range(min(count, SHOWN))
+            ]
 
 
 def test_a_fix_belongs_to_its_cause() -> None:
@@ -223,17 +227,14 @@ def for_full_weights(answers: tuple[Answer, ...]) -> Iterator[Answer]:
     yield from answers
 
 
-@pytest.mark.parametrize(
-    ("weight_type", "codes"),
-    [
+def test_only_the_rules_of_these_weights_run_in_their_order() -> None:
+    cases: list[tuple[WeightType | Unavailable, list[str]]] = [
         (WeightType.LORA, ["T01", "T06"]),
         (WeightType.FULL, ["T01", "T07"]),
         (Unavailable("both lie there"), ["T01"]),
-    ],
-)
-def test_only_the_rules_of_these_weights_run_in_their_order(
-    weight_type: WeightType | Unavailable, codes: list[str]
-) -> None:
-    rules = (says_what_it_reads, for_adapters, for_full_weights)
-    found = run_rules(rules, Facts(), weight_type)
-    assert [one.code for one in found] == codes
+    ]
+    for weight_type, codes in cases:
+        with case(weight_type, codes):
+            rules = (says_what_it_reads, for_adapters, for_full_weights)
+            found = run_rules(rules, Facts(), weight_type)
+            assert [one.code for one in found] == codes

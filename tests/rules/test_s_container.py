@@ -39,18 +39,17 @@ def test_each_cause_is_told_by_one_rule() -> None:
             assert f"it is {cause.value}" in told(told_by[0], containers=(broken,))
 
 
-@pytest.mark.parametrize(
-    ("cause", "rule"),
-    [
+def test_cause_is_told_by_the_rule_that_mends_it() -> None:
+    cases: list[tuple[Cause, Rule]] = [
         (Cause.LFS_POINTER, safetensors_header_readable),
         (Cause.TRUNCATED, safetensors_complete),
         (Cause.TRAILING, safetensors_complete),
         (Cause.BAD_OFFSETS, safetensors_layout_sound),
-    ],
-)
-def test_cause_is_told_by_the_rule_that_mends_it(cause: Cause, rule: Rule) -> None:
-    assert problems(rule, containers=(Broken("a", cause, "x"),))
-    assert not problems(rule, containers=(SOUND,))
+    ]
+    for cause, rule in cases:
+        with case(cause, rule):
+            assert problems(rule, containers=(Broken("a", cause, "x"),))
+            assert not problems(rule, containers=(SOUND,))
 
 
 def test_library_has_the_last_word() -> None:
