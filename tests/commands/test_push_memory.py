@@ -38,13 +38,20 @@ def peak(words: list[object], env: dict[str, str]) -> int:
     return int(done.err.splitlines()[-1]) * 1024
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter of 175 MB, which is only read."""
+    return build_adapter(tmp_path_factory.mktemp("m") / "m", base="qwen3-8b", rank=16)
+
+
 @pytest.mark.parametrize(("workers", "megabytes"), [(4, 80), (64, 100)])
-def test_an_adapter_takes_little(tmp_path: Path, workers: int, megabytes: int) -> None:
+def test_an_adapter_takes_little(
+    tmp_path: Path, model: Path, workers: int, megabytes: int
+) -> None:
     """Libraries included; the adapter itself has 175 MB and is scanned on its way.
 
     4 workers are what a bucket near by gets, 64 the most that a distant one may.
     """
-    model = build_adapter(tmp_path / "model", base="qwen3-8b", rank=16)
     with Sandbox(digests=True) as box:
         env = environment(tmp_path / "home", box.environment())
         words: list[object] = ["push", model, f"oss://{box.bucket}/m/", "--no-wait"]

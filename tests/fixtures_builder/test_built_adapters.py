@@ -16,6 +16,7 @@ from fixtures.tensors import read_header, read_tensors
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.trainers import TRAINERS
 from preflight.catalog.bases import find_base
+from tests.cases import case
 from tests.fixtures_builder.tree import disk_usage, tree
 
 WEIGHTS = "adapter_model.safetensors"
@@ -58,12 +59,14 @@ def _names(directory: Path) -> list[str]:
         return list(opened.keys())
 
 
-@pytest.mark.parametrize("code", sorted(SEVEN_NAMES))
-def test_seven_names_hit_what_peft_hits(code: str, tmp_path: Path) -> None:
-    # Rank 1 has a sixteenth of the elements and makes the test quick.
-    build_adapter(tmp_path, base=code, rank=1, dtype="BF16", vision=True)
-    tensors, elements = _counts(tmp_path)
-    assert (tensors, elements * 16) == SEVEN_NAMES[code]
+def test_seven_names_hit_what_peft_hits(tmp_path: Path) -> None:
+    for code in sorted(SEVEN_NAMES):
+        with case(code):
+            # Rank 1 has a sixteenth of the elements and makes the test quick.
+            made = tmp_path / code
+            build_adapter(made, base=code, rank=1, dtype="BF16", vision=True)
+            tensors, elements = _counts(made)
+            assert (tensors, elements * 16) == SEVEN_NAMES[code]
 
 
 @pytest.mark.parametrize("code", sorted(ALL_LINEAR_ON_VL))
@@ -166,15 +169,25 @@ def test_tiny_adapter_of_a_real_base_is_small_and_says_so(tmp_path: Path) -> Non
     assert len(_names(tmp_path)) == 2 * 2 * len(config["target_modules"])
 
 
-@pytest.mark.parametrize("trainer", sorted(TRAINERS))
-def test_same_seed_same_bytes(trainer: str, tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {"base": TINY_TEXT, "rank": 8, "trainer": trainer}
-    one = tree(build_adapter(tmp_path / "one", **arguments, template="x"))
-    two = tree(build_adapter(tmp_path / "two", **arguments, template="x"))
-    other = tree(build_adapter(tmp_path / "three", **arguments, template="x", seed=7))
-    assert one == two
-    assert one.keys() == other.keys()
-    assert {name for name in one if one[name] != other[name]} == {WEIGHTS.encode()}
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    for trainer in sorted(TRAINERS):
+        with case(trainer):
+            place = tmp_path / trainer
+            arguments: dict[str, Any] = {
+                "base": TINY_TEXT,
+                "rank": 8,
+                "trainer": trainer,
+            }
+            one = tree(build_adapter(place / "one", **arguments, template="x"))
+            two = tree(build_adapter(place / "two", **arguments, template="x"))
+            other = tree(
+                build_adapter(place / "three", **arguments, template="x", seed=7)
+            )
+            assert one == two
+            assert one.keys() == other.keys()
+            assert {name for name in one if one[name] != other[name]} == {
+                WEIGHTS.encode()
+            }
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])

@@ -70,9 +70,8 @@ def test_an_object_is_read_as_written(
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
 
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
+def test_a_bad_file_is_named_with_its_fault_and_place(tmp_path: Path) -> None:
+    cases: list[tuple[bytes | str, str]] = [
         (b"", "is empty (0 bytes)"),
         (bytes(12), "holds nothing but zero bytes (12)"),
         (
@@ -132,13 +131,11 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
             b"PK\x03\x04zip",
             "archive (zip, tar, gzip, or a PyTorch .bin), not JSON (7 bytes)",
         ),
-    ],
-)  # fmt: skip
-def test_a_bad_file_is_named_with_its_fault_and_place(
-    tmp_path: Path, data: bytes | str, words: str
-) -> None:
-    assert reason(tmp_path, data).removeprefix(NAME).lstrip(": ") == words
-    assert reason(tmp_path, data).startswith(NAME)
+    ]  # fmt: skip
+    for data, words in cases:
+        with case(data, words):
+            assert reason(tmp_path, data).removeprefix(NAME).lstrip(": ") == words
+            assert reason(tmp_path, data).startswith(NAME)
 
 
 @pytest.mark.parametrize(

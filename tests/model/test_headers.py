@@ -35,6 +35,7 @@ from preflight.rules.s_container import (
     safetensors_header_readable,
     safetensors_layout_sound,
 )
+from tests.cases import case
 from tests.depth import examples
 from tests.model.mount import bad_disk
 from tests.model.safetensors_bytes import container, entries, entry, sound
@@ -86,16 +87,17 @@ def test_a_file_of_the_library_is_read_as_the_library_wrote_it(file: Path) -> No
     assert places[-1][1] == found.size
 
 
-@pytest.mark.parametrize("dtype", sorted(BITS))
-def test_every_dtype_has_the_width_that_the_library_gives_it(
-    file: Path, dtype: str
-) -> None:
-    assert isinstance(read(file, sound({"a": (dtype, [8])})), Container)
-    assert oracle_accepts(file) is True
-    for wrong in (BITS[dtype] - 1, BITS[dtype] + 1):
-        header = {"a": {"dtype": dtype, "shape": [8], "data_offsets": [0, wrong]}}
-        assert broken(file, container(header, bytes(wrong)))
-        assert oracle_accepts(file) is not True
+def test_every_dtype_has_the_width_that_the_library_gives_it(file: Path) -> None:
+    for dtype in sorted(BITS):
+        with case(dtype):
+            assert isinstance(read(file, sound({"a": (dtype, [8])})), Container)
+            assert oracle_accepts(file) is True
+            for wrong in (BITS[dtype] - 1, BITS[dtype] + 1):
+                header = {
+                    "a": {"dtype": dtype, "shape": [8], "data_offsets": [0, wrong]}
+                }
+                assert broken(file, container(header, bytes(wrong)))
+                assert oracle_accepts(file) is not True
 
 
 def test_the_library_knows_no_dtype_that_the_table_lacks(file: Path) -> None:
@@ -362,7 +364,7 @@ def test_any_number_of_tensors_is_read_within_the_time_allowed(file: Path) -> No
 
 
 @settings(
-    max_examples=examples(8),
+    max_examples=examples(5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -390,7 +392,9 @@ def test_no_file_that_the_library_opens_is_called_broken_for_its_size(
 
 def test_what_takes_too_long_is_left_unread_and_not_called_broken(file: Path) -> None:
     header = "{" + '"a":{},' * 4_000_000  # never valid, which nobody finds out
+    began = time.process_time()
     found = read(file, container(header))
+    assert time.process_time() - began < 10
     assert isinstance(found, Unread)
     assert "would take longer than 10 s" in found.reason
     (told,) = safetensors_header_readable.check((found,))
@@ -407,7 +411,6 @@ def hostile() -> dict[str, tuple[bytes, Cause | None]]:
         "greatest claim": (container("{}", length=2**64 - 1), Cause.OVER_LIMIT),
         "deep lists": (container(deep), Cause.BAD_JSON),
         "deep objects": (container('{"a":' * 100_000), Cause.BAD_JSON),
-        "a million": (container("{" + '"a":{},' * 4_000_000), None),
         "small lists": (container("[" * 1 + "[]," * 9_000_000), None),
         "digits": (container('{"a":' + "9" * 9_000_000 + "}"), Cause.BAD_JSON),
         "escapes": (container('{"' + "\\u0041" * 3_000_000), Cause.BAD_JSON),
@@ -523,10 +526,10 @@ def test_thousands_of_damaged_containers_get_the_librarys_verdict(file: Path) ->
     rng = random.Random(20_26)  # noqa: S311
     good = seeds()
     seen: Counter[str] = Counter()
-    for round_ in range(examples(2500)):
+    for round_ in range(examples(1500)):
         damage = mutated if round_ % 2 else restructured
         seen[agree(file, damage(rng, rng.choice(good)))] += 1
-    assert seen["accepted"] >= 120
+    assert seen["accepted"] >= 70
     for cause in (
         Cause.BAD_JSON, Cause.NOT_UTF8, Cause.BAD_ENTRY, Cause.BAD_SHAPE,
         Cause.BAD_OFFSETS, Cause.BAD_METADATA, Cause.SPAN_MISMATCH, Cause.TRAILING,

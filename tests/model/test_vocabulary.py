@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from preflight.findings import Unavailable
 from preflight.model.configs import read_json_object
 from preflight.model.steady import open_regular
 from preflight.model.vocabulary import Vocabulary, read_tokenizer, read_vocabulary
+from tests.cases import case
 from tests.depth import examples
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -87,9 +87,8 @@ def test_a_tokenizer_is_read_as_any_json_file_is(
         assert found.vocabulary is None
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_a_fault_anywhere_in_a_tokenizer_is_told(tmp_path: Path) -> None:
+    cases: list[str] = [
         '{"model": {"vocab": {"a": 0}, "merges": [NaN]}}',
         '{"model": {"vocab": {"a": 0}, "merges": ["\\q"]}}',
         '{"model": {"vocab": {"a": 0,}}}',
@@ -101,14 +100,14 @@ def test_a_tokenizer_is_read_as_any_json_file_is(
         "[]",
         "",
         '{"model": {"vocab": {"a": 0}, "x": ' + "[" * 200 + "]" * 200 + "}}",
-    ],
-)
-def test_a_fault_anywhere_in_a_tokenizer_is_told(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "tokenizer.json"
-    path.write_text(text, "utf-8")
-    wanted = read_json_object(open_regular(path), path.name)
-    assert isinstance(wanted, Unavailable)
-    assert read_tokenizer(open_regular(path), path.name).document == wanted
+    ]
+    for text in cases:
+        with case(text):
+            path = tmp_path / "tokenizer.json"
+            path.write_text(text, "utf-8")
+            wanted = read_json_object(open_regular(path), path.name)
+            assert isinstance(wanted, Unavailable)
+            assert read_tokenizer(open_regular(path), path.name).document == wanted
 
 
 def test_bytes_that_are_no_text_are_told_by_place(tmp_path: Path) -> None:
