@@ -36,7 +36,6 @@ from preflight.upload.parts import TransferOptions
 
 _SANDBOX_URL = "oss://preflight-sandbox/models/{name}/"
 _ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-_SANDBOX_LOOKS = 0.2  # seconds; its jobs take no time
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -297,8 +296,6 @@ def _surroundings(
                 studio_url=box.studio_url,
             )
         )
-        if arguments.poll_interval is None:
-            arguments.poll_interval = _SANDBOX_LOOKS
         yield template, box.environment()
 
 

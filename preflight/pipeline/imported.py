@@ -14,7 +14,12 @@ from preflight.pipeline.outage import teller
 from preflight.progress import human_time
 from preflight.studio.imports import ImportApi, ImportJob, ImportRequest
 from preflight.studio.submit import Contents, How, submit
-from preflight.studio.wait import LISTED_WITHIN, require_success, wait
+from preflight.studio.wait import (
+    LISTED_WITHIN,
+    require_success,
+    shortest_pause,
+    wait,
+)
 
 HEARTBEAT = 60.0  # seconds; a job that stays in one state is told of so often
 
@@ -121,6 +126,7 @@ def watched(
             job_id=job_id,
             heartbeat=HEARTBEAT,
             listed_within=LISTED_WITHIN if seen else 0.0,
+            shortest=shortest_pause(api),
         )
     return Imported(job, how)
 

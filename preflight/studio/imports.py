@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from preflight.catalog.endpoints import is_loopback
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable, UsageError
 from preflight.language import say
 from preflight.studio.client import StudioClient
@@ -43,6 +44,11 @@ class ImportApi:
     def clock_ahead(self) -> float | None:
         """Seconds that the service's clock is ahead of ours, by its last answer."""
         return self._client.clock_ahead
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether it is asked over loopback, as a sandbox is."""
+        return is_loopback(self._client.base_url)
 
     def now(self) -> datetime:
         """What the service's clock shows, ours where it is not known."""

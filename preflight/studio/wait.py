@@ -10,11 +10,12 @@ from preflight.clock import Clock
 from preflight.errors import ImportFailed, ServiceUnavailable, StillRunning
 from preflight.language import glued, say
 from preflight.retry import Patience, Retry
-from preflight.studio.imports import ImportJob
+from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.models import NotFound
 
 LISTED_WITHIN = 60.0  # seconds in which a job that was just made is found everywhere
 SHORTEST, LONGEST = 3.0, 30.0  # seconds between two looks
+_OF_A_SANDBOX = 0.2  # seconds; its jobs take no time
 
 
 def wait(
@@ -27,10 +28,12 @@ def wait(
     job_id: str = "",
     heartbeat: float = inf,
     listed_within: float = 0.0,
+    shortest: float = SHORTEST,
 ) -> ImportJob:
     """Look until the job is final, at most `limit` seconds; a failed job is returned.
 
-    Looks come every `interval` seconds, or ever more rarely, 3 to 30 seconds apart.
+    Looks come every `interval` seconds, or ever more rarely, `shortest` (3) to 30
+    seconds apart.
     `on_state` is told of each new status, and of the same one again after `heartbeat`
     seconds; `job_id` serves the message of a job that was never seen. A look that
     fails with `ServiceUnavailable` is followed by the next one; so is one that finds
@@ -38,7 +41,7 @@ def wait(
     everywhere yet. Raises `StillRunning` at the limit, and what else `get` raises at
     once.
     """
-    looks = looks_within(limit, clock, interval)
+    looks = looks_within(limit, clock, interval, shortest)
     get = _patient_at_first(get, min(listed_within, limit), clock)
     seen: ImportJob | None = None
     told = clock.now()
@@ -81,13 +84,20 @@ def _patient_at_first(
     return look
 
 
-def looks_within(limit: float, clock: Clock, interval: float | None) -> Retry:
+def shortest_pause(api: ImportApi) -> float:
+    """Seconds between the first looks at a job of this service."""
+    return _OF_A_SANDBOX if api.is_on_this_machine else SHORTEST
+
+
+def looks_within(
+    limit: float, clock: Clock, interval: float | None, shortest: float = SHORTEST
+) -> Retry:
     """When to look again, at a job that still runs and after a look that failed."""
     return Retry(
         attempts=None,
-        base=SHORTEST if interval is None else interval,
+        base=shortest if interval is None else interval,
         cap=LONGEST if interval is None else interval,
-        least=SHORTEST if interval is None else interval,
+        least=shortest if interval is None else interval,
         patience=Patience(limit, clock),
         on=ServiceUnavailable,
         clock=clock,

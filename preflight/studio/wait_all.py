@@ -9,7 +9,12 @@ from preflight.errors import PreflightError, ServiceUnavailable
 from preflight.retry import Transient
 from preflight.studio.imports import ImportApi, ImportJob
 from preflight.studio.models import NotFound
-from preflight.studio.wait import LISTED_WITHIN, looks_within, still_running
+from preflight.studio.wait import (
+    LISTED_WITHIN,
+    looks_within,
+    shortest_pause,
+    still_running,
+)
 
 _FEW = 3  # jobs that are asked for one by one: the lists would be as many requests
 _LISTED = ("RUNNING", "PENDING")
@@ -34,7 +39,7 @@ def ends(
     `ServiceUnavailable` is followed by the next one; what else the API raises is
     raised.
     """
-    looks = looks_within(limit, clock, interval)
+    looks = looks_within(limit, clock, interval, shortest_pause(api))
     going = {job.job_id: job for job in jobs}
     began, number = clock.now(), 0
     while going:

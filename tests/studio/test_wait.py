@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,7 @@ from preflight.studio import (
     wait,
 )
 from preflight.studio.models import NotFound, StudioUnavailable
+from preflight.studio.wait import looks_within, shortest_pause
 from tests.manual_clock import ManualClock
 
 TROUBLE: list[dict[str, object]] = [
@@ -262,3 +264,18 @@ def test_every_reason_of_a_failed_job_has_cause_and_remedy() -> None:
         assert own.cause in told.message
         assert told.hint == own.remedy
         assert told.request_id == "r-1"
+
+
+def test_a_service_on_this_machine_is_looked_at_soon_and_then_ever_more_rarely() -> (
+    None
+):
+    def pauses(url: str) -> list[float]:
+        with StudioClient(url, "sk-none") as client:
+            shortest = shortest_pause(ImportApi(client))
+        looks = looks_within(3600, ManualClock(), None, shortest)
+        looks = replace(looks, jitter=lambda: 1.0)
+        return [looks.pause(number, 0.0) or 0.0 for number in range(1, 10)]
+
+    assert pauses("http://127.0.0.1:8080/api/v1")[:4] == [0.2, 0.4, 0.8, 1.6]
+    assert pauses("http://127.0.0.1:8080/api/v1")[-1] == 30
+    assert pauses("https://dashscope-intl.aliyuncs.com/api/v1")[:3] == [3, 6, 12]
