@@ -9,6 +9,8 @@ from preflight.oss.body import OnBlock
 from preflight.oss.client import BucketClient
 from preflight.progress import Progress
 from preflight.retry import Patience
+from preflight.upload.concurrency import Fixed, Found
+from preflight.upload.parts import TransferOptions
 from preflight.upload.throttle import Throttle
 from preflight.upload.workers import Workers
 
@@ -33,6 +35,31 @@ class Traffic:
             self.sent += count  # not one step: two threads could lose one addition
 
 
+def make_context(
+    client: BucketClient,
+    options: TransferOptions,
+    part: int,
+    progress: Progress | None,
+    on_block: OnBlock | None,
+) -> Context:
+    """That of a new transfer, with workers of its own; `part` in bytes."""
+    traffic = Traffic()
+    size = Fixed(options.workers) if options.workers else Found(options.worker_count)
+    workers = Workers(size, client.hurry, client.again, moved=lambda: traffic.moved)
+    throttle = Throttle(options.bandwidth, workers.pause)
+    return Context(
+        client,
+        workers,
+        throttle,
+        progress,
+        on_block,
+        part,
+        options.restart,
+        client.patience,
+        traffic,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Shared state of one transfer; `part` is the usual part size in bytes.
@@ -51,6 +78,11 @@ class Context:
     patience: Patience
     traffic: Traffic = field(default_factory=Traffic)
     _furthest: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def start_with(self, workers: int) -> None:
+        """Begin with so many, where their number is to be found."""
+        if isinstance(self.workers.size, Found):
+            self.workers.size.start_with(workers)
 
     def took(self, count: int) -> None:
         """OSS has confirmed `count` bytes that this run sent."""

@@ -27,8 +27,8 @@ from preflight.oss.errors import Missing
 from preflight.oss.models import Part, PendingUpload
 from preflight.progress import Progress
 from preflight.retry import Patience
-from preflight.upload.concurrency import Fixed, Found, first_workers
-from preflight.upload.context import Context, Traffic
+from preflight.upload.concurrency import first_workers
+from preflight.upload.context import make_context
 from preflight.upload.ledger import GONE, HERE, Agreed, Ledger, Marks, ledger_key
 from preflight.upload.local_file import LocalFile
 from preflight.upload.part_upload import PartState, PartUpload
@@ -37,9 +37,8 @@ from preflight.upload.plan import UploadItem, UploadPlan
 from preflight.upload.publisher import Shared, another_failed, beat, pause_after
 from preflight.upload.resume import LeftUpload, Resumable, find_resumable, grid_of
 from preflight.upload.shares import Shares, shared_items, shared_part
-from preflight.upload.throttle import Throttle
 from preflight.upload.transfer import WRONG_BYTES, tell_how_to_go_on
-from preflight.upload.workers import Job, Workers
+from preflight.upload.workers import Job
 
 _OVER_FOR = 5.0  # seconds; what an earlier run left is taken away by then
 _STAYS = 1.0  # seconds; of another training they may be visible for a moment
@@ -97,25 +96,9 @@ class HelperUpload:
         self._task, self._terms, self._tell = shared.task, shared.terms, tell
         self._items = shared_items(plan.items)
         self._shares = Shares(self._items, shared.task.count)
-        self._found = None if options.workers else Found(options.worker_count)
-        traffic = Traffic()
-        self._workers = Workers(
-            self._found or Fixed(options.workers),
-            client.hurry,
-            client.again,
-            moved=lambda: traffic.moved,
-        )
-        self._context = Context(
-            client,
-            self._workers,
-            Throttle(options.bandwidth, self._workers.pause),
-            progress,
-            on_block,
-            shared_part(self._items, options),
-            options.restart,
-            client.patience,
-            traffic,
-        )
+        part = shared_part(self._items, options)
+        self._context = make_context(client, options, part, progress, on_block)
+        self._workers = self._context.workers
         self._files: dict[str, _File] = {}
         self._joined: _Joined | None = None
         self._is_over = self._is_published = False
@@ -176,8 +159,7 @@ class HelperUpload:
         """
         seconds = self._options.patience
         self._await(seconds, visible=seconds)
-        if self._found is not None:
-            self._found.start_with(first_workers(self._client.latency))
+        self._context.start_with(first_workers(self._client.latency))
 
     def _await(self, seconds: float, *, visible: float) -> None:
         """Wait so long for what task 0 begins, or for all to be `visible` so long."""
@@ -227,6 +209,7 @@ class HelperUpload:
 
     def _has_joined(self, found: Resumable) -> bool:
         """Whether a ledger tells of just what is there."""
+        self._over = None
         ids: dict[str, str] = {}
         for item in self._items:
             uploads = found.uploads.get(item.key, ())
@@ -236,7 +219,6 @@ class HelperUpload:
                 ids[item.name] = uploads[0].upload_id
         agreed = Agreed(self._items, ids, self._task.count, self._terms)
         key = ledger_key(self._plan.destination.prefix)
-        self._over = None
         for upload in found.foreign:
             if upload.key != key:
                 continue

@@ -54,8 +54,8 @@ from preflight.oss.errors import OssUnavailable
 from preflight.progress import Progress, human_time
 from preflight.retry import Patience
 from preflight.together import Asked
-from preflight.upload.concurrency import Fixed, Found, first_workers
-from preflight.upload.context import Context, Traffic
+from preflight.upload.concurrency import first_workers
+from preflight.upload.context import make_context
 from preflight.upload.ledger import LEDGER
 from preflight.upload.multipart import MultipartFile
 from preflight.upload.parts import (
@@ -69,8 +69,7 @@ from preflight.upload.parts import (
 from preflight.upload.plan import UploadItem, UploadPlan
 from preflight.upload.resume import Resumable, find_resumable
 from preflight.upload.single_put import SinglePut
-from preflight.upload.throttle import Throttle
-from preflight.upload.workers import Job, Workers
+from preflight.upload.workers import Job
 
 __all__ = [
     "MAX_PART",
@@ -133,25 +132,9 @@ class Upload:
     ) -> None:
         chosen = options or TransferOptions()
         self._plan, self._client, self._options = plan, client, chosen
-        traffic = Traffic()
-        self._found = None if chosen.workers else Found(chosen.worker_count)
-        self._workers = Workers(
-            self._found or Fixed(chosen.workers),
-            client.hurry,
-            client.again,
-            moved=lambda: traffic.moved,
-        )
-        self._context = Context(
-            client,
-            self._workers,
-            Throttle(chosen.bandwidth, self._workers.pause),
-            progress,
-            on_block,
-            wanted_part((item.size for item in plan.items), chosen),
-            chosen.restart,
-            client.patience,
-            traffic,
-        )
+        part = wanted_part((item.size for item in plan.items), chosen)
+        self._context = make_context(client, chosen, part, progress, on_block)
+        self._workers = self._context.workers
         self._multipart: list[MultipartFile] = []
         self._single: list[SinglePut] = []
 
@@ -205,8 +188,7 @@ class Upload:
 
     def _fit(self, latency: float | None) -> None:
         """Suit workers and parts to a place whose answers take so many seconds."""
-        if self._found is not None:
-            self._found.start_with(first_workers(latency))
+        self._context.start_with(first_workers(latency))
         sizes = (item.size for item in self._plan.items)
         self._cut_by(wanted_part(sizes, self._options, latency))
 
