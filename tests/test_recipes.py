@@ -273,8 +273,8 @@ RECIPES = (
 )
 
 
-# Of tests that walk over all faults, those of the new one.
-USING = "zebra or catalog or referer or conventions"
+# Of the walk over all faults, the part with the new one.
+USING = "zebra or files or catalog or referer or conventions"
 
 
 def test_what_uses_them_works_and_the_conventions_hold(scratch: Scratch) -> None:
