@@ -20,7 +20,7 @@ from preflight.language import say
 from preflight.oss.body import BLOCK
 from preflight.oss.errors import OutOfDescriptors
 from preflight.retry import Retry, Transient
-from preflight.upload.concurrency import Concurrency, Fixed
+from preflight.upload.concurrency import MAX_WORKERS, Concurrency, Fixed
 
 Job = Callable[[memoryview], None]
 """Work for one thread, given that thread's buffer of `BLOCK` bytes."""
@@ -28,9 +28,12 @@ Job = Callable[[memoryview], None]
 # Seconds that threads have to notice that it is over. After Ctrl-C nobody waits for a
 # connection that hangs; otherwise a part on its way must not land after the abort.
 _PATIENCE, _PATIENCE_INTERRUPTED = 15.0, 0.7
-_LOOKS = 0.25  # seconds between two looks at how fast it goes
-# Many workers are slow ones, and need no large blocks: memory stays small.
-_FEW, _SMALL_BLOCK = 4, BLOCK // 8
+# Seconds between two looks at how fast it goes. A measure ends with a look: with
+# longer ones the first number is judged after a second instead of three quarters.
+_LOOKS = 0.1
+# Many workers are slow ones, and need no large blocks: memory stays small. Of 16 that
+# are fast each block costs: with halves instead of eighths a sixth of the CPU less.
+_BLOCKS = ((4, BLOCK), (16, BLOCK // 2), (MAX_WORKERS, BLOCK // 8))
 
 
 class Stopped(PreflightError):
@@ -126,6 +129,11 @@ class Workers:
             self._hurry.clear()
 
 
+def _block(number: int) -> int:
+    """Bytes that the worker of this number, from 0 on, reads and sends at once."""
+    return next((size for most, size in _BLOCKS if number < most), _BLOCKS[-1][1])
+
+
 class _Failed:
     """The failures of one worker in a row."""
 
@@ -192,8 +200,7 @@ class _Shift:
         leaving = number is None
         try:
             # Page-aligned memory: the kernel fills it in half the time of a bytearray.
-            size = BLOCK if (number or 0) < _FEW else _SMALL_BLOCK
-            buffer = memoryview(mmap(-1, size))
+            buffer = memoryview(mmap(-1, _block(number or 0)))
             failed = _Failed(self._retry)
             while self._todo and not self._stop.is_set():
                 if number is not None and (leaving := self._leaves()):

@@ -45,7 +45,7 @@ LINKS = {
     "503 above 100 MB/s": Link(lambda n: n * 30 * MB, 0.005, refuses=100 * MB),
     "one connection is enough": Link(lambda n: 50 * MB / (1 + 0.02 * n), 0.005),
 }
-TICK = 0.25
+TICK = 0.1
 
 
 def sent(
