@@ -165,6 +165,17 @@ def test_thousands_of_keys_are_listed_and_not_read(
     assert sandbox.oss_endpoint.log_calls.count("ListObjectsV2") <= count // 1000 + 2
 
 
+def test_what_lies_beside_the_prefix_tells_of_the_trainer(
+    preflight: InProcess, sandbox: Sandbox, url: str
+) -> None:
+    """ZeRO's states lie one folder above the adapter that was never gathered."""
+    sandbox.oss.delete(sandbox.bucket, WEIGHTS)
+    for name in ("zero_to_fp32.py", "latest", "global_step5/mp_rank_00.pt"):
+        put(sandbox, f"models/{name}", b"x")
+    done = preflight("check", url)
+    assert_told(done, 1, "DeepSpeed's ZeRO states, one directory up")
+
+
 @pytest.mark.parametrize(
     ("action", "words"),
     [("oss:GetObject", "oss:GetObject"), ("oss:ListObjects", "oss:ListObjects")],
