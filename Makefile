@@ -15,7 +15,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= .demo
 DEMO_BASE ?= qwen3-8b
-JOBS ?= 2
+# A third worker runs while the others wait for a server or a process.
+JOBS ?= 3
 KILLS ?= 100
 TIMES ?= 20
 
@@ -142,11 +143,17 @@ lint: $(READY) ## linter and formatter
 types: $(READY) ## type checker
 	$(BIN)/mypy
 
+# Tests make thousands of small files. In memory, where there is room, this is a third
+# faster than on a disk.
+SCRATCH ?= $(shell test -w /dev/shm && df -Pk /dev/shm | \
+  awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
+
 # A file's tests share its fixtures, so that they stay on one worker. The marks of
 # `loadgroup` would do, but pytest 9.2 made xdist 3.8 deaf to them.
 .PHONY: unit
 unit: $(READY) $(V2_READY) ## the tests alone
-	$(V2_PYTHON) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	PYTEST_DEBUG_TEMPROOT=$(SCRATCH) $(V2_PYTHON) \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .PHONY: fuzz
 fuzz: $(READY) ## the tests that search, TIMES (20) as far as in `make unit`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -42,9 +43,6 @@ def _is_setting(name: str) -> bool:
     return name not in _KEPT and (ours or name.lower().endswith("_proxy"))
 
 
-# The workers of a run take all cores; threads that wait for more of them only spin.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 if not os.environ.get("PREFLIGHT_LIVE"):  # those that ask the real services need them
     for _name in filter(_is_setting, list(os.environ)):
         del os.environ[_name]
@@ -82,3 +80,9 @@ def nothing_hidden() -> Iterator[None]:
     yield
     hidden._hidden.clear()
     hidden._hidden.update(before)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded to collect thousands of tests is no garbage, ever."""
+    gc.collect()
+    gc.freeze()

@@ -184,6 +184,8 @@ def _content(path: Path) -> bytes:
     try:
         if stat.S_ISLNK(mode):
             mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):  # how large one is, each file system says otherwise
+            return b"a directory"
         if not stat.S_ISREG(mode) or path.stat().st_size > _HASHED:
             return f"{stat.S_IFMT(mode)} {path.stat().st_size}".encode()
         return hashlib.sha256(path.read_bytes()).digest()

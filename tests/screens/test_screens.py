@@ -15,6 +15,7 @@ import pytest
 
 from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
+from preflight.sandbox.faults import Action, Fault
 from preflight.text import columns
 from tests.running import command, environment, tiny_adapter
 from tests.screens.pseudo_terminal import LINES, Screen, settled, show
@@ -151,13 +152,23 @@ def test_a_push_that_was_killed_half_way_goes_on(desk: Desk) -> None:
     oss, bucket = desk.box.oss, desk.box.bucket
 
     def is_half_way() -> bool:
-        uploads = oss.uploads(bucket)
-        return sum(len(oss.parts(bucket, u.key, u.id)) for u in uploads) > 5
+        uploads = [u for u in oss.uploads(bucket) if u.key.endswith(".safetensors")]
+        return sum(len(oss.parts(bucket, u.key, u.id)) for u in uploads) == 6
 
+    held = Fault(
+        service="oss",
+        operation="UploadPart",
+        action=Action.LATENCY,
+        nth=7,
+        seconds=600,
+        times="always",
+    )
+    desk.box.faults.add(held)
     words = ("push", "good", DESTINATION, *QUICK)
     slowly = ("--part-size", "100K", "--bandwidth-limit", "1M")
     killed = desk.type(*words, *slowly, kill_when=is_half_way)
     assert killed.code == -9
+    desk.box.faults.clear()
     golden("status-killed", desk.type("status"))
     screen = desk.type(*words, *slowly)
     assert (screen.code, screen.scrolled) == (0, 0)
