@@ -86,3 +86,4 @@ def pytest_collection_finish() -> None:
     """What was loaded to collect thousands of tests is no garbage, ever."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # what tests leave behind is small
