@@ -79,12 +79,12 @@ class Fixed:
 def first_workers(latency: float | None) -> int:
     """How many to begin with, from the seconds until OSS answers; None: not known.
 
-    Whoever waits for answers leaves the link idle. Near by, more workers than a few
-    cores can serve get into each other's way.
+    Whoever waits for answers leaves the link idle, and a link that bears less says so
+    soon. Near by, more workers than a few cores can serve get into each other's way.
     """
     if latency is None or latency < _NEAR:
         return 8 if (os.cpu_count() or 1) > 4 else 4
-    return 16 if latency < _FAR else 32
+    return 32 if latency < _FAR else 48
 
 
 class Found:
