@@ -15,8 +15,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEMO_DIR ?= .demo
 DEMO_BASE ?= qwen3-8b
-# A third worker runs while the others wait for a server or a process.
-JOBS ?= 3
+# Two more than the usual cores: they run while others wait for a server or a process.
+JOBS ?= 4
 KILLS ?= 100
 TIMES ?= 20
 
