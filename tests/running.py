@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -168,6 +168,35 @@ def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
     )
     out, err = (os.fsdecode(stream) for stream in (done.stdout, done.stderr))
     return Run(done.returncode, out, err)
+
+
+_EACH = """
+import contextlib, io, json, sys
+from preflight.cli import main
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            code = main(words)
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def run_each(
+    commands: Sequence[Sequence[str]],
+    env: Mapping[str, str],
+    *,
+    before: Sequence[str] = (),
+) -> list[Run]:
+    """What each of these commands left, one after the other in one new process.
+
+    For surroundings that only a new process can have; `before` makes them.
+    """
+    words = [*before, sys.executable, "-c", _EACH, json.dumps(list(commands))]
+    done = run(words, env)
+    assert done.code == 0, done.err
+    runs = [Run(*json.loads(line)) for line in done.out.splitlines()]
+    assert len(runs) == len(commands)
+    return runs
 
 
 @contextlib.contextmanager

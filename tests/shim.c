@@ -3,7 +3,8 @@
  * SHIM_BELOW   the directory; SHIM_NAME: only names below it that end so
  * SHIM_CALL    open, stat, read or write: which calls fail
  * SHIM_ERRNO   with which number; SHIM_SKIP: how many go well before;
- *              SHIM_TIMES: how many fail then
+ *              SHIM_TIMES: how many fail then, before one goes well again;
+ *              SHIM_PLACES: how often that happens, one after the other (once)
  * SHIM_INODES  set: every look at a path there shows another inode number
  * SHIM_TRUNCATE after so many looks the times there have lost their fractions
  * SHIM_THREADS how many threads can be made
@@ -48,8 +49,9 @@ static int is_ours(int fd) { return fd >= 0 && fd < FDS && ours[fd]; }
 static int fails(const char *call, int below) {
   if (!below || strcmp(call, text("SHIM_CALL"))) return 0;
   int count = __sync_fetch_and_add(&calls, 1);
-  int skip = number("SHIM_SKIP");
-  if (count < skip || count >= skip + number("SHIM_TIMES")) return 0;
+  int at = count - number("SHIM_SKIP"), times = number("SHIM_TIMES");
+  int places = *text("SHIM_PLACES") ? number("SHIM_PLACES") : 1;
+  if (at < 0 || at / (times + 1) >= places || at % (times + 1) == times) return 0;
   errno = number("SHIM_ERRNO");
   return 1;
 }

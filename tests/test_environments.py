@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from preflight.sandbox import Sandbox
-from tests.running import Run, command, environment, run, state_files, tiny_adapter
+from tests.running import (
+    Run,
+    command,
+    environment,
+    run,
+    run_each,
+    state_files,
+    tiny_adapter,
+)
 from tests.shim import built
 
 NO_ENTRY = ["unshare", "--user", "--map-user=12345"]
@@ -24,6 +33,27 @@ def can_change_user() -> bool:
     if shutil.which("unshare") is None:
         return False
     return subprocess.run([*NO_ENTRY, "true"], check=False).returncode == 0
+
+
+def assert_all(
+    env: Mapping[str, str],
+    *expected: tuple[Any, ...],
+    before: Sequence[str] = (),
+) -> Run:
+    """Each command ends with its code, and says what it is to say; the last one's run.
+
+    Where `before` has to stand in front of Python, one start serves them all.
+    """
+    commands = [list(map(str, words)) for words, *_ in expected]
+    if before:
+        runs = run_each(commands, env, before=before)
+    else:
+        runs = [run(command(*words), env) for words in commands]
+    for (words, code, *told), done in zip(expected, runs, strict=True):
+        assert done.code == code, (words, done.err)
+        assert "Traceback" not in done.err
+        assert all(text in done.err for text in told), (words, done.err)
+    return runs[-1]
 
 
 @pytest.mark.parametrize("home", ["empty", "relative", "no directory", "no entry"])
@@ -45,24 +75,23 @@ def test_without_a_home_all_works_and_nothing_lands_elsewhere(
     else:
         env["HOME"] = values[home]
     url = f"oss://{sandbox.bucket}/models/one/"
-    for words, code in (
+    assert_all(
+        env,
         (("check", adapter), 0),
         (("push", adapter, url, "--poll-interval", "0.05"), 0),
         (("doctor", url), 0),
-        (("status",), 2),
-    ):
-        done = run([*before, *command(*words)], env)
-        assert done.code == code, done.err
-        assert "Traceback" not in done.err
-    assert "no run is on record" in done.err
+        (("status",), 2, "no run is on record"),
+        before=before,
+    )
     assert list(here.iterdir()) == []
 
 
 def test_the_manual_is_there_without_docstrings(tmp_path: Path) -> None:
     env = environment(tmp_path / "home", {"PYTHONOPTIMIZE": "2"})
     plain = environment(tmp_path / "home")
-    for words in (("explain", "C02"), ("explain",)):
-        assert run(command(*words), env) == run(command(*words), plain)
+    pages = (["explain", "C02"], ["explain"])
+    found = run_each(pages, env)
+    assert found == [run(command(*words), plain) for words in pages]
 
 
 THREADS = """
@@ -147,11 +176,10 @@ def test_a_hiccup_of_a_mount_is_outlasted(
     place: Place, shim: Path, call: str, number: int
 ) -> None:
     """ESTALE after a failover of NFS, EINTR of a mount with `intr`, wherever it is."""
-    values = {"call": call, "errno": number, "name": ".safetensors", "times": 2}
-    for skip in (0, 1, 4):
-        broken = mount(shim, place.adapter, skip=skip, **values)
-        done = place.push("--again", "--no-wait", values=broken)
-        assert done.code == 0, (skip, done.err)
+    values = {"call": call, "errno": number, "name": ".safetensors"}
+    broken = mount(shim, place.adapter, times=2, places=5, **values)
+    done = place.push("--no-wait", values=broken)
+    assert done.code == 0, done.err
 
 
 def test_a_hiccup_of_the_mount_s_own_directory_is_outlasted(
@@ -159,13 +187,10 @@ def test_a_hiccup_of_the_mount_s_own_directory_is_outlasted(
 ) -> None:
     words = command("check", place.adapter)
     env = environment(place.home)
+    values = {"errno": errno.ESTALE, "times": 2, "places": 4}
     for call in ("stat", "open"):
-        for skip in (0, 1, 3):
-            broken = mount(
-                shim, place.adapter, call=call, skip=skip, errno=errno.ESTALE, times=2
-            )
-            done = run(words, env | broken)
-            assert done.code == 0, (call, skip, done.out, done.err)
+        done = run(words, env | mount(shim, place.adapter, call=call, **values))
+        assert done.code == 0, (call, done.out, done.err)
 
 
 def test_a_disk_that_lost_bytes_leaves_the_parts(place: Place, shim: Path) -> None:
@@ -233,7 +258,7 @@ def test_a_limit_on_threads_slows_and_stops_nothing(
     place: Place, shim: Path, threads: int
 ) -> None:
     values = {"LD_PRELOAD": str(shim), "SHIM_THREADS": str(threads)}
-    for flags in ((), ("--again", "--progress", "bar"), ("--again", "--workers", "8")):
+    for flags in ((), ("--again", "--progress", "bar", "--workers", "8")):
         done = place.push(*flags, values=values)
         assert done.code == 0, done.err
         assert "interrupted" not in done.err
@@ -250,11 +275,23 @@ LIMITS = {
     "no letters but ASCII": "export LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0",
     "an umask that takes all": "umask 777",
 }
+# Several in one start, where none hides what another does.
+TOGETHER = (
+    ("12 descriptors", "nothing but root's directory", "docstrings are gone"),
+    ("no file may grow", "no letters but ASCII", "standard input is closed"),
+    ("nobody reads standard error", "an umask that takes all"),
+    ("standard error is on a full disk",),
+)
 
 
-@pytest.mark.parametrize("limit", LIMITS)
-def test_a_push_in_narrow_surroundings(place: Place, limit: str) -> None:
-    before = ("sh", "-c", f'{LIMITS[limit]}; exec "$@"', "sh")
+def test_every_limit_is_tried() -> None:
+    assert sorted(itertools.chain(*TOGETHER)) == sorted(LIMITS)
+
+
+@pytest.mark.parametrize("limits", TOGETHER, ids=", ".join)
+def test_a_push_in_narrow_surroundings(place: Place, limits: tuple[str, ...]) -> None:
+    set_up = "; ".join(LIMITS[limit] for limit in limits)
+    before = ("sh", "-c", f'{set_up}; exec "$@"', "sh")
     done = place.push("--format", "json", "-vv", before=before)
     assert done.code == 0, done.err
     assert json.loads(done.out)["upload"]["verified"] is True
@@ -284,24 +321,23 @@ def test_all_works_where_nothing_can_be_written(place: Place) -> None:
     assert done.code == 0, done.err
     assert "the run record could not be kept" in done.err
     env = environment(place.home, place.box.environment())
-    for words, code in (
+    output = place.home / "report.json"
+    done = assert_all(
+        env,
         (("check", place.adapter), 0),
         (("doctor", place.url), 0),
         (("jobs",), 0),
         (("bases",), 0),
         (("status",), 2),
-        (("check", place.adapter, "--output", place.home / "report.json"), 2),
-    ):
-        done = run([*before, *command(*words)], env)
-        assert done.code == code, (words, done.err)
-        assert "Traceback" not in done.err
-    assert "Read-only file system" in done.err
+        (("check", place.adapter, "--output", output), 2, "Read-only file system"),
+        before=before,
+    )
     assert "READY" in done.out  # better there than lost
 
 
 def test_a_report_on_a_full_disk_goes_to_the_screen(place: Place) -> None:
-    line = shlex.join(command("check", place.adapter, "--output", "/dev/full"))
-    done = run(["sh", "-c", line], environment(place.home))
+    words = command("check", place.adapter, "--output", "/dev/full")
+    done = run(words, environment(place.home))
     assert done.code == 2
     assert "No space left on device" in done.err
     assert "READY" in done.out
