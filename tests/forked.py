@@ -6,7 +6,8 @@ behaves like `python -m preflight check out/adapter`: a process of its own with 
 environment, directory, streams and signals, whose `__main__` runs from its first line.
 Only what Python does before that, and the imports, are done already; they cost more
 than most commands do. The server is started once in each process that asks, and once
-for each library of `LD_PRELOAD`.
+for each library of `LD_PRELOAD`. What shells and make start by name asks at its door:
+`tests.launcher`.
 
 Where the start itself matters (another encoding, a limit, another user)
 `tests.running` starts Python instead.
@@ -24,10 +25,12 @@ import pkgutil
 import runpy
 import select
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -149,6 +152,7 @@ def spawn(
         "umask": _umask(),
         "encoding": encoding,
         "new_session": new_session,
+        "hurry": False,
     }
     with open(os.devnull) as nothing:  # noqa: PTH123
         source = nothing.fileno() if stdin is None else stdin
@@ -170,6 +174,11 @@ def piped(
     return process
 
 
+def door() -> Path:
+    """The socket at which a program of `tests.launcher` asks; made on first use."""
+    return _server("").door
+
+
 def _decoded(data: bytes) -> str:
     return data.decode("utf-8").replace("\r\n", "\n")
 
@@ -187,14 +196,19 @@ class _Server:
         self._asked = threading.Lock()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
+        self.door = Path(tempfile.mkdtemp()) / "door"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(self.door))
+        listener.listen()
         kept = {
             n: v for n, v in os.environ.items() if not n.startswith(("LC_", "LANG"))
         }
-        with theirs:
+        with theirs, listener:
+            ends = [theirs.fileno(), listener.fileno()]
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.forked", *map(str, ends)],
                 env={**kept, "PYTHONPATH": str(ROOT), "LD_PRELOAD": preload},
-                pass_fds=[theirs.fileno()],
+                pass_fds=ends,
                 stdin=subprocess.DEVNULL,
                 cwd=ROOT,
             )
@@ -214,6 +228,7 @@ class _Server:
     def close(self) -> None:
         self._socket.close()
         self._process.wait()
+        shutil.rmtree(self.door.parent)
 
 
 @functools.cache
@@ -235,7 +250,7 @@ def _load() -> None:
     gc.freeze()  # what is never touched stays shared
 
 
-def _serve(control: socket.socket) -> dict[str, Any]:
+def _serve(control: socket.socket, listener: socket.socket) -> dict[str, Any]:
     """Fork for each task; comes back in the children only, with their task."""
     status: dict[int, int] = {}
     waking, wake = os.pipe()
@@ -243,28 +258,45 @@ def _serve(control: socket.socket) -> dict[str, Any]:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    ends = [control.fileno(), listener.fileno(), waking]
     while True:
-        ready, _, _ = select.select([control.fileno(), waking], [], [])
+        ready, _, _ = select.select(ends, [], [])
         if waking in ready:
             os.read(waking, 4096)
             _reap(status)
-        if control.fileno() not in ready:
+        if listener.fileno() in ready:
+            with listener.accept()[0] as asked:
+                task = _begun(asked, status)
+        elif control.fileno() in ready:
+            task = _begun(control, status) or os._exit(0)
+        else:
             continue
-        data, fds, _, _ = socket.recv_fds(control, _TASK, 4)
-        if not data:
-            os._exit(0)
-        child = os.fork()
-        if not child:
+        if "streams" in task:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for fd in (waking, wake, fds[3], *status.values()):
+            for fd in (waking, wake, *status.values()):
                 os.close(fd)
             control.close()
-            return {**json.loads(data), "streams": fds[:3]}
-        status[child] = fds[3]
-        for fd in fds[:3]:
-            os.close(fd)
-        control.send(str(child).encode())
+            listener.close()
+            return task
+
+
+def _begun(asked: socket.socket, status: dict[int, int]) -> dict[str, Any]:
+    """The task that came; in its own process with its streams; {} if none came."""
+    data, fds, _, _ = socket.recv_fds(asked, _TASK, 4)
+    if not data:
+        return {}
+    task: dict[str, Any] = json.loads(data)
+    child = os.fork()
+    if not child:
+        os.close(fds[3])
+        return {**task, "streams": fds[:3]}
+    status[child] = fds[3]
+    for fd in fds[:3]:
+        os.close(fd)
+    with contextlib.suppress(BrokenPipeError):  # a launcher was killed
+        asked.send(str(child).encode())
+    return task
 
 
 def _reap(status: dict[int, int]) -> None:
@@ -301,10 +333,13 @@ def _become(task: dict[str, Any]) -> None:
     sys.argv = ["preflight", *task["words"]]
 
 
-def _run_main() -> int:
+def _run_main(*, hurry: bool) -> int:
     """What `python -m preflight` runs; the exit code as Python makes it."""
+    from preflight.clock import compressed
+
     try:
-        runpy.run_module("preflight", run_name="__main__", alter_sys=True)
+        with compressed() if hurry else contextlib.nullcontext():
+            runpy.run_module("preflight", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
@@ -342,5 +377,6 @@ def _text(
 if __name__ == "__main__":
     os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), "1"))
     _load()
-    _become(_serve(socket.socket(fileno=int(sys.argv[1]))))
-    _end(_run_main())
+    _task = _serve(*(socket.socket(fileno=int(end)) for end in sys.argv[1:]))
+    _become(_task)
+    _end(_run_main(hurry=_task["hurry"]))

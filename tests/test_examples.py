@@ -16,6 +16,7 @@ import yaml
 
 from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
+from tests.launcher import launcher
 from tests.running import ROOT, Run, environment, run, tiny_adapter
 
 EXAMPLES = ROOT / "docs/examples"
@@ -68,16 +69,6 @@ def test_the_job_is_valid() -> None:
         kubernetes_validate.validate(job, version, strict=True)
 
 
-# `preflight` itself, but that no time passes while it waits for the job.
-QUICK = """
-from preflight.cli import entry
-from preflight.clock import compressed
-
-with compressed():
-    entry()
-"""
-
-
 class Project:
     """A checkout with an adapter, `preflight` on the path, and keys of a sandbox."""
 
@@ -86,8 +77,7 @@ class Project:
         self.adapter = tiny_adapter(folder / "out/adapter")
         script = folder / "bin/preflight"
         script.parent.mkdir()
-        script.write_text(f"#!{sys.executable}\n{QUICK}", "utf-8")
-        script.chmod(0o755)
+        launcher(script, hurry=True)
 
     def run(self, script: str, **values: str) -> Run:
         script = script.replace("my-bucket", self.box.bucket)

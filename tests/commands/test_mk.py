@@ -17,6 +17,7 @@ from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
 from preflight.commands.mk import INCLUDE, for_make
 from preflight.sandbox import Sandbox
+from tests.launcher import launcher
 from tests.running import ROOT, Run, environment, run, tiny_adapter, until
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
@@ -48,11 +49,9 @@ def project(tmp_path: Path, sandbox: Sandbox) -> Project:
     folder, binaries = tmp_path / "project", tmp_path / "bin"
     for each in (folder, binaries):
         each.mkdir()
-    for name, words in (("preflight", "-m preflight"), ("python", "")):
-        (binaries / name).write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n'
-        )
-        (binaries / name).chmod(0o755)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (binaries / "python").chmod(0o755)
+    launcher(binaries / "preflight")
     env = environment(tmp_path / "home", sandbox.environment())
     env["PATH"] = f"{binaries}{os.pathsep}{env['PATH']}"
     for name in ("MAKEFLAGS", "MAKELEVEL"):

@@ -13,6 +13,7 @@ import pytest
 from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import FaultPlan
+from tests.launcher import launcher
 from tests.running import ROOT, Run, environment, run, tiny_adapter
 from tests.sandbox.test_plugin import PLUGIN, is_installed
 
@@ -34,8 +35,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     script = folder / "bin/preflight"
     script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m preflight "$@"\n')
-    script.chmod(0o755)
+    launcher(script)
     return folder
 
 
