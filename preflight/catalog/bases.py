@@ -73,7 +73,7 @@ def load_bases() -> Mapping[str, BaseModel]:
 
     Raises `ConfigurationError` for a user's file that cannot be read or is malformed.
     """
-    return _load((*sorted(_DATA.glob("*.json")), *_user_files()))
+    return _load((*_our_files(), *_user_files()))
 
 
 def find_base(code_or_hub_id: str) -> BaseModel | None:
@@ -85,7 +85,17 @@ def find_base(code_or_hub_id: str) -> BaseModel | None:
     return None
 
 
-def _user_files() -> Iterator[Path]:
+@lru_cache(maxsize=1)
+def _our_files() -> tuple[str, ...]:
+    return tuple(_documents(_DATA))
+
+
+def _documents(directory: Path) -> list[str]:
+    """The paths of its .json files; as text, for they are compared at every look."""
+    return sorted(map(str, directory.glob("*.json")))
+
+
+def _user_files() -> Iterator[str]:
     config = config_directory()
     if isinstance(config, Path):
         yield from _in_home(config / "bases")
@@ -94,16 +104,16 @@ def _user_files() -> Iterator[Path]:
         yield from _named_files(Path(named))
 
 
-def _in_home(directory: Path) -> list[Path]:
+def _in_home(directory: Path) -> list[str]:
     try:
-        return sorted(directory.glob("*.json"))
+        return _documents(directory)
     except OSError:
         return []  # another user's home, as in a container with a user id of its own
 
 
-def _named_files(path: Path) -> list[Path]:
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not files or not files[0].is_file():
+def _named_files(path: Path) -> list[str]:
+    files = _documents(path) if path.is_dir() else [str(path)]
+    if not files or not Path(files[0]).is_file():
         raise ConfigurationError(
             say(
                 "PREFLIGHT_BASES: {path} is no file, and no directory with .json files",
@@ -115,11 +125,11 @@ def _named_files(path: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=8)
-def _load(files: tuple[Path, ...]) -> Mapping[str, BaseModel]:
+def _load(files: tuple[str, ...]) -> Mapping[str, BaseModel]:
     families: dict[str, dict[str, Any]] = {}
     entries: dict[str, dict[str, Any]] = {}
     wheres: dict[str, str] = {}
-    for file in files:
+    for file in map(Path, files):
         document = decode(_Family, read_json(file), str(file))
         for where, code, entry in _entries(file, document, families, entries):
             entries[code], wheres[code] = entry, where

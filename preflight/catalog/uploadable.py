@@ -89,6 +89,7 @@ UPLOADABLE: Mapping[WeightType, tuple[Uploadable, ...]] = {
 }
 
 
+@lru_cache(maxsize=4096)  # many rules ask about the same few names
 def role_of(name: str, weight_type: WeightType) -> Role | None:
     """The role of a file, or None when it is not on the list.
 

@@ -63,21 +63,26 @@ def failing(report: Report) -> frozenset[str]:
     return frozenset(outcome.code for outcome in report.select(Result.FAILED))
 
 
-def planned_repair(options: CheckOptions, losses: Losses) -> RepairPlan:
+def planned_repair(
+    options: CheckOptions, losses: Losses, *, looked: Inspection | None = None
+) -> RepairPlan:
     """Look at a directory and plan its repair; nothing is written beside it.
 
+    `looked`: what a check has just found there, which is not looked for again.
     Raises `UsageError` for no directory, and for one that holds several models.
     """
-    found = inspect(options.source, options.request)
-    before = _judged(options, found)
-    found = _inner(found, options.request, before)
+    outer = looked or inspect(options.source, options.request)
+    before = _judged(options, outer)
+    found = _inner(outer, options.request, before)
     kind = _kind(found)
     inner = (
         found.location.directory.relative_to(options.source.location.directory)
         .as_posix()
         .strip(".")
     )
-    failed = failing(before) | failing(_judged(options, found))
+    failed = failing(before)
+    if found is not outer:
+        failed |= failing(_judged(options, found))
     known = replace(_known(found, failed, losses), inner=inner)
     seen, report = found, before
     steps: tuple[Step, ...] = ()
@@ -207,7 +212,8 @@ def is_repairable(checked: Checked) -> bool:
     # What was fetched for the check is not fetched again for a hint.
     request = replace(checked.options.request, base_from_hub=False)
     try:
-        plan = planned_repair(replace(checked.options, request=request), Losses())
+        options = replace(checked.options, request=request)
+        plan = planned_repair(options, Losses(), looked=checked.found)
     except PreflightError:
         return False
     return bool(plan.draft.weights) and plan.outlook.verdict is not Verdict.FAIL
