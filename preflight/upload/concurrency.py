@@ -19,8 +19,9 @@ from preflight.clock import Clock, SystemClock
 MAX_WORKERS = 64
 
 # Seconds: a new number settles (connections open, socket buffers fill) before its rate
-# is measured; a number that was found good rests before another one is tried.
-_SETTLE, _MEASURE, _REST = 0.5, 1.0, 10.0
+# is measured; a number that was found good rests before another one is tried, and
+# twice as long after each try in vain: it costs a third of the rate while it lasts.
+_SETTLE, _MEASURE, _REST, _LONG_REST = 0.5, 1.0, 10.0, 80.0
 _HASTE = 0.5  # of these times, until a number was found at all: begin quickly
 _GAIN = 1.1  # more workers must make it so many times as fast
 _LOSS = 0.97  # fewer workers are better at this rate already: they cost less
@@ -28,6 +29,10 @@ _SLOWER, _FASTER = 0.6, 1.3  # times the rate held: the link is another one now
 # Below so many times the rate held, for so many seconds, nobody waits for the end of a
 # measure: while 16 connections do the work of 64, a quarter of the time is lost.
 _FALLEN, _FALLEN_FOR = 0.35, 0.5
+# A worker fills the system's buffers when it begins a part, and waits for them to drain
+# at its end: a rate that is measured for less than a part's time is half chance. Up to
+# so many seconds it is measured, but not in haste, where doubling shows through.
+_LONGEST = 8.0
 _FEW_BYTES = 8 << 20  # that were to move meanwhile; blocks come in lumps of up to 1 MiB
 _LEAP = 4  # times the workers, then: doubling twice would cost a measure more
 _CUT = 0.7  # what is left of the workers when requests are refused
@@ -51,6 +56,9 @@ class Concurrency(Protocol):
     def look(self, moved: int) -> None:
         """Called a few times a second: `moved` bytes went out so far."""
 
+    def took(self, seconds: float) -> None:
+        """One more job is done, and it took so long."""
+
     def refused(self) -> None:
         """A request failed for now: refused, timed out, cut off."""
 
@@ -70,6 +78,9 @@ class Fixed:
         """Nothing is to be found."""
 
     def look(self, moved: int) -> None:
+        """Nothing is to be found."""
+
+    def took(self, seconds: float) -> None:
         """Nothing is to be found."""
 
     def refused(self) -> None:
@@ -104,10 +115,12 @@ class Found:
         self._changed = 0  # looks in a row that found another rate
         self._last: tuple[float, int] | None = None  # when was looked; bytes
         self._low_from: tuple[float, int] | None = None  # since when it is fallen
+        self._rest_for = _REST  # seconds
         self._last_cut = float("-inf")
         self._refused_at = most + 1  # workers
         self._rests_until = 0.0
         self._pace = _HASTE
+        self._job = 0.0  # seconds that one took lately
         self._tries_fewer = False
         self._from: tuple[float, int] | None = None  # when the measure began; bytes
         self._settled = self._clock.now() + _SETTLE * _HASTE
@@ -139,7 +152,7 @@ class Found:
                     self._from = now, moved
                 return
             since, before = self._from
-            if now - since < _MEASURE * self._pace:
+            if now - since < self._long_enough():
                 return
             self._from = now, moved
             if moved > before:  # else nothing moves at all, and no number mends that
@@ -154,17 +167,31 @@ class Found:
         if moved - last[1] >= _FALLEN * self._held * (now - last[0]):
             self._low_from = None
             return False
-        self._low_from = self._low_from or last
+        # The link may have changed between two looks: of what moved since the one
+        # before, some went at the old rate, with which more workers never compare.
+        self._low_from = self._low_from or (now, moved)
         since, before = self._low_from
         # When nothing moves at all, no number mends that.
-        if now - since < _FALLEN_FOR or moved == before:
+        long_enough = max(_FALLEN_FOR, min(_LONGEST, self._job) / 2)
+        if now - since < long_enough or moved == before:
             return False
         if self._held * (now - since) < _FEW_BYTES:
             return False
         self._held, self._changed = (moved - before) / (now - since), 0
-        self._pace = _HASTE
+        self._pace, self._rest_for = _HASTE, _REST
         self._try_more(now, times=_LEAP)
         return True
+
+    def _long_enough(self) -> float:
+        """Seconds of a measure."""
+        if self._pace < 1:
+            return _MEASURE * self._pace
+        return max(_MEASURE, min(_LONGEST, self._job))
+
+    def took(self, seconds: float) -> None:
+        """Parts take about so long, with their answers."""
+        with self._lock:
+            self._job += 0.2 * (seconds - self._job)
 
     def refused(self) -> None:
         """Fewer from now on, once for all that is refused at about the same time."""
@@ -173,6 +200,7 @@ class Found:
             if now - self._last_cut < _SETTLE + _MEASURE:
                 return
             self._last_cut, self._refused_at = now, self._now
+            self._rest_for = _REST
             tried_more = self._now > self._good
             self._good = self._good if tried_more else max(1, int(self._good * _CUT))
             self._use(self._good)
@@ -200,6 +228,7 @@ class Found:
             self._good, self._held = self._now, rate
             if self._now >= self._refused_at:
                 self._refused_at = self.most + 1  # it is not refused any more
+            self._rest_for = _REST
             self._try_more(now)
         else:
             self._rest(now)
@@ -207,6 +236,7 @@ class Found:
     def _judge_fewer(self, rate: float, now: float) -> None:
         if self._held is None or rate >= self._held * _LOSS:
             self._good, self._held = self._now, rate
+            self._rest_for = _REST
             self._try_fewer(now)
         else:
             self._rest(now)
@@ -221,6 +251,7 @@ class Found:
             self._changed += 1
             if self._changed >= 2:  # one look alone may be a hiccup
                 self._changed, self._held = 0, rate
+                self._rest_for = _REST
                 self._try_more(now)
             return
         self._changed = 0
@@ -246,6 +277,7 @@ class Found:
             self._use(self._good * 2 // 3)
 
     def _rest(self, now: float) -> None:
-        self._pace, self._rests_until = 1.0, now + _REST
+        self._pace, self._rests_until = 1.0, now + self._rest_for
         if self._now != self._good:
+            self._rest_for = min(2 * self._rest_for, _LONG_REST)
             self._use(self._good)

@@ -15,6 +15,7 @@ from preflight.oss.models import ListedObject, Part, PendingUpload
 from preflight.upload.context import Context
 from preflight.upload.local_file import LocalFile
 from preflight.upload.part_upload import PartState, PartUpload
+from preflight.upload.parts import part_size
 from preflight.upload.plan import UploadItem
 from preflight.upload.resume import take_up
 from preflight.upload.stored_object import ObjectState, StoredObject, stored_crc
@@ -80,6 +81,10 @@ class MultipartFile:
     def step(self) -> int:
         """Bytes a part."""
         return self._local.step
+
+    def cut(self, wanted: int) -> None:
+        """Take parts of about so many bytes, where nothing says otherwise yet."""
+        self._local.cut(part_size(self.item.size, wanted))
 
     @property
     def comparing(self) -> bool:

@@ -130,10 +130,12 @@ class SharedUpload(Upload):
         self._earlier = marks.parts
         return marks.over() is None
 
-    def _fit(self, latency: float | None) -> None:
-        super()._fit(latency)
-        part = shared_part(self._shares.items, self._options)
-        self._cut_by(part)
+    def _wanted_part(self, latency: float | None) -> int:
+        del latency  # every task must cut alike: by sizes alone
+        return shared_part(self._shares.items, self._options)
+
+    def _refine(self, latency: float | None) -> None:
+        """Not here, for the same reason."""
 
     @property
     def _weights(self) -> list[MultipartFile]:

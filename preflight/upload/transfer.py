@@ -63,6 +63,7 @@ from preflight.upload.parts import (
     MIB,
     PART,
     TransferOptions,
+    last_part,
     part_size,
     wanted_part,
 )
@@ -183,18 +184,20 @@ class Upload:
         self._settle_foreign(found)
         self._fit(self._client.latency)
         self._sort(found)
+        self._refine(self._client.latency)
         self._prepare(found)
         self._bring(job for file in self._single for job in file.jobs())
 
     def _fit(self, latency: float | None) -> None:
         """Suit workers and parts to a place whose answers take so many seconds."""
+        self._context = replace(self._context, part=self._wanted_part(latency))
         self._context.start_with(first_workers(latency))
-        sizes = (item.size for item in self._plan.items)
-        self._cut_by(wanted_part(sizes, self._options, latency))
 
-    def _cut_by(self, part: int) -> None:
-        """The usual part size in bytes from now on."""
-        self._context = replace(self._context, part=part)
+    def _wanted_part(self, latency: float | None) -> int:
+        """The usual part size, in bytes."""
+        return wanted_part(
+            (item.size for item in self._plan.items), self._options, latency
+        )
 
     def _settle_foreign(self, found: Resumable) -> None:
         for upload in found.foreign:
@@ -218,6 +221,17 @@ class Upload:
             else:
                 self._single.append(SinglePut(item, self._context, listed))
         self._multipart.sort(key=lambda file: -file.item.size)
+
+    def _refine(self, latency: float | None) -> None:
+        """Cut the files at the queue's end finer, that all workers end together."""
+        usual = self._context.part
+        part = last_part(usual, self._options, latency)
+        left = usual * self._options.most_workers  # bytes that are on their way at once
+        for file in reversed(self._multipart[1:]):
+            if left <= 0:
+                break
+            file.cut(part)
+            left -= file.item.size
 
     def _prepare(self, found: Resumable) -> None:
         """Find what earlier runs left of each file."""

@@ -228,6 +228,7 @@ class _Shift:
 
     def _do(self, job: Job, buffer: memoryview, failed: _Failed) -> _Failed:
         """One job; the failures in a row then."""
+        began = time.monotonic()
         try:
             job(buffer)
         except Postponed as exc:
@@ -235,6 +236,7 @@ class _Shift:
             self._size.refused()
             self._outlast(exc, failed)
             return failed
+        self._size.took(time.monotonic() - began)
         return _Failed(self._retry)
 
     def _leaves(self) -> bool:

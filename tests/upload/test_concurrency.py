@@ -99,6 +99,35 @@ def test_a_link_that_changes_is_followed(before: str, after: str) -> None:
     assert got >= 0.85 * best(second, 240), (size.now, got / best(second, 240))
 
 
+def lumpy(size: Found, clock: ManualClock, each: float, seconds: float) -> float:
+    """Bytes in so many seconds of workers that hand over a part when they begin it.
+
+    The system's buffers take it at once, and drain at `each` bytes/s.
+    """
+    moved, free = 0.0, [0.0] * size.most  # seconds at which each worker is free
+    size.begin(0)
+    start = clock.now()
+    for _ in range(int(seconds / TICK)):
+        clock.sleep(TICK)
+        passed = clock.now() - start
+        for number in range(size.now):
+            if free[number] <= passed:
+                if free[number]:
+                    size.took(PART / each)
+                free[number] = passed + PART / each
+                moved += PART
+        size.look(int(moved))
+    return moved
+
+
+@pytest.mark.parametrize("each", [5 * MB, 8 * MB, 12 * MB])
+def test_parts_that_come_in_waves_mislead_nobody(each: float) -> None:
+    clock = ManualClock()
+    size = Found(48, clock=clock)
+    got = lumpy(size, clock, each, 240)
+    assert got >= 0.9 * MAX_WORKERS * each * 240, size.now
+
+
 def test_a_rate_that_breaks_down_is_answered_at_once() -> None:
     near, thin, clock = LINKS["60 MB/s, 30 ms"], LINKS["5 MB/s, 200 ms"], ManualClock()
     size = Found(16, clock=clock)

@@ -11,6 +11,7 @@ from preflight.upload.parts import (
     MIB,
     PART,
     TransferOptions,
+    last_part,
     part_size,
     wanted_part,
 )
@@ -59,3 +60,12 @@ def test_the_usual_part_gives_each_worker_its_share(total: int, part: int) -> No
     chosen = wanted_part([total // 2, total // 2], TransferOptions(workers=4))
     assert chosen == part << 20
     assert wanted_part([total], TransferOptions(part_size=200_000)) == 200_000
+
+
+def test_far_away_the_last_files_have_finer_parts() -> None:
+    asked = TransferOptions(part_size=200_000)
+    parts = [last_part(32 << 20, TransferOptions(), each) for each in (None, 0.001)]
+    assert parts == [32 << 20] * 2
+    assert last_part(32 << 20, TransferOptions(), 0.2) == 8 << 20
+    assert last_part(4 << 20, TransferOptions(), 0.2) == 4 << 20
+    assert last_part(200_000, asked, 0.2) == 200_000

@@ -78,6 +78,27 @@ def test_every_byte_arrives_and_is_accounted_for(
     assert written(sandbox, client) == 5 + 3  # parts of 4 MiB, and three small files
 
 
+def test_far_away_what_is_sent_last_has_finer_parts(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    (model / "tokenizer.json").write_bytes(os.urandom(5 << 20))
+    for asked in ("ListMultipartUploads", "ListObjectsV2"):
+        sandbox.faults.add(fault(asked, "latency", seconds=0.02, times="always"))
+    sizes = {}
+    plan, options = plan_for(model, sandbox), TransferOptions(workers=1)
+    with Upload(plan, client, options) as transfer:
+        transfer.stage()
+        for one in client.list_uploads("models/a/"):
+            parts = client.list_parts(one.key, one.upload_id)
+            sizes[one.key.rpartition("/")[2]] = [part.size for part in parts]
+        transfer.publish()
+    mib = 1 << 20
+    assert sizes == {
+        WEIGHTS: [8 * mib, 8 * mib, mib + 3],
+        "tokenizer.json": [4 * mib, mib],
+    }
+
+
 def test_generated_files_go_up_from_memory(
     model: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
