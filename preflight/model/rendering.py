@@ -7,6 +7,7 @@ templates are used, nothing can be told.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -58,6 +59,7 @@ _CHATS: tuple[dict[str, Any], ...] = (
 )
 
 
+@functools.lru_cache(maxsize=16)  # a check, a plan and its outlook ask the same
 def renders_alike(one: str, other: str, *, seconds: float = SECONDS) -> bool | None:
     """Whether both make the same of a few chats; None where that cannot be told.
 
@@ -111,10 +113,14 @@ def _rendered(text: str) -> list[str | None]:
 
     def render(chat: dict[str, Any]) -> str | None:
         try:
-            return environment.from_string(text).render(**chat)
+            return template.render(**chat)
         except Exception:  # noqa: BLE001 - whatever a stranger's program raises
             return None
 
+    try:
+        template = environment.from_string(text)
+    except Exception:  # noqa: BLE001 - as above
+        return [None for _ in _CHATS]
     return [render(chat) for chat in _CHATS]
 
 

@@ -177,12 +177,14 @@ def _tell(event: RetryEvent) -> None:
     _log.log(level, say("%s; trying again"), event.cause.message)
 
 
-# A person waits for the answer of a check, and a file that was never open may well
-# belong to somebody else.
 # What opening a socket says; it is one as long as it is there.
 _NO_FILE = frozenset({errno.ENXIO, errno.EOPNOTSUPP})
+# A person waits for the answer of a check, and a file that was never open may well
+# belong to somebody else.
 INSPECTING = Access(
-    seconds=2.0, final=frozenset({errno.EACCES, errno.EPERM}) | _NO_FILE
+    seconds=2.0,
+    # No time makes a name shorter, either.
+    final=frozenset({errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}) | _NO_FILE,
 )
 
 

@@ -15,6 +15,7 @@ import pytest
 from safetensors import deserialize
 from safetensors.numpy import load_file, save_file
 
+from fixtures.adapters import SEVEN, build_adapter
 from fixtures.faults import FAULTS
 from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
@@ -61,20 +62,34 @@ def adapter(tmp_path: Path) -> Path:
     return tiny_adapter(tmp_path / "adapter")
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.floating]:
-    """The norms of a tiny adapter's updates, each of 4096 x 4096 numbers at most."""
-    plain = tiny_adapter(tmp_path_factory.mktemp("plain") / "plain")
-    return {name: np.linalg.norm(full) for name, full in dense(plain).items()}
+@pytest.fixture
+def tiny_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiny_bases(tmp_path / "bases")
+    monkeypatch.setenv("PREFLIGHT_BASES", str(tmp_path / "bases"))
 
 
-@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+# The product of a real width, 4096, is made of its smallest module alone: the others
+# would be 128 MB each.
+@pytest.mark.usefixtures("tiny_bases")
+@pytest.mark.parametrize(
+    ("base", "targets", "dtype"),
+    [
+        ("qwen3-8b", ("v_proj",), "F32"),
+        (TINY_TEXT, SEVEN, "F32"),
+        (TINY_TEXT, SEVEN, "F16"),
+        (TINY_TEXT, SEVEN, "BF16"),
+    ],
+)
 def test_norms_are_those_of_the_products(
-    tmp_path: Path, dtype: str, expected: dict[str, np.floating]
+    tmp_path: Path, base: str, targets: tuple[str, ...], dtype: str
 ) -> None:
-    made = tiny_adapter(tmp_path / "made", dtype=dtype)
+    words: dict[str, Any] = {"base": base, "targets": targets, "tiny": True}
+    plain = build_adapter(tmp_path / "plain", **words)
+    made = build_adapter(tmp_path / "made", dtype=dtype, **words)
     found = adapter_map(inspect(made))
     assert not isinstance(found, Unavailable)
+    expected = {name: np.linalg.norm(full) for name, full in dense(plain).items()}
+    assert len(expected) == 2 * len(targets)
     tolerance = {"F32": 1e-9, "F16": 1e-2, "BF16": 2e-2}[dtype]
     norms = {cell.module: cell.norm for cell in found.cells.values()}
     assert norms == pytest.approx(expected, rel=tolerance)
@@ -145,9 +160,10 @@ def test_the_scale_is_what_peft_multiplies_with() -> None:
             assert scale_of(config, "model.layers.0.self_attn.q_proj", 16) == scale
 
 
+@pytest.mark.usefixtures("tiny_bases")
 def test_two_adapters_are_compared_by_norm_and_direction(tmp_path: Path) -> None:
-    one = tiny_adapter(tmp_path / "one")
-    other = tiny_adapter(tmp_path / "other", seed=7)
+    one = build_adapter(tmp_path / "one", base=TINY_TEXT)
+    other = build_adapter(tmp_path / "other", base=TINY_TEXT, seed=7)
     first, second = dense(one), dense(other)
     pairs = {pair.module: pair for pair in compared(inspect(one), inspect(other))}
     assert set(pairs) == set(first)
@@ -250,12 +266,6 @@ def test_each_byte_of_the_weights_is_read_once(
 
 
 # Full weights against the base
-
-
-@pytest.fixture
-def tiny_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_tiny_bases(tmp_path / "bases")
-    monkeypatch.setenv("PREFLIGHT_BASES", str(tmp_path / "bases"))
 
 
 def full(directory: Path, *, seed: int, dtype: str = "BF16") -> Path:

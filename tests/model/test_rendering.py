@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ PLAIN = (
     "{%- endfor %}\n"
     "{%- if add_generation_prompt %}{{ '<|im_start|>assistant' }}{% endif %}"
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known() -> None:
+    """Each test asks a process of its own, also where the question is the same."""
+    renders_alike.cache_clear()
 
 
 def test_the_same_text_from_another_spelling() -> None:
@@ -50,7 +57,16 @@ def test_what_renders_nothing_tells_nothing() -> None:
 
 def test_a_template_that_never_ends_is_given_up() -> None:
     forever = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
-    assert renders_alike(PLAIN, forever, seconds=1) is None
+    assert renders_alike(PLAIN, forever, seconds=0.3) is None
+
+
+def test_the_same_question_starts_no_other_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert renders_alike(PLAIN, PLAIN + "{# again #}") is True
+    monkeypatch.setattr(sys, "executable", "/nothing/there")
+    assert renders_alike(PLAIN, PLAIN + "{# again #}") is True
+    assert renders_alike(PLAIN, PLAIN + "{# another #}") is None
 
 
 def test_what_lies_in_the_current_directory_is_not_run(
