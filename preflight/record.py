@@ -215,16 +215,22 @@ def record_path(record: RunRecord, state: Path) -> Path:
 
 
 def save_record(
-    document: Mapping[str, Any], path: Path, *, durable: bool = False
+    document: Mapping[str, Any],
+    path: Path,
+    *,
+    durable: bool = False,
+    ended: bool = True,
 ) -> None:
     """Write the run's document in one step, and let the oldest records go.
 
-    With `durable` it outlasts a loss of power, too, once this returns. Raises `OSError`
-    when the place cannot be written.
+    Until the run has `ended` it is one line, which is made in a fifth of the time: it
+    is written ten times a run. With `durable` it outlasts a loss of power, too, once
+    this returns. Raises `OSError` when the place cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
-    write_whole(path, json_text(document), mode=0o600, durable=durable)
+    text = json_text(document, indent=2 if ended else None)
+    write_whole(path, text, mode=0o600, durable=durable)
     if is_new:
         for old in sorted(path.parent.glob("*.json"))[:-KEPT]:
             old.unlink(missing_ok=True)

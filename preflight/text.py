@@ -162,12 +162,12 @@ def in_letters_of(encoding: str, text: str) -> str:
     return text
 
 
-def json_text(value: object) -> str:
-    """A document for programs, indented, with one newline at its end.
+def json_text(value: object, indent: int | None = 2) -> str:
+    """A document for programs, with one newline at its end; one line without `indent`.
 
     What reads it gets every value unchanged; a terminal that shows it obeys none.
     """
-    text = json.dumps(masked_value(value), indent=2, ensure_ascii=False)
+    text = json.dumps(masked_value(value), indent=indent, ensure_ascii=False)
     return _BEYOND_ASCII.sub(_in_json, text) + "\n"
 
 

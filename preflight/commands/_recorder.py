@@ -72,7 +72,12 @@ class Recorder(Gatherer):
             if self._path is None:
                 return
             try:
-                save_record(as_kept(self.record), self._path, durable=durable)
+                save_record(
+                    as_kept(self.record),
+                    self._path,
+                    durable=durable,
+                    ended=self.record.ended,
+                )
             except OSError as exc:
                 self._path = None
                 self.say(
