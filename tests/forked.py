@@ -143,8 +143,9 @@ def spawn(
     stderr: int,
     encoding: str = "utf-8",
     new_session: bool = False,
+    script: str = "",
 ) -> Forked:
-    """Begin `preflight` with these words, on these file descriptors."""
+    """Begin `preflight`, or a script, with these words, on these file descriptors."""
     task = {
         "words": list(words),
         "env": dict(env),
@@ -152,6 +153,7 @@ def spawn(
         "umask": _umask(),
         "encoding": encoding,
         "new_session": new_session,
+        "script": script,
         "hurry": False,
     }
     with open(os.devnull) as nothing:  # noqa: PTH123
@@ -161,12 +163,18 @@ def spawn(
 
 
 def piped(
-    words: Sequence[str], env: Mapping[str, str], *, cwd: str | None = None
+    words: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    cwd: str | None = None,
+    script: str = "",
 ) -> Forked:
     """The same, with both streams in pipes that the caller reads."""
     (out, out_end), (err, err_end) = os.pipe(), os.pipe()
     try:
-        process = spawn(words, env, cwd=cwd, stdout=out_end, stderr=err_end)
+        process = spawn(
+            words, env, cwd=cwd, stdout=out_end, stderr=err_end, script=script
+        )
     finally:
         os.close(out_end)
         os.close(err_end)
@@ -330,16 +338,19 @@ def _become(task: dict[str, Any]) -> None:
     sys.stdin = opened(0, "r", "surrogateescape")
     sys.stdout = opened(1, "w", "surrogateescape")
     sys.stderr = opened(2, "w", "backslashreplace", buffering=1)
-    sys.argv = ["preflight", *task["words"]]
+    sys.argv = ["-c" if task["script"] else "preflight", *task["words"]]
 
 
-def _run_main(*, hurry: bool) -> int:
-    """What `python -m preflight` runs; the exit code as Python makes it."""
+def _run_main(script: str, *, hurry: bool) -> int:
+    """What `python -m preflight` or `-c` runs; the exit code as Python makes it."""
     from preflight.clock import compressed
 
     try:
         with compressed() if hurry else contextlib.nullcontext():
-            runpy.run_module("preflight", run_name="__main__", alter_sys=True)
+            if script:
+                exec(compile(script, "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+            else:
+                runpy.run_module("preflight", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
@@ -379,4 +390,4 @@ if __name__ == "__main__":
     _load()
     _task = _serve(*(socket.socket(fileno=int(end)) for end in sys.argv[1:]))
     _become(_task)
-    _end(_run_main(hurry=_task["hurry"]))
+    _end(_run_main(_task["script"], hurry=_task["hurry"]))

@@ -43,6 +43,7 @@ task = {{
     "umask": umask,
     "encoding": "utf-8",
     "new_session": False,
+    "script": "",
     "hurry": {hurry},
 }}
 status, theirs = os.pipe()

@@ -170,6 +170,30 @@ def run(words: list[str], env: Mapping[str, str], within: float = 90) -> Run:
     return Run(done.returncode, out, err)
 
 
+def run_script(
+    script: str,
+    env: Mapping[str, str],
+    *words: object,
+    cwd: Path | None = None,
+    within: float = 90,
+) -> Run:
+    """Run a program that uses preflight, in a process that has it loaded already.
+
+    Where it matters what is loaded and when, `run` starts Python itself.
+    """
+    argv, place = [str(word) for word in words], None if cwd is None else str(cwd)
+    if not forked.POSSIBLE:
+        go_there = ["env", f"--chdir={place}"] if place else []
+        begin = [*go_there, sys.executable, "-W", "ignore", "-c", script]
+        return run([*begin, *argv], env, within)
+    with forked.piped(argv, env, cwd=place, script=script) as process:
+        try:
+            streams = process.communicate_bytes(within)
+        finally:
+            process.kill()
+        return Run(process.wait(), *map(os.fsdecode, streams))
+
+
 _EACH = """
 import contextlib, io, json, sys
 from preflight.cli import main

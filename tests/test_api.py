@@ -17,7 +17,7 @@ import preflight
 from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
-from tests.running import command, environment, run, tiny_adapter
+from tests.running import command, environment, run, run_script, tiny_adapter
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_ctrl_c_in_a_running_loop_keeps_the_parts(tmp_path: Path, box: Sandbox) 
     big = build_adapter(tmp_path / "big", base="qwen3-8b", tiny=True, rank=64)
     env = environment(tmp_path / "home", box.environment())
     url = f"oss://{box.bucket}/m/big/"
-    done = run([sys.executable, "-W", "ignore", "-c", INTERRUPTED, str(big), url], env)
+    done = run_script(INTERRUPTED, env, big, url)
     assert (done.code, done.out, done.err) == (0, "", "")
     assert len(box.studio.jobs()) == 1
 
@@ -272,8 +272,7 @@ def test_what_is_logged_is_the_programs_own_affair(
     script = "import sys, preflight;preflight.push(*sys.argv[1:], poll_interval=0.01)"
     env = environment(tmp_path / "home", box.environment())
     env["HOME"] = ""
-    words = [sys.executable, "-W", "ignore", "-c", script, str(adapter)]
-    done = run([*words, f"oss://{box.bucket}/m/one/"], env)
+    done = run_script(script, env, adapter, f"oss://{box.bucket}/m/one/")
     assert (done.code, done.out, done.err) == (0, "", "")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from preflight.sandbox import Sandbox
 from tests.cases import case
-from tests.running import ROOT, Run, command, environment, run, tiny_adapter
+from tests.running import Run, command, environment, run, run_script, tiny_adapter
 from tests.streams import FULL, ended_on, nobody
 
 # An audit hook of the interpreter raises where preflight opens a file: an exception
@@ -39,7 +39,7 @@ def box() -> Iterator[Sandbox]:
 
 def surprised(home: Path, *words: object) -> Run:
     env = environment(home, {"DASHSCOPE_API_KEY": "sk-planted-secret-123"})
-    return run([sys.executable, "-c", BREAKING, *map(str, words)], env)
+    return run_script(BREAKING, env, *words)
 
 
 def test_what_nobody_foresaw_leaves_a_log_ready_to_paste(tmp_path: Path) -> None:
@@ -162,9 +162,8 @@ def test_the_record_is_there_while_the_run_goes_on(
         "main()\n"
         "print('SEEN', json.dumps([(s['run']['ended'], s['seconds']) for s in seen]))\n"
     )
-    words = ["push", str(adapter), url, "--poll-interval", "0.02"]
-    env["PYTHONPATH"] = str(ROOT)
-    done = run([sys.executable, "-c", script, *words], env)
+    words = ["push", adapter, url, "--poll-interval", "0.02"]
+    done = run_script(script, env, *words)
     seen = json.loads(done.out.splitlines()[-1].removeprefix("SEEN "))
     assert seen[0] == [False, {}]
     assert seen[-1][0] is True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from tests.running import (
     command,
     environment,
     run,
+    run_script,
     state_files,
     tiny_adapter,
 )
@@ -346,9 +346,7 @@ def test_no_process_that_is_started_knows_a_secret(
         "OSS_ACCESS_KEY_SECRET": SECRET,
         "HTTPS_PROXY": f"http://user:{WRONG}@proxy.example:1",
     }
-    words = command("check", adapter, "--base-dir", base)[3:]
-    done = run(
-        [sys.executable, "-c", CHILDREN, *words], environment(tmp_path / "home", values)
-    )
+    words = ["check", adapter, "--base-dir", base]
+    done = run_script(CHILDREN, environment(tmp_path / "home", values), *words)
     assert "child: preflight.model.rendering" in done.err
     assert_nowhere((SECRET, WRONG, API_KEY), done.err, below=tmp_path / "home")

@@ -155,9 +155,12 @@ def test_a_push_of_what_is_imported_already_writes_nothing(
 def test_a_full_shape_adapter_arrives_bit_by_bit(
     preflight: InProcess, tmp_path: Path
 ) -> None:
-    """Every layer and matrix of Qwen3-8B at rank 16: 175 MB, in parts."""
-    adapter = build_adapter(tmp_path / "full-shape", base="qwen3-8b", rank=16)
-    done = preflight("push", "--sandbox", adapter, "--format", "json")
+    """Every layer and matrix of Qwen3-8B, in parts."""
+    adapter = build_adapter(
+        tmp_path / "full-shape", base="qwen3-8b", rank=8, dtype="BF16"
+    )
+    words = ("--part-size", "8M", "--format", "json")
+    done = preflight("push", "--sandbox", adapter, *words)
     document = done.document
     assert (done.code, document["sandbox"]) == (0, True)
     assert_contract(document)
@@ -169,7 +172,7 @@ def test_a_full_shape_adapter_arrives_bit_by_bit(
         for path in adapter.iterdir()
     }
     assert {f["key"]: (f["size"], int(f["crc64"])) for f in files} == local
-    assert max(file["size"] for file in files) > 170_000_000
+    assert max(file["size"] for file in files) > 40_000_000
     assert document["job"]["status"] == "SUCCESSED"
 
 

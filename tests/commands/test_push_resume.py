@@ -356,11 +356,11 @@ def test_the_weights_are_read_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = InProcess(tmp_path / "home", monkeypatch, capsys).use(box)
-    adapter = build_adapter(tmp_path / "adapter", base="qwen3-8b", rank=8)
+    adapter = build_adapter(tmp_path / "adapter", base="qwen3-8b", tiny=True, rank=64)
     size = weights(adapter)
     for prefix in ("warm", "cold", "cold"):  # the first one also imports modules
         before = characters_read()
         url = f"oss://preflight-sandbox/{prefix}/"
         assert run("push", adapter, url, "--poll-interval", "0.05").code == 0
         read = characters_read() - before
-        assert prefix == "warm" or size < read <= 1.02 * size
+        assert prefix == "warm" or size < read <= size + 1_500_000

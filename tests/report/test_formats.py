@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from markdown_it import MarkdownIt
-from xmlschema import XMLSchema
 
 from preflight.findings import Outcome, Problem, Result, Severity
 from preflight.record import ErrorRecord, RunRecord
@@ -20,6 +21,9 @@ from preflight.report.several import Several
 from tests.cases import case
 from tests.report.runs import checked, imported, uploaded
 from tests.report.runs import run as record
+
+if TYPE_CHECKING:
+    from xmlschema import XMLSchema
 
 HOSTILE = (
     "<script>alert(1)</script> | `a` %0A::error::x]]> \x1b[31m\u202e&amp;\n::notice::y"
@@ -187,7 +191,7 @@ def test_junit_of_several_is_a_suite_each() -> None:
     assert names[0] == "preflight check runs/one"
     assert names[2] == "preflight check runs/lost"
     assert [suite.tests for suite in suites] == [1, 4, 1]
-    SCHEMA.validate(text)
+    schema().validate(text)
 
 
 def test_markdown_of_several_links_to_each_part() -> None:
@@ -214,13 +218,17 @@ def suite_of(run: RunRecord) -> TestSuite:
     return suite
 
 
-SCHEMA = XMLSchema(Path(__file__).parent / "junit.xsd")
+@functools.cache
+def schema() -> XMLSchema:
+    from xmlschema import XMLSchema  # which every worker would wait for
+
+    return XMLSchema(Path(__file__).parent / "junit.xsd")
 
 
 def test_junit_keeps_the_schema() -> None:
     for name in ALL:
         with case(name):
-            SCHEMA.validate(render(ALL[name], "junit"))
+            schema().validate(render(ALL[name], "junit"))
 
 
 def test_a_document_that_breaks_the_schema_is_noticed() -> None:
@@ -233,7 +241,7 @@ def test_a_document_that_breaks_the_schema_is_noticed() -> None:
         ("</failure>", "</failure><system-out>x</system-out>"),
     ):
         assert old in good
-        assert not SCHEMA.is_valid(good.replace(old, new, 1)), old
+        assert not schema().is_valid(good.replace(old, new, 1)), old
 
 
 def test_junit_counts_and_names_every_rule() -> None:

@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import pytest
-
 from tests.running import ROOT, environment
 
 PLUGIN = "preflight.sandbox.plugin"
@@ -67,11 +65,12 @@ def is_installed() -> bool:
     return any(found.value == PLUGIN for found in entry_points(group="pytest11"))
 
 
-def pytest_in(folder: Path, text: str, *flags: str) -> tuple[int, str]:
-    """The exit code and the report of a project that has this one test module."""
+def pytest_in(folder: Path, *flags: str, **modules: str) -> tuple[int, str]:
+    """The exit code and the report of a project that has these test modules."""
     folder.mkdir()
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
-    (folder / "test_mine.py").write_text(text, "utf-8")
+    for name, text in modules.items():
+        (folder / f"test_{name}.py").write_text(text, "utf-8")
     named = [] if is_installed() else ["-p", PLUGIN]
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *named, *flags]
     done = subprocess.run(
@@ -86,24 +85,23 @@ def pytest_in(folder: Path, text: str, *flags: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "count"), [(UPLOADS, 2), (ENVIRONMENT, 1), (FAULTS, 1)]
-)
-def test_a_project_of_somebody_else(tmp_path: Path, text: str, count: int) -> None:
-    code, report = pytest_in(tmp_path / "project", text, "-q")
-    assert code == 0, report
-    assert f"{count} passed" in report
-
-
-def test_what_the_sandbox_fails_on_fails_the_test(tmp_path: Path) -> None:
-    code, report = pytest_in(tmp_path / "project", BROKEN, "-q")
+def test_a_project_of_somebody_else(tmp_path: Path) -> None:
+    """What the sandbox itself fails on fails the test."""
+    modules = {"uploads": UPLOADS, "environment": ENVIRONMENT, "faults": FAULTS}
+    folder = tmp_path / "project"
+    code, report = pytest_in(folder, "-v", "-rfE", **modules, broken=BROKEN)
     assert code == 1
-    assert "1 passed, 1 error" in report
+    assert "5 passed, 1 error" in report
+    for test in ("uploads.py::test_one", "uploads.py::test_two"):
+        assert f"test_{test} PASSED" in report
+    for name in ("environment", "faults"):
+        assert f"test_{name}.py::test_it PASSED" in report
+    assert "ERROR test_broken.py::test_it" in report
     assert "NoneType" in report
 
 
 def test_the_fixture_is_listed_with_its_manual(tmp_path: Path) -> None:
-    code, report = pytest_in(tmp_path / "project", "", "--fixtures", "-v")
+    code, report = pytest_in(tmp_path / "project", "--fixtures", "-v")
     assert code in (0, 5)
     assert "Both services on loopback" in report
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from fixtures.faults import FAULTS
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import FaultPlan
 from tests.launcher import launcher
-from tests.running import ROOT, Run, environment, run, tiny_adapter
+from tests.running import ROOT, Run, environment, run, run_script, tiny_adapter
 from tests.sandbox.test_plugin import PLUGIN, is_installed
 
 _EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
@@ -39,9 +40,13 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def run_in(project: Path, *words: str, **values: str) -> Run:
+def env_of(project: Path, values: Mapping[str, str]) -> dict[str, str]:
     env = environment(project / "home", values)
-    env["PATH"] = f"{project / 'bin'}{os.pathsep}{env['PATH']}"
+    return {**env, "PATH": f"{project / 'bin'}{os.pathsep}{env['PATH']}"}
+
+
+def run_in(project: Path, *words: str, **values: str) -> Run:
+    env = env_of(project, values)
     return run(["env", f"--chdir={project}", *words], env)
 
 
@@ -64,7 +69,7 @@ def test_the_shell(project: Path, shell: str) -> None:
 
 
 def test_the_context_manager(project: Path) -> None:
-    done = run_in(project, sys.executable, "-W", "ignore", "manager.py")
+    done = run_script(examples()["manager.py"], env_of(project, {}), cwd=project)
     assert done.code == 0, done.err
 
 
@@ -75,7 +80,8 @@ def test_from_python(project: Path, sandbox: Sandbox) -> None:
     (job,) = sandbox.studio.jobs()
     assert f"\n{job.model_name}\ncurl -X POST " in done.out
     FAULTS["rank-128"].apply(project / "out/adapter")
-    done = run_in(project, *words, **sandbox.environment())
+    env = env_of(project, sandbox.environment())
+    done = run_script(examples()["from_python.py"], env, cwd=project)
     assert done.code == 1
     assert done.out.startswith("C02 ")
     assert done.err.startswith("the model would not import as it is\n  C02 ")
