@@ -31,9 +31,9 @@ _PATIENCE, _PATIENCE_INTERRUPTED = 15.0, 0.7
 # Seconds between two looks at how fast it goes. A measure ends with a look: with
 # longer ones the first number is judged after a second instead of three quarters.
 _LOOKS = 0.1
-# Many workers are slow ones, and need no large blocks: memory stays small. Of 16 that
-# are fast each block costs: with halves instead of eighths a sixth of the CPU less.
-_BLOCKS = ((4, BLOCK), (16, BLOCK // 2), (MAX_WORKERS, BLOCK // 8))
+# Many workers are slow ones, and need no large blocks: all of them together take 8 MiB.
+# Of few that are fast each block costs: eighths take a fifth of the CPU more.
+_BLOCKS = ((8, BLOCK), (16, BLOCK // 2), (MAX_WORKERS, BLOCK // 8))
 
 
 class Stopped(PreflightError):
@@ -129,9 +129,9 @@ class Workers:
             self._hurry.clear()
 
 
-def _block(number: int) -> int:
-    """Bytes that the worker of this number, from 0 on, reads and sends at once."""
-    return next((size for most, size in _BLOCKS if number < most), _BLOCKS[-1][1])
+def _block(workers: int) -> int:
+    """Bytes that each of so many workers reads and sends at once."""
+    return next((size for most, size in _BLOCKS if workers <= most), _BLOCKS[-1][1])
 
 
 class _Failed:
@@ -200,7 +200,7 @@ class _Shift:
         leaving = number is None
         try:
             # Page-aligned memory: the kernel fills it in half the time of a bytearray.
-            buffer = memoryview(mmap(-1, _block(number or 0)))
+            buffer = memoryview(mmap(-1, _block(self._size.now)))
             failed = _Failed(self._retry)
             while self._todo and not self._stop.is_set():
                 if number is not None and (leaving := self._leaves()):

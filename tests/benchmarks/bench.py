@@ -63,17 +63,19 @@ def sections(
 ) -> Mapping[str, Callable[[], object]]:
     """What is measured, in this order, by its name in the stored figures."""
     few = max(1, rounds - 1)
+    # The shorter a run is, the more chance is in it.
+    often = {"fast": rounds, "near": rounds, "far": few, "thin": few}
     return {
         "uploads": lambda: {
             name: measured_upload(
-                LINKS[name](), gib, 1 if name == "slow" else rounds, directory
+                LINKS[name](), 2 * gib, 1 if name == "slow" else rounds, directory
             )
             for name in LINKS
         },
         "whole": lambda: measured_push(few, directory, tiny=gib < _SMALL),
         "workers": lambda: {
             name: measured_workers(
-                name, 4 * gib, few if name == "fast" else 1, directory, likely=True
+                name, 4 * gib, often.get(name, 1), directory, likely=True
             )
             for name in WORKERS
         },

@@ -104,7 +104,9 @@ def _contestants() -> Sequence[Uploader]:
     return (
         _ours(),
         _ours(scan=True),
+        _ours(FEW),
         _ours(FEW, scan=True),
+        _ours(MANY),
         _ours(MANY, scan=True),
         _oss2(),
         _oss2("4 threads", "--threads", "4"),
