@@ -248,9 +248,11 @@ def shell(text: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
-    with nobody() as writer:
-        done = ended_on(["explain"], environment(tmp_path / "home"), out=writer)
-    assert done == Run(141, "", "")
+    """What a command says is written at once, the help when all is over."""
+    env = environment(tmp_path / "home")
+    for line in ("explain", "--help", "push --help", "--version"):
+        with case(line), nobody() as writer:
+            assert ended_on(line.split(), env, out=writer) == Run(141, "", "")
 
 
 def test_head_gets_its_line(tmp_path: Path) -> None:
@@ -304,6 +306,10 @@ def test_an_output_that_takes_nothing_is_told(
                 entry()
             assert end.value.code == code
             refused(err.getvalue(), "it is closed")
+    with FULL.open("w") as full:  # Python holds the help until all is over
+        done = ended_on(["--help"], env, out=full.fileno())
+    assert done.code == 2
+    refused(done.err, "No space left on device")
 
 
 def test_outputs_that_a_shell_closed_or_fills_up(tmp_path: Path) -> None:
