@@ -41,11 +41,21 @@ def plan_for(root: Path, box: Sandbox) -> UploadPlan:
 
 
 class Told(NoProgress):
-    """Calls somebody each time that bytes are done, and adds them up."""
+    """Calls somebody each time that bytes are done, and adds them up.
+
+    `under_way`: bytes of each part of a file that are said to be on their way.
+    """
 
     def __init__(self, call: Callable[[], object] = lambda: None) -> None:
         self.bytes = 0
+        self.under_way: dict[tuple[str, int], int] = {}
         self._call = call
+
+    def flow(self, file: str, part: int, count: int) -> None:
+        if count:
+            self.under_way[(file, part)] = count
+        else:
+            self.under_way.pop((file, part), None)
 
     def advance(self, count: int) -> None:
         self.bytes += count

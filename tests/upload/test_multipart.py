@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from preflight.crc import crc64
-from preflight.errors import SourceChanged, TransferError
+from preflight.errors import AccessDenied, SourceChanged, TransferError
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.retry import Retry
@@ -71,6 +72,23 @@ def test_the_fullest_of_several_uploads_goes_on(
     send(model, sandbox, client)
     assert is_all_there(model, sandbox)
     assert sent(sandbox) == weights(model) - (250 * KIB - PART)
+
+
+def test_parts_of_another_training_are_not_compared_to_the_last(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    """The first that is wrong says it of all: no byte but its own is read twice."""
+    leave(sandbox, model, FIRST, PART, 1, 2, 3)
+    (model / FIRST).write_bytes(os.urandom(250 * KIB))
+    seen: list[int] = []
+    upload(
+        plan_for(model, sandbox),
+        client,
+        options=TransferOptions(workers=1, part_size=PART),
+        on_block=lambda name, _, block: seen.append(len(block) * (name == FIRST)),
+    )
+    assert is_all_there(model, sandbox)
+    assert sum(seen) == 250 * KIB + PART
 
 
 def test_parts_of_no_common_size_are_aborted(
@@ -181,6 +199,43 @@ def test_uploads_that_someone_aborts_are_begun_again(
     )
     assert is_all_there(model, sandbox)
     assert told.bytes == plan.total_bytes  # of parts that went up twice nobody hears
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_of_an_upload_that_went_away_one_refusal_is_enough(
+    model: Path, sandbox: Sandbox, client: BucketClient, finished: bool
+) -> None:
+    """Its other parts are not even sent; none is, where another machine finished it."""
+    key, begun = PREFIX + FIRST, Told()
+    stranger = sandbox.oss.initiate(sandbox.bucket, f"{key}.bak")
+
+    def meddle() -> None:
+        begun.advance(1)
+        if begun.bytes == 1:
+            (mine,) = (u for u in sandbox.oss.uploads(sandbox.bucket) if u.key == key)
+            sandbox.oss.abort(sandbox.bucket, key, mine.id)
+            if finished:
+                sandbox.oss.put(sandbox.bucket, key, [(model / FIRST).read_bytes()])
+
+    told = Told(meddle)
+    options = TransferOptions(workers=1, part_size=PART)
+    verify(client, send(model, sandbox, client, options=options, progress=told))
+    calls = sandbox.oss_endpoint.log_calls.last("UploadPart")
+    again = [] if finished else [200] * 3
+    assert [call.status for call in calls if call.key == key] == [200, 404, *again]
+    assert told.bytes == plan_for(model, sandbox).total_bytes
+    assert told.under_way == {}
+    assert [one.id for one in sandbox.oss.uploads(sandbox.bucket)] == [stranger.id]
+
+
+def test_no_file_stays_open_where_a_transfer_ends_early(
+    model: Path, sandbox: Sandbox, client: BucketClient
+) -> None:
+    sandbox.faults.add(fault("UploadPart", "status", nth=2, status=403))
+    with pytest.raises(AccessDenied):
+        send(model, sandbox, client)
+    opened = {file.path for file in psutil.Process().open_files()}
+    assert not opened & {str(path.resolve()) for path in model.iterdir()}
 
 
 def test_uploads_that_go_away_each_time_are_an_error_in_the_end(
