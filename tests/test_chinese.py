@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,23 +138,20 @@ def broken(place: Path, *, lora: bool) -> Iterator[tuple[str, Path]]:
     adapters, whose faults may be names; `make fuzz` takes all.
     """
     seen: set[object] = set()
+    good = place / "good"
+    if lora:
+        build_adapter(good, base=TINY_TEXT, template=TINY_TEMPLATE)
+    else:
+        words = {"shard_bytes": 60_000, "template": TINY_TEMPLATE}
+        build_full(good, base=TINY_TEXT, sparse=False, **words)
     for name, fault in FAULTS.items():
-        directory, kind = place / name, (fault.codes, fault.words)
+        directory, kind = place / name / "model", (fault.codes, fault.words)
         if bool(fault.kinds & LORA) is not lora:
             continue
         if not lora and kind in seen and examples(1) == 1:
             continue
         seen.add(kind)
-        if lora:
-            build_adapter(directory, base=TINY_TEXT, template=TINY_TEMPLATE)
-        else:
-            build_full(
-                directory,
-                base=TINY_TEXT,
-                sparse=False,
-                shard_bytes=60_000,
-                template=TINY_TEMPLATE,
-            )
+        shutil.copytree(good, directory)
         with contextlib.suppress(Inapplicable):
             fault.apply(directory)
             yield name, directory

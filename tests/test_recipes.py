@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, environment
+from tests.running import ROOT, environment, tiny_adapter
 
 README = (ROOT / "README.md").read_text("utf-8")
 CONVENTIONS = "tests/test_conventions.py"
@@ -170,10 +170,16 @@ def test_a_dense_base(scratch: Scratch) -> None:
     document["models"].append(dense())
     (scratch.root / file).write_text(json.dumps(document), "utf-8")
     scratch.edited.add(file)
-    assert "qwen3-9b" in scratch.run("-m", "preflight", "bases")
     adapter = str(scratch.root / "adapter")
-    scratch.run("-m", "fixtures", "build", adapter, "--base", "qwen3-9b", "--tiny")
-    scratch.run("-m", "preflight", "check", adapter)
+    script = (
+        "from fixtures.__main__ import main as fixtures\n"
+        "from preflight.cli import main as preflight\n"
+        "assert preflight(['bases']) == 0\n"
+        f"words = ['build', {adapter!r}, '--base', 'qwen3-9b', '--tiny']\n"
+        "assert fixtures(words) == 0\n"
+        f"assert preflight(['check', {adapter!r}]) == 0\n"
+    )
+    assert "qwen3-9b" in scratch.run("-c", script)
     scratch.test("tests/catalog")
     assert len(scratch.edited) == promised("a dense base")
 
@@ -195,8 +201,7 @@ def test_a_report_format(scratch: Scratch) -> None:
         '        "json":',
         '        "count": "how many rules failed",\n',
     )
-    adapter = str(scratch.root / "counted")
-    scratch.run("-m", "fixtures", "build", adapter, "--tiny")
+    adapter = str(tiny_adapter(scratch.root / "counted"))
     words = ("-m", "preflight", "check", adapter, "--format", "count")
     assert scratch.run(*words) == "0\n"
     assert len(scratch.edited) == promised("a report format")

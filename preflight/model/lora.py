@@ -85,9 +85,12 @@ class LoraTensor:
         return shape[1] if self.half == "A" else shape[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoraView:
-    """An adapter's tensors: the LoRA halves and everything else."""
+    """An adapter's tensors: the LoRA halves and everything else.
+
+    A view equals itself alone, so that what was worked out of one can be looked up.
+    """
 
     halves: tuple[LoraTensor, ...]
     others: tuple[Tensor, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from preflight.catalog.bases import BaseModel, load_bases
 from preflight.findings import Problem
@@ -144,16 +145,17 @@ def fitting(halves: Iterable[LoraTensor]) -> tuple[BaseModel, ...]:
     return tuple(b for b in known if not any(misfit(half, b) for half in halves))
 
 
-def judged(lora: LoraView) -> list[LoraTensor]:
+@lru_cache(maxsize=1)  # three rules ask of the same adapter
+def judged(lora: LoraView) -> tuple[LoraTensor, ...]:
     """The halves whose names are sound and that no other rule refuses already."""
-    return [
+    return tuple(
         half
         for half in lora.halves
         if half.is_weight
         and not malformed(half)
         and not is_visual(half.tensor.name)
         and not touches_vocabulary(half)
-    ]
+    )
 
 
 _PADDED_FIX = say("Train on the 16-bit base: its layers are not padded.")
