@@ -1,4 +1,4 @@
-"""A full model of some MB in several shards, importable onto a base made up for it."""
+"""A full model of two MB in several shards, importable onto a base made up for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
 from preflight.sandbox.studio.importable import BaseModel, Family
 
-INTERMEDIATE, LAYERS = 2048, 4
-SHARD_BYTES = 1_200_000
+INTERMEDIATE, LAYERS = 1024, 4
+SHARD_BYTES = 700_000
 BASE = "tiny-text"
 
 

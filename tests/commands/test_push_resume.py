@@ -125,7 +125,7 @@ def test_what_cannot_be_taken_back_is_not_sent_again(
 ) -> None:
     last, kept = "*-00002-of-*", {"key": "*.safetensors", "times": "always"}
     box.faults.add(
-        fault("UploadPart", "status", status=400, key=last, nth=9, code="InvalidPart")
+        fault("UploadPart", "status", status=400, key=last, nth=5, code="InvalidPart")
     )
     denied = {"status": 403, "code": "AccessDenied"}
     box.faults.add(fault("AbortMultipartUpload", "status", **denied, **kept))

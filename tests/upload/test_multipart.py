@@ -148,8 +148,8 @@ def test_each_byte_is_read_once_and_seen_once(
 ) -> None:
     root = tmp_path / "model"
     root.mkdir()
-    size, step = 24 << 20, 4 << 20
-    (root / "model.safetensors").write_bytes(os.urandom(1 << 20) * 24)
+    size, step = 6 << 20, 1 << 20
+    (root / "model.safetensors").write_bytes(os.urandom(1 << 20) * 6)
     options = TransferOptions(workers=3, part_size=step)
     if state == "half there":
         leave(sandbox, root, "model.safetensors", step, 2, 4, 5)
@@ -166,7 +166,7 @@ def test_each_byte_is_read_once_and_seen_once(
     plan = plan_for(root, sandbox)
     before = characters_read()
     upload(plan, client, on_block=on_block, options=options)
-    assert size <= characters_read() - before <= 1.02 * size
+    assert size <= characters_read() - before <= size + 500_000
     assert seen == (root / "model.safetensors").read_bytes()
 
 

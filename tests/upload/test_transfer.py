@@ -32,8 +32,9 @@ from preflight.upload.transfer import (
 )
 from tests.upload.small_model import Told, empty, fault, upload
 
-PART = 4 << 20
-USUAL, ALONE = TransferOptions(), TransferOptions(workers=1, part_size=PART)
+PART = 256 << 10
+USUAL = TransferOptions(part_size=PART)
+ALONE = TransferOptions(workers=1, part_size=PART)
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -42,11 +43,18 @@ def model(tmp_path: Path) -> Path:
     """A directory with a file of five parts, small ones and an empty one."""
     root = tmp_path / "model"
     root.mkdir()
-    (root / WEIGHTS).write_bytes(os.urandom(1 << 20) * 17 + b"end")
+    (root / WEIGHTS).write_bytes(os.urandom(4 * PART) + b"end")
     (root / "adapter_config.json").write_bytes(b"{}")
     (root / "vocab.json").write_bytes(os.urandom(300_000))
     (root / "merges.txt").write_bytes(b"")
     return root
+
+
+@pytest.fixture
+def large(model: Path) -> Path:
+    """The same with weights whose parts have the size that is chosen by itself."""
+    (model / WEIGHTS).write_bytes(os.urandom(1 << 20) * 17 + b"end")
+    return model
 
 
 def plan_for(model: Path, sandbox: Sandbox) -> UploadPlan:
@@ -63,15 +71,15 @@ def written(sandbox: Sandbox, client: BucketClient) -> int:
 
 
 def test_every_byte_arrives_and_is_accounted_for(
-    model: Path, sandbox: Sandbox, client: BucketClient
+    large: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    plan = plan_for(model, sandbox)
+    plan = plan_for(large, sandbox)
     told = Told()
-    manifest = upload(plan, client, options=USUAL, progress=told)
+    manifest = upload(plan, client, options=TransferOptions(), progress=told)
     assert told.bytes == plan.total_bytes
     assert manifest.destination == plan.destination
     for item, sent in zip(plan.items, manifest.objects, strict=True):
-        data = (model / item.name).read_bytes()
+        data = (large / item.name).read_bytes()
         assert sent == UploadedObject(f"models/a/{item.name}", len(data), crc64(data))
         assert sandbox.oss.read(sandbox.bucket, sent.key, 0, len(data)) == data
     assert len(sandbox.oss.objects(sandbox.bucket)) == 4
@@ -79,13 +87,13 @@ def test_every_byte_arrives_and_is_accounted_for(
 
 
 def test_far_away_what_is_sent_last_has_finer_parts(
-    model: Path, sandbox: Sandbox, client: BucketClient
+    large: Path, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    (model / "tokenizer.json").write_bytes(os.urandom(5 << 20))
+    (large / "tokenizer.json").write_bytes(os.urandom(5 << 20))
     for asked in ("ListMultipartUploads", "ListObjectsV2"):
         sandbox.faults.add(fault(asked, "latency", seconds=0.02, times="always"))
     sizes = {}
-    plan, options = plan_for(model, sandbox), TransferOptions(workers=1)
+    plan, options = plan_for(large, sandbox), TransferOptions(workers=1)
     with Upload(plan, client, options) as transfer:
         transfer.stage()
         for one in client.list_uploads("models/a/"):
