@@ -17,9 +17,8 @@ from preflight.rules import RULES
 from tests.running import (
     InProcess,
     assert_contract,
-    command,
     environment,
-    run,
+    run_each,
     tiny_adapter,
     unprivileged,
 )
@@ -250,35 +249,33 @@ def test_an_empty_directory_fails_d01(preflight: InProcess, tmp_path: Path) -> N
     assert (document["weight_type"], document["verdict"]) == (None, "fail")
 
 
-def test_an_unreadable_file_fails_and_is_named(adapter: Path, tmp_path: Path) -> None:
-    (adapter / "adapter_config.json").chmod(0)
-    words = unprivileged(command("check", adapter))
-    done = run(words, environment(tmp_path / "home"))
-    assert done.code == 1
-    assert "adapter_config.json: the file cannot be read (permission)" in done.out
-    assert "Traceback" not in done.err
-
-
-def test_an_unreadable_directory_fails_and_is_told(
-    adapter: Path, tmp_path: Path
-) -> None:
-    adapter.chmod(0)
-    words = unprivileged(command("check", adapter))
-    done = run(words, environment(tmp_path / "home"))
-    adapter.chmod(0o700)
-    assert done.code in (1, 2)
-    assert "Traceback" not in done.err
-    assert "permission" in (done.out + done.err).lower()
-
-
-def test_an_output_that_may_not_be_written(adapter: Path, tmp_path: Path) -> None:
+def test_what_may_not_be_read_or_written_is_told(tmp_path: Path) -> None:
+    file, directory, sound = (tiny_adapter(tmp_path / name) for name in "abc")
+    (file / "adapter_config.json").chmod(0)
+    directory.chmod(0)
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    words = command("check", adapter, "--output", closed / "report.txt")
-    done = run(unprivileged(words), environment(tmp_path / "home"))
-    assert done.code == 2
-    assert is_all_well(done.out)  # better there than lost
-    assert done.told() == [
+    commands = [
+        ["check", str(file)],
+        ["check", str(directory)],
+        ["check", str(sound), "--output", f"{closed}/report.txt"],
+    ]
+    env = environment(tmp_path / "home")
+    of_file, of_directory, of_output = run_each(commands, env, before=unprivileged([]))
+    directory.chmod(0o700)
+
+    assert of_file.code == 1
+    told = "adapter_config.json: the file cannot be read (permission)"
+    assert told in of_file.out
+    assert "Traceback" not in of_file.err
+
+    assert of_directory.code in (1, 2)
+    assert "Traceback" not in of_directory.err
+    assert "permission" in (of_directory.out + of_directory.err).lower()
+
+    assert of_output.code == 2
+    assert is_all_well(of_output.out)  # better there than lost
+    assert of_output.told() == [
         f"preflight: cannot write {closed}/report.txt: Permission denied",
         "  try  another place; the report went to standard output instead",
     ]

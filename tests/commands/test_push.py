@@ -79,28 +79,13 @@ def test_push_uploads_and_imports(
     assert sandbox.studio.model_is_valid(job.id)
 
 
-def test_push_again_sends_nothing_and_makes_no_second_job(
+def test_json_of_a_push_and_of_the_same_again(
     ready: InProcess, sandbox: Sandbox, adapter: Path
 ) -> None:
+    """The contract is kept, in the record too; nothing is sent or made twice."""
     words = ("push", adapter, DESTINATION, "--poll-interval", "0", "--format", "json")
-    first, again = ready(*words), ready(*words)
-    assert (first.code, again.code) == (0, 0)
-    assert again.document["job"]["job_id"] == first.document["job"]["job_id"]
-    assert again.document["upload"]["files"] == first.document["upload"]["files"]
-    sizes = [file["size"] for file in first.document["upload"]["files"]]
-    assert first.document["upload"]["sent"] == sum(sizes)
-    assert again.document["upload"]["sent"] == 0
-    (job,) = sandbox.studio.jobs()
-    assert sandbox.studio.model_is_valid(job.id)
-
-
-def test_json_of_a_push_keeps_the_contract(
-    ready: InProcess, sandbox: Sandbox, adapter: Path
-) -> None:
-    done = ready(
-        "push", adapter, DESTINATION, "--poll-interval", "0", "--format", "json"
-    )
-    document = done.document
+    document = ready(*words).document
+    (path,) = state_files(ready.home)
     (job,) = sandbox.studio.jobs()
     assert_contract(document)
     assert (document["command"], document["exit_code"]) == ("push", 0)
@@ -111,11 +96,20 @@ def test_json_of_a_push_keeps_the_contract(
     assert document["job"]["status"] == "SUCCESSED"
     assert document["job"]["model_name"] == job.model_name
 
+    kept = json.loads(path.read_text("utf-8"))
+    assert kept.pop("run")["ended"] is True
+    assert kept == document
+    assert path.name.endswith("-push-adapter.json")
 
-def test_display_name(ready: InProcess, sandbox: Sandbox, adapter: Path) -> None:
-    words = ("push", adapter, DESTINATION, "--poll-interval", "0", "--display-name")
-    assert ready(*words, "Mine é").code == 0
-    assert [job.display_name for job in sandbox.studio.jobs()] == ["Mine é"]
+    again = ready(*words)
+    assert again.code == 0
+    assert again.document["job"]["job_id"] == job.id
+    assert again.document["upload"]["files"] == document["upload"]["files"]
+    sizes = [file["size"] for file in document["upload"]["files"]]
+    assert document["upload"]["sent"] == sum(sizes)
+    assert again.document["upload"]["sent"] == 0
+    (job,) = sandbox.studio.jobs()
+    assert sandbox.studio.model_is_valid(job.id)
 
 
 def test_a_display_name_that_is_too_long(
@@ -143,10 +137,9 @@ def test_a_push_of_what_is_imported_already_writes_nothing(
     words = ("push", adapter, DESTINATION, "--poll-interval", "0")
     assert ready(*words).code == 0
     sandbox.oss_endpoint.log_calls.clear()
-    assert ready(*words).code == 0
     calls = sandbox.oss_endpoint.log_calls
     second = ready(*words)
-    assert (second.err, len(second.out.splitlines())) == ("", 3)
+    assert (second.code, second.err, len(second.out.splitlines())) == (0, "", 3)
     for operation in ("InitiateMultipartUpload", "UploadPart", "PutObject"):
         assert calls.count(operation) == 0
     assert len(sandbox.studio.jobs()) == 1
@@ -285,13 +278,15 @@ def test_no_such_destination(
     assert told in done.told()[0]
 
 
-def test_the_closing_slash_is_added_and_told(
+def test_the_closing_slash_is_added_and_told_and_the_display_name_taken(
     ready: InProcess, sandbox: Sandbox, adapter: Path
 ) -> None:
-    done = ready("push", adapter, DESTINATION.rstrip("/"), "--poll-interval", "0")
+    words = ("--poll-interval", "0", "--display-name", "Mine é")
+    done = ready("push", adapter, DESTINATION.rstrip("/"), *words)
     assert done.code == 0
     assert f"added the closing slash: {DESTINATION}" in done.err.splitlines()
     assert keys_in(sandbox) == {f"models/one/{name}" for name in SENT}
+    assert [job.display_name for job in sandbox.studio.jobs()] == ["Mine é"]
 
 
 def test_an_unknown_bucket(ready: InProcess, adapter: Path) -> None:
@@ -310,7 +305,7 @@ def test_a_bucket_without_the_tag(
     assert "bailian-datahub-access" in done.told()[0]
 
 
-@pytest.mark.parametrize("name", ["模型 é", "with space", "100%25", "a+b&c=d"])
+@pytest.mark.parametrize("name", ["模型 é", "100%25 a+b&c=d"])
 def test_odd_prefixes_arrive_as_they_were_written(
     ready: InProcess, sandbox: Sandbox, adapter: Path, name: str
 ) -> None:
@@ -499,16 +494,6 @@ def test_wait_for_what_is_no_job_id(ready: InProcess, job_id: str) -> None:
 
 
 # The run's record
-
-
-def test_the_record_is_the_same_document(ready: InProcess, adapter: Path) -> None:
-    words = ("push", adapter, DESTINATION, "--poll-interval", "0", "--format", "json")
-    document = ready(*words).document
-    (path,) = state_files(ready.home)
-    kept = json.loads(path.read_text("utf-8"))
-    assert kept.pop("run")["ended"] is True
-    assert kept == document
-    assert path.name.endswith("-push-adapter.json")
 
 
 def test_a_failed_push_leaves_its_record_too(ready: InProcess, adapter: Path) -> None:

@@ -213,7 +213,7 @@ def as_bytes(value: object) -> bytes:
         sys.set_int_max_str_digits(4300)
 
 
-@settings(deadline=None, max_examples=examples(40), derandomize=True)
+@settings(deadline=None, max_examples=examples(20), derandomize=True)
 @given(
     name=st.sampled_from(FILES),
     data=JSON.map(as_bytes)

@@ -20,7 +20,13 @@ from preflight.errors import (
 from preflight.findings import WeightType
 from preflight.retry import Retry
 from preflight.sandbox import Sandbox
-from preflight.studio import ImportApi, ImportJob, ImportRequest, StudioClient
+from preflight.studio import (
+    ImportApi,
+    ImportJob,
+    ImportRequest,
+    StudioClient,
+    imports,
+)
 
 PATH = "/api/v1/custom_models/import"
 
@@ -139,11 +145,15 @@ def test_jobs_created_while_listing_repeat_no_other(
     assert {f"j-{n}" for n in range(250)} <= set(listed)
 
 
-def test_a_list_without_end_is_given_up(httpserver: HTTPServer, api: ImportApi) -> None:
+def test_a_list_without_end_is_given_up(
+    httpserver: HTTPServer, api: ImportApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MAX_PAGES", 30)
     output = {"total": 10**9, "page_size": 1, "list": [entry(1)]}
     httpserver.expect_request(PATH).respond_with_json({"output": output})
-    with pytest.raises(ServiceUnavailable, match="did not end"):
+    with pytest.raises(ServiceUnavailable, match="did not end in 30 pages"):
         list(api.list_all())
+    assert len(httpserver.log) == 30
 
 
 def test_filters_are_sent(httpserver: HTTPServer, api: ImportApi) -> None:
