@@ -142,8 +142,13 @@ def broken(place: Path, *, lora: bool) -> Iterator[tuple[str, Path]]:
     if lora:
         build_adapter(good, base=TINY_TEXT, template=TINY_TEMPLATE)
     else:
-        words = {"shard_bytes": 60_000, "template": TINY_TEMPLATE}
-        build_full(good, base=TINY_TEXT, sparse=False, **words)
+        build_full(
+            good,
+            base=TINY_TEXT,
+            sparse=False,
+            shard_bytes=60_000,
+            template=TINY_TEMPLATE,
+        )
     for name, fault in FAULTS.items():
         directory, kind = place / name / "model", (fault.codes, fault.words)
         if bool(fault.kinds & LORA) is not lora:

@@ -5,19 +5,22 @@ The job's checks are written apart from the rules, by the same public pages.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
-from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.trainers import TRAINERS
 from preflight.catalog.bases import load_bases
 from preflight.findings import WeightType
 from preflight.sandbox.studio.importable import IMPORTABLE
 from tests.depth import examples
+from tests.loaders.agreement import disagreements
+from tests.loaders.cases import Case, cases
+from tests.loaders.confirmed import is_large
 from tests.sandbox.court import Court, Judgement
 from tests.sandbox.differences import STRICTER
 
@@ -54,23 +57,46 @@ def test_adapters_of_every_trainer(base: str, court: Court, tmp_path: Path) -> N
             assert is_good(found, WARNED.get(trainer, ())), (trainer, rank, found)
 
 
+# The loaders were asked about the same directories, which are built once for all.
+FULL = re.compile(r"good/full/[^/]+")
+RANK_AND_FORMAT = re.compile(rf"good/lora/{TINY_VL}/[a-z]+[0-9]+-[0-9]+")
+
+
+def is_walked_there(case: Case) -> bool:
+    """Whether a case of the loaders is judged here, good as it is."""
+    kinds = (FULL, RANK_AND_FORMAT)
+    return any(kind.fullmatch(case.name) for kind in kinds)
+
+
+def judged(court: Court, case: Case, directory: Path) -> tuple[str, Judgement]:
+    """The base and the judgement, with which the loaders agree."""
+    directory.mkdir()
+    base = case.build(directory)
+    scan = case.kind is WeightType.LORA or not is_large(directory)
+    found = court.judge(directory, case.kind, base, scan=scan)
+    apart = disagreements(case.name, directory, found)
+    assert not apart, "\n".join(apart)
+    return base, found
+
+
 def test_adapters_of_every_rank_and_format(court: Court, tmp_path: Path) -> None:
-    for rank in (8, 16, 32, 64):
-        for dtype in ("F32", "F16", "BF16"):
-            directory = tmp_path / f"{rank}-{dtype}"
-            build_adapter(directory, base=TINY_VL, rank=rank, dtype=dtype)
-            assert is_good(court.judge(directory, WeightType.LORA, TINY_VL))
+    some = [case for name, case in cases().items() if RANK_AND_FORMAT.fullmatch(name)]
+    assert len(some) == 12
+    for number, case in enumerate(some):
+        _, found = judged(court, case, tmp_path / str(number))
+        assert is_good(found), (case.name, found)
 
 
 def test_full_models(court: Court, tmp_path: Path) -> None:
     """The real ones as holes, of up to 145 GB: names, shapes and figures are right."""
-    for base in (TINY_TEXT, TINY_VL, *REAL):
-        directory = build_full(
-            tmp_path / base, base=base, sparse=base in REAL, template=TINY_TEMPLATE
-        )
-        found = court.judge(directory, WeightType.FULL, base, scan=base not in REAL)
+    some = [case for name, case in cases().items() if FULL.fullmatch(name)]
+    bases = set()
+    for number, case in enumerate(some):
+        base, found = judged(court, case, tmp_path / str(number))
         listed = WeightType.FULL in load_bases()[base].importable
-        assert is_good(found, () if listed else ("B01",)), (base, found)
+        assert is_good(found, () if listed else ("B01",)), (case.name, found)
+        bases.add(base)
+    assert bases >= {TINY_TEXT, TINY_VL, *REAL}
 
 
 def test_a_trained_tower_is_told_and_nothing_else(court: Court, tmp_path: Path) -> None:
