@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.adapters import build_adapter
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.sandbox import Sandbox
 from tests.running import ROOT
 

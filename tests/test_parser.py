@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.faults import FAULTS
 from preflight import __version__
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.cli import entry
 from preflight.commands import COMMANDS
 from preflight.errors import PreflightError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import Unavailable
 from preflight.model.base_claim import BaseClaim
 from preflight.model.config_figures import resembles

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
-from preflight.catalog.bases import BaseModel, find_base, load_bases
+from preflight.catalog.base_models import BaseModel, find_base, load_bases
 from preflight.catalog.relatives import Relative, load_relatives
 from preflight.catalog.words import load_words
 from preflight.language import joined, say

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.catalog.trainers import Trace, recognise
 from preflight.catalog.uploadable import role_of
 from preflight.findings import Unavailable, WeightType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from preflight.catalog.base import BaseModel
-from preflight.catalog.bases import find_base
+from preflight.catalog.base_models import find_base
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.destination import Destination, parse_destination
 from preflight.errors import PreflightError, UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.catalog.templates import earlier_templates
 from preflight.catalog.uploadable import role_of
 from preflight.findings import Unavailable, WeightType

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.catalog.service import LORA_REQUIRED
 from preflight.catalog.uploadable import Role, role_of
 from preflight.findings import Unavailable, WeightType

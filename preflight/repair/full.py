@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.catalog.uploadable import is_full_weights
 from preflight.findings import Unavailable, WeightType
 from preflight.language import glued, say

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.catalog.loaders import load_confirmations
 from preflight.errors import UsageError
 from preflight.findings import WeightType

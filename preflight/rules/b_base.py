@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
 from preflight.language import glued, say
 from preflight.model.base_claim import CLASS_FIELD, BaseClaim

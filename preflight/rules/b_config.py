@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
 from preflight.language import joined, say
 from preflight.model.config_figures import (

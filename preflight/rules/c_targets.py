@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.findings import Problem, Severity, Unavailable
 from preflight.language import glued, say, say_n
 from preflight.model.configs import JsonObject

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.catalog.processors import IMAGE_PROCESSORS, REMOVED_PROCESSORS
 from preflight.findings import CannotTell, Problem, Unavailable
 from preflight.language import joined, say

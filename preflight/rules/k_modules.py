@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import Problem
 from preflight.language import glued, joined, say
 from preflight.model.lora import LoraTensor, LoraView

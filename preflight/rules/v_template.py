@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.catalog.templates import earlier_templates
 from preflight.findings import CannotTell, Problem, Severity, Unavailable
 from preflight.language import joined, say

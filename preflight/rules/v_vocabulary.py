@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.findings import CannotTell, NotApplicable, Problem, Severity, Unavailable
 from preflight.language import joined, say
 from preflight.model.config_figures import text_section

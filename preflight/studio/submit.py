@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from itertools import count
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.clock import Clock, ServiceClocks
 from preflight.errors import AmbiguousAnswer, ServiceUnavailable
 from preflight.language import say

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fixtures.adapters import build_adapter
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.cli import main
 
 

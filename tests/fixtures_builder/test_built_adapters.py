@@ -15,7 +15,7 @@ from fixtures.adapters import ALL_LINEAR, SEVEN, build_adapter
 from fixtures.tensors import read_header, read_tensors
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.trainers import TRAINERS
-from preflight.catalog.bases import find_base
+from preflight.catalog.base_models import find_base
 from tests.cases import case
 from tests.fixtures_builder.tree import disk_usage, tree
 

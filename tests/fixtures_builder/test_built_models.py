@@ -13,7 +13,7 @@ from fixtures.full import INDEX, build_full
 from fixtures.tensors import read_tensors
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.tokenizer import Transformers
-from preflight.catalog.bases import find_base
+from preflight.catalog.base_models import find_base
 from tests.fixtures_builder.tree import disk_usage, tree
 
 # Tensors and bytes of the official BF16 checkpoints, from their index files where

@@ -17,7 +17,7 @@ from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.tokenizer import Transformers
 from fixtures.trainers import TRAINERS
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import WeightType
 
 LORA, FULL = WeightType.LORA, WeightType.FULL

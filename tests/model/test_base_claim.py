@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_choice import Request
 from preflight.model.base_claim import (

@@ -14,7 +14,7 @@ from werkzeug import Response
 
 from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, write_tiny_bases
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import Unavailable
 from preflight.model.base_lookup import find_reference
 from preflight.model.reference import Reference

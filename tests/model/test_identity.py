@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.catalog.bases import find_base, load_bases
+from preflight.catalog.base_models import find_base, load_bases
 from preflight.catalog.relatives import load_relatives
 from preflight.model.identity import Identity, Match, identify, nearest, takes_an
 from tests.cases import case

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.full import build_full
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL, write_tiny_bases
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.errors import UsageError
 from preflight.findings import Unavailable, WeightType
 from preflight.model.base_choice import Request

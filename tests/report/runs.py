@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.destination import parse_destination
 from preflight.findings import Outcome, Report, Unavailable, WeightType
 from preflight.model.base_claim import BaseClaim

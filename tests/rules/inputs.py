@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from preflight.catalog.base import BaseModel
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import Problem, Severity
 from preflight.model.files import FileEntry, FileKind, Walk
 from preflight.model.headers import Container, Tensor

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import Severity, Unavailable, WeightType
 from preflight.model.base_claim import BaseClaim, read_claim
 from preflight.model.identity import identify

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import CannotTell, Problem, Unavailable
 from preflight.rules.d_processor import image_processor_sound
 from tests.cases import case

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.findings import CannotTell, Problem, Severity, Unavailable, WeightType
 from preflight.model.headers import Tensor
 from preflight.model.vision_tower import VisionTowerComparison

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.adapters import SEVEN, build_adapter
 from fixtures.mixture import EXPERT_LAYERS, EXPERTS, MIXTURE, write_mixture
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import Report, Result, Unavailable, Verdict
 from preflight.model.base_choice import Request
 from preflight.model.inspection import Inspection, inspect

@@ -16,7 +16,7 @@ from fixtures.adapters import SEVEN, Plan, targeted_modules
 from fixtures.peft import config_keys
 from fixtures.tensors import Tensor, write_tensors
 from fixtures.trainers import TRAINERS
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.cli import main
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")

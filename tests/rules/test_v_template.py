@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fixtures.tiny import TINY_TEMPLATE
 from preflight.catalog import templates as catalog_templates
-from preflight.catalog.bases import BaseModel, load_bases
+from preflight.catalog.base_models import BaseModel, load_bases
 from preflight.findings import CannotTell, Severity, Unavailable
 from preflight.model.templates import Template
 from preflight.rules.v_template import (

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from fixtures.tokenizer import tokenizer_json
-from preflight.catalog.bases import BaseModel
+from preflight.catalog.base_models import BaseModel
 from preflight.findings import CannotTell, Severity, Unavailable
 from preflight.model.tokenizer import ENTRIES
 from preflight.model.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
 from fixtures.tiny import TINY_TEMPLATE, TINY_TEXT, TINY_VL
 from fixtures.trainers import TRAINERS
-from preflight.catalog.bases import load_bases
+from preflight.catalog.base_models import load_bases
 from preflight.findings import WeightType
 from preflight.sandbox.studio.importable import IMPORTABLE
 from tests.depth import examples

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from preflight.catalog.bases import BaseModel, find_base, load_bases
+from preflight.catalog.base_models import BaseModel, find_base, load_bases
 from preflight.errors import ConfigurationError
 from preflight.findings import WeightType
 
