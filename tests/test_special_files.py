@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fixtures.full import build_full
-from tests.running import InProcess, environment, run, tiny_adapter
+from tests.running import InProcess, environment, run_script, tiny_adapter
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -173,8 +172,7 @@ def test_a_fifo_that_takes_a_file_s_place_between_listing_and_opening(
     models: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
     copies = [linked(models[0], tmp_path / f"{turn}") for turn in range(8)]
-    words = [sys.executable, "-c", SWAPPING, name, *map(str, copies)]
-    done = run(words, environment(tmp_path / "home"), within=60)
+    done = run_script(SWAPPING, environment(tmp_path / "home"), name, *copies)
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
     *swapped, (last, code) = json.loads(done.out.splitlines()[-1])

@@ -20,9 +20,11 @@ from preflight.findings import (
 )
 from preflight.language import glued, say
 from preflight.model.base_choice import Request
+from preflight.model.files import FileEntry
 from preflight.model.headers import Container, read_container
 from preflight.model.inspection import Inspection, inspect
 from preflight.model.source import LocalDirectory
+from preflight.model.steady import open_steady
 from preflight.model.weight_type import ADAPTER_CONFIG
 from preflight.pipeline.checked import Checked
 from preflight.pipeline.options import CheckOptions
@@ -189,13 +191,23 @@ def _outline(draft: Draft, options: CheckOptions) -> tuple[Inspection, Report]:
             if isinstance(source, bytes):
                 (place / name).write_bytes(source)
             else:
-                shutil.copyfile(source.real_path, place / name)
+                _copy(source, place / name)
         for name, tensors in draft.weights.items():
             write_outline(place / name, tensors)
         seen = inspect(place, replace(options.request, weight_type=draft.kind))
         return seen, _judged(options, seen)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _copy(entry: FileEntry, path: Path) -> None:
+    """A file as it was when it was looked at, or `Changed`: it may be a FIFO by now."""
+    with (
+        open_steady(entry.real_path, entry.name, entry.stamp) as source,
+        path.open("wb") as file,
+    ):
+        for block in source.blocks():
+            file.write(block.data)
 
 
 def is_repairable(checked: Checked) -> bool:
