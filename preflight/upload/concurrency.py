@@ -57,7 +57,7 @@ class Concurrency(Protocol):
         """Called a few times a second: `moved` bytes went out so far."""
 
     def took(self, seconds: float) -> None:
-        """One more job is done, and it took so long."""
+        """One more part was sent, and it took so long, its answer included."""
 
     def refused(self) -> None:
         """A request failed for now: refused, timed out, cut off."""
@@ -120,7 +120,7 @@ class Found:
         self._refused_at = most + 1  # workers
         self._rests_until = 0.0
         self._pace = _HASTE
-        self._job = 0.0  # seconds that one took lately
+        self._part = 0.0  # seconds that one took lately
         self._tries_fewer = False
         self._from: tuple[float, int] | None = None  # when the measure began; bytes
         self._settled = self._clock.now() + _SETTLE * _HASTE
@@ -172,7 +172,7 @@ class Found:
         self._low_from = self._low_from or (now, moved)
         since, before = self._low_from
         # When nothing moves at all, no number mends that.
-        long_enough = max(_FALLEN_FOR, min(_LONGEST, self._job) / 2)
+        long_enough = max(_FALLEN_FOR, min(_LONGEST, self._part) / 2)
         if now - since < long_enough or moved == before:
             return False
         if self._held * (now - since) < _FEW_BYTES:
@@ -186,12 +186,12 @@ class Found:
         """Seconds of a measure."""
         if self._pace < 1:
             return _MEASURE * self._pace
-        return max(_MEASURE, min(_LONGEST, self._job))
+        return max(_MEASURE, min(_LONGEST, self._part))
 
     def took(self, seconds: float) -> None:
-        """Parts take about so long, with their answers."""
+        """One more part was sent, and it took so long, its answer included."""
         with self._lock:
-            self._job += 0.2 * (seconds - self._job)
+            self._part += 0.2 * (seconds - self._part)
 
     def refused(self) -> None:
         """Fewer from now on, once for all that is refused at about the same time."""

@@ -22,6 +22,9 @@ class Traffic:
         self.sent = 0
         self.moved = 0  # handed to the system, what had to be sent again included
         self.steps = 0  # rises as long as anything goes on, comparing included
+        self.rate = (
+            0.0  # bytes/s of one connection lately, answers included; 0: unknown
+        )
         self._lock = threading.Lock()
 
     def move(self, count: int) -> None:
@@ -33,6 +36,13 @@ class Traffic:
         """OSS has confirmed `count` more bytes."""
         with self._lock:
             self.sent += count  # not one step: two threads could lose one addition
+
+    def clock(self, count: int, seconds: float) -> None:
+        """A part of `count` bytes took so long."""
+        if seconds > 0:
+            with self._lock:
+                last = count / seconds
+                self.rate += 0.2 * (last - self.rate) if self.rate else last
 
 
 def make_context(
@@ -83,6 +93,12 @@ class Context:
         """Begin with so many, where their number is to be found."""
         if isinstance(self.workers.size, Found):
             self.workers.size.start_with(workers)
+
+    def took_part(self, count: int, seconds: float) -> None:
+        """OSS has confirmed a part of `count` bytes, after so long."""
+        self.traffic.clock(count, seconds)
+        self.workers.size.took(seconds)
+        self.took(count)
 
     def took(self, count: int) -> None:
         """OSS has confirmed `count` bytes that this run sent."""

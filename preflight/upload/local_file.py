@@ -101,6 +101,11 @@ class LocalFile:
         """Whether a part's CRC-64 is known."""
         return number in self._sums
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether no part's CRC-64 is known."""
+        return not self._sums
+
     def sum(self, number: int, buffer: memoryview) -> int:
         """A part's CRC-64; it is read unless that is known."""
         if number not in self._sums:

@@ -82,8 +82,13 @@ class MultipartFile:
         """Bytes a part."""
         return self._local.step
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing was done yet that depends on how it is cut."""
+        return self._object is None and self._upload.fresh and self._local.is_unread
+
     def cut(self, wanted: int) -> None:
-        """Take parts of about so many bytes, where nothing says otherwise yet."""
+        """Take parts of about so many bytes; for a `fresh` file."""
         self._local.cut(part_size(self.item.size, wanted))
 
     @property

@@ -74,6 +74,11 @@ class PartUpload:
         return is_new
 
     @property
+    def fresh(self) -> bool:
+        """Whether there is no upload yet."""
+        return not self._id
+
+    @property
     def right(self) -> Mapping[int, Part]:
         """The parts that are in the bucket and right, by number."""
         return self._right
@@ -115,6 +120,8 @@ class PartUpload:
 
         key, client = self._local.item.key, self._context.client
         upload_id = self.begin()
+        clock = client.again.clock
+        began = clock.now()
         try:
             part = client.upload_part(key, upload_id, number, make, once=True)
         except Missing:
@@ -125,7 +132,7 @@ class PartUpload:
             raise Postponed(exc, probe=partial(client.reach, key)) from exc
         self._local.sent(part)
         self._right[number] = part
-        self._context.took(part.size)
+        self._context.took_part(part.size, clock.now() - began)
         return True
 
     def begin(self) -> str:

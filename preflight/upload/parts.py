@@ -24,6 +24,8 @@ _SMALLEST, _LARGEST = 4 * MIB, 32 * MIB
 # So much smaller are the parts of what comes last, far away. With 64 workers at 5 MB/s
 # whole ones end up to seven seconds apart, and the link idles meanwhile.
 _FINER = 4
+# A part that takes longer is cut smaller: a run that is killed loses what is under way.
+_LONGEST = 8.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +119,12 @@ def last_part(part: int, options: TransferOptions, latency: float | None) -> int
     """
     near = first_workers(latency) == first_workers(None)
     return part if near or options.part_size else max(_SMALLEST, part // _FINER)
+
+
+def fitting_part(part: int, rate: float, options: TransferOptions) -> int:
+    """`part` bytes, or less for connections that send `rate` bytes/s; 0: not known."""
+    if options.part_size or not rate:
+        return part
+    while part > rate * _LONGEST and part >= 2 * _SMALLEST:
+        part //= 2
+    return part

@@ -29,7 +29,7 @@ stay for the next run: network, refusal, quota, kill, Ctrl-C, trouble on this ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ from preflight.upload.parts import (
     MIB,
     PART,
     TransferOptions,
+    fitting_part,
     last_part,
     part_size,
     wanted_part,
@@ -258,9 +259,7 @@ class Upload:
             waiting = [file for file in self._multipart if not file.ready]
             lost = [file for file in waiting if file.lost]
             self._workers.run([_ignoring_buffer(file.look_again) for file in lost])
-            self._workers.run(
-                [*(job for file in waiting for job in file.jobs()), *small]
-            )
+            self._workers.run([*self._jobs(waiting), *small])
             small = ()
             if all(file.ready for file in self._multipart):
                 return
@@ -271,6 +270,25 @@ class Upload:
             ),
             hint=say("another run on the same prefix, or a lifecycle rule, aborts it"),
         )
+
+    def _jobs(self, files: Iterable[MultipartFile]) -> Iterator[Job]:
+        """The parts of the first files, and of the others what brings theirs.
+
+        By the time that those have their turn the rate is known to cut them by.
+        """
+        parts = 0
+        for file in files:
+            if parts >= self._options.most_workers and file.fresh:
+                yield _ignoring_buffer(partial(self._begin, file))
+            else:
+                jobs = file.jobs()
+                parts += len(jobs)
+                yield from jobs
+
+    def _begin(self, file: MultipartFile) -> None:
+        rate = self._context.traffic.rate
+        file.cut(fitting_part(file.step, rate, self._options))
+        self._workers.put_first(file.jobs())
 
     def publish(self) -> Manifest:
         """Make all visible, in the order of the roles; what lies there now.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from mmap import mmap
 
@@ -72,6 +72,7 @@ class Workers:
         self._hurry = hurry
         self._retry = retry or Retry(clock=SystemClock(hurry))
         self._stop = threading.Event()
+        self._todo: deque[Job] = deque()
 
     @property
     def stopping(self) -> bool:
@@ -94,7 +95,7 @@ class Workers:
         When it returns or raises, no job runs any more, except after Ctrl-C: then
         one may still hang in the network, in a thread that ends with the process.
         """
-        todo = deque(jobs)
+        self._todo = todo = deque(jobs)
         shift = _Shift(todo, self._stop, self._retry, self.size)
         self.size.begin(self._moved())
         try:
@@ -110,6 +111,10 @@ class Workers:
         except BaseException as exc:
             self._end(shift.threads, exc)
             raise
+
+    def put_first(self, jobs: Sequence[Job]) -> None:
+        """Do these next: what a job finds out that there is to do."""
+        self._todo.extendleft(reversed(jobs))
 
     def _working(self) -> AbstractContextManager[None]:
         """Patience begins when the first job does, and pauses are part of the work."""
@@ -228,7 +233,6 @@ class _Shift:
 
     def _do(self, job: Job, buffer: memoryview, failed: _Failed) -> _Failed:
         """One job; the failures in a row then."""
-        began = time.monotonic()
         try:
             job(buffer)
         except Postponed as exc:
@@ -236,7 +240,6 @@ class _Shift:
             self._size.refused()
             self._outlast(exc, failed)
             return failed
-        self._size.took(time.monotonic() - began)
         return _Failed(self._retry)
 
     def _leaves(self) -> bool:

@@ -11,6 +11,7 @@ from preflight.upload.parts import (
     MIB,
     PART,
     TransferOptions,
+    fitting_part,
     last_part,
     part_size,
     wanted_part,
@@ -69,3 +70,12 @@ def test_far_away_the_last_files_have_finer_parts() -> None:
     assert last_part(32 << 20, TransferOptions(), 0.2) == 8 << 20
     assert last_part(4 << 20, TransferOptions(), 0.2) == 4 << 20
     assert last_part(200_000, asked, 0.2) == 200_000
+
+
+def test_parts_of_slow_connections_are_smaller() -> None:
+    usual, mb = TransferOptions(), 1e6
+    rates = [0, 100 * mb, 4.2 * mb, 3 * mb, 0.6 * mb, 0.01 * mb]
+    parts = [fitting_part(32 << 20, rate, usual) >> 20 for rate in rates]
+    assert parts == [32, 32, 32, 16, 4, 4]
+    assert fitting_part(200_000, 1, usual) == 200_000
+    assert fitting_part(32 << 20, 1, TransferOptions(part_size=32 << 20)) == 32 << 20

@@ -19,7 +19,9 @@ from preflight.errors import (
 )
 from preflight.findings import WeightType
 from preflight.model.files import walk
+from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
+from preflight.retry import Retry
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Fault
 from preflight.upload.plan import UploadPlan, plan_upload
@@ -30,6 +32,7 @@ from preflight.upload.transfer import (
     Upload,
     UploadedObject,
 )
+from tests.manual_clock import ManualClock
 from tests.upload.small_model import Told, empty, fault, upload
 
 PART = 256 << 10
@@ -105,6 +108,29 @@ def test_far_away_what_is_sent_last_has_finer_parts(
         WEIGHTS: [8 * mib, 8 * mib, mib + 3],
         "tokenizer.json": [4 * mib, mib],
     }
+
+
+def test_what_follows_a_slow_file_has_smaller_parts(
+    model: Path, sandbox: Sandbox, access: OssAccess
+) -> None:
+    (model / "tokenizer.json").write_bytes(os.urandom(9 << 20))
+    plan, clock = plan_for(model, sandbox), ManualClock()
+    retry = Retry(clock=clock)
+    with BucketClient(access, sandbox.bucket, timeout=(30, 30), retry=retry) as client:
+        transfer = Upload(
+            plan,
+            client,
+            TransferOptions(workers=1),
+            on_block=lambda *_: clock.sleep(10),
+        )
+        with transfer:
+            transfer.stage()
+            sizes = [
+                [part.size >> 20 for part in client.list_parts(one.key, one.upload_id)]
+                for one in client.list_uploads("models/a/")
+            ]
+            transfer.publish()
+    assert sizes == [[8, 8, 1], [4, 4, 1]]
 
 
 def test_generated_files_go_up_from_memory(
