@@ -57,7 +57,7 @@ class Run:
 
 
 def tiny_adapter(directory: Path, **other: Any) -> Path:  # noqa: ANN401
-    """An adapter of Qwen3-8B in two layers, 1.7 MB, without a fault."""
+    """An adapter of Qwen3-8B in two layers, 1.7 MB, that passes."""
     return build_adapter(directory, base="qwen3-8b", tiny=True, **other)
 
 

@@ -21,7 +21,7 @@ from preflight.pipeline.planned import require_pushable
 from preflight.record import ErrorRecord, Gatherer, RunRecord
 from preflight.report import Style, render_many
 from preflight.report.several import Several
-from preflight.rules.d_subdirectories import candidates
+from preflight.rules.d_subdirectories import subdirectories
 from preflight.terminal import Terminal
 
 _MOST = 50  # models below one directory that are looked at, the newest
@@ -43,7 +43,7 @@ def models_below(directory: ModelPlace) -> tuple[Path, ...]:
     names = {entry.name: entry for entry in walk.entries if entry.at_top}
     if not isinstance(decide_weight_type(names), Unavailable):
         return ()
-    folders = dict.fromkeys(each.folder for each in candidates(walk))
+    folders = dict.fromkeys(each.folder for each in subdirectories(walk))
     return tuple(directory / folder for folder in folders)[:_MOST]
 
 

@@ -33,7 +33,7 @@ from preflight.repair._repair import CannotRepair
 from preflight.repair.container import write_outline
 from preflight.repair.draft import CONFIG, Draft, Known, Losses, first_draft
 from preflight.rules import STATIC_RULES
-from preflight.rules.d_subdirectories import candidates
+from preflight.rules.d_subdirectories import subdirectories
 
 _ROUNDS = 4  # looks at what was made, each of which may show a further problem
 
@@ -123,7 +123,7 @@ def _inner(found: Inspection, request: Request, report: Report) -> Inspection:
     """The directory below that holds the model, where there is exactly one."""
     if "D03" not in failing(report):
         return found
-    inside = candidates(found.walk)
+    inside = subdirectories(found.walk)
     whole = [
         one
         for one in inside

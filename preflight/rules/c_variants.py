@@ -16,7 +16,7 @@ from preflight.model.lora import LoraTensor, LoraView
 from preflight.model.vocabulary_layers import vocabulary_layer
 from preflight.rules._rule import LORA, rule
 from preflight.rules.c_config import CONFIG, declared_rank, shown
-from preflight.rules.d_subdirectories import candidates, command
+from preflight.rules.d_subdirectories import command, subdirectories
 from preflight.rules.k_keys import foreign
 from preflight.text import shortened
 
@@ -232,7 +232,7 @@ def _converted(
 ) -> str:
     """The adapter that a trainer converted already, if it lies there."""
     # ms-swift leaves it in converted/default/, LLaMA-Factory in pissa_converted/.
-    for found in candidates(walk):
+    for found in subdirectories(walk):
         if "convert" in found.folder.lower():
             there = command(location.below(found.folder), requested)
             return say(

@@ -16,7 +16,7 @@ from preflight.model.lfs import is_uploadable
 from preflight.model.location import Location
 from preflight.model.weight_type import INDEX
 from preflight.rules._rule import FULL, LORA, rule
-from preflight.rules.d_subdirectories import candidates, command
+from preflight.rules.d_subdirectories import command, subdirectories
 from preflight.rules.d_weights import other_forms
 
 WEIGHTS, CONFIG = LORA_REQUIRED
@@ -279,7 +279,7 @@ def weights_at_the_top(
         return
     if isinstance(weight_type, Unavailable) and WEIGHTS in files:
         return
-    for found in candidates(walk):
+    for found in subdirectories(walk):
         told = say(
             "{what}, saved {saved}: {command}",
             what=found.what,

@@ -20,8 +20,8 @@ _LONGEST = 2000  # characters of a command; more than any path
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A sub-directory with weights: its path, a weight file in it, what and when."""
+class Subdirectory:
+    """A folder with weights: its path, a weight file in it, what and when."""
 
     folder: str
     weights: str
@@ -55,7 +55,7 @@ def _is_hidden(entry: FileEntry) -> bool:
     return any(part.startswith(".") for part in entry.name.split("/"))
 
 
-def candidates(walk: Walk) -> tuple[Candidate, ...]:
+def subdirectories(walk: Walk) -> tuple[Subdirectory, ...]:
     """The sub-directories with weights, the newest first; empty files do not count."""
     newest: dict[tuple[str, str], FileEntry] = {}
     for entry in walk.entries:
@@ -69,7 +69,7 @@ def candidates(walk: Walk) -> tuple[Candidate, ...]:
             newest[key] = entry
     ordered = sorted(newest.items(), key=lambda item: -item[1].mtime_ns)
     return tuple(
-        Candidate(folder, entry.name, what, _time(entry.mtime_ns))
+        Subdirectory(folder, entry.name, what, _time(entry.mtime_ns))
         for (folder, what), entry in ordered
     )
 

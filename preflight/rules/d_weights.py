@@ -19,7 +19,7 @@ from preflight.model.lfs import is_uploadable
 from preflight.model.location import Location
 from preflight.model.vision_tower import is_visual
 from preflight.rules._rule import FULL, LORA, rule
-from preflight.rules.d_subdirectories import ADAPTER, candidates, command
+from preflight.rules.d_subdirectories import ADAPTER, command, subdirectories
 
 WEIGHTS, CONFIG = LORA_REQUIRED
 Files = Mapping[str, FileEntry]
@@ -145,7 +145,7 @@ def weights_are_safetensors(
         return
     wanted = WEIGHTS if adapter else "model.safetensors"
     found = other_forms(traces)
-    if candidates(walk):  # D03 tells of what lies below
+    if subdirectories(walk):  # D03 tells of what lies below
         found = tuple(trace for trace in found if trace.folder in ("", ".."))
     for trace in found:
         yield _form_problem(trace, location, wanted)
@@ -311,7 +311,7 @@ def adapter_is_merged(
     """
     if not any(map(is_full_weights, files)):
         return
-    found = [one for one in candidates(walk) if one.what == ADAPTER]
+    found = [one for one in subdirectories(walk) if one.what == ADAPTER]
     if not found:
         return
     told = say_n(

@@ -11,7 +11,7 @@ import pytest
 
 from preflight.errors import UsageError
 from preflight.model.files import FileEntry, walk
-from preflight.repair import stage as staging
+from preflight.repair import stage as repair_stage
 from preflight.repair.stage import (
     check_target,
     place,
@@ -147,4 +147,4 @@ def test_the_same_files_are_told_by_their_bytes(tmp_path: Path) -> None:
 
 
 def test_these_refusals_of_a_link_lead_to_a_copy() -> None:
-    assert {errno.EXDEV, errno.EPERM, errno.EMLINK} <= set(staging._NO_LINK)
+    assert {errno.EXDEV, errno.EPERM, errno.EMLINK} <= set(repair_stage._NO_LINK)

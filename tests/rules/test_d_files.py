@@ -186,10 +186,10 @@ def test_names_of_objects() -> None:
         ("LICENSE" + "é" * 124 + ".txt", "255"),
         ("notes\n.txt", ""),
     ]
-    for name, fault in cases:
-        with case(name, fault):
+    for name, words in cases:
+        with case(name, words):
             text = told(names_fit_for_objects, files=files(name), weight_type=LORA)
-            assert fault in text if fault else text == ""
+            assert words in text if words else text == ""
 
 
 def test_names_that_differ_by_case() -> None:
