@@ -176,7 +176,8 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="N",
         help=say(
-            "connections that send at the same time (default: 4, with many cores 8)"
+            "connections that send at the same time (default: as many as make it "
+            "faster, up to 64)"
         ),
     )
     transfer.add_argument(
@@ -184,7 +185,9 @@ def _add_transfer(parser: argparse.ArgumentParser) -> None:
         type=size,
         default=0,
         metavar="SIZE",
-        help=say("bytes a part, such as 16M (default: by the files' sizes)"),
+        help=say(
+            "bytes a part, such as 16M (default: by the files' sizes and the link)"
+        ),
     )
     transfer.add_argument(
         "--bandwidth-limit",
