@@ -55,11 +55,20 @@ def preflight(
     return made
 
 
-def build(kind: WeightType, folder: Path, base: str) -> Path:
+# What is broken in these lies in the weights and their config: no tokenizer beside
+# them, whose files would each be put there and fetched.
+OF_WEIGHTS = {
+    Family.NAMES,
+    Family.RANK,
+    Family.CONFIG,
+    Family.CONTAINER,
+    Family.VALUES,
+}
+
+
+def build(kind: WeightType, folder: Path, base: str, trainer: str = "trl-4.57") -> Path:
     if kind in LORA:
-        return build_adapter(
-            folder, base=base, trainer="trl-4.57", template=TINY_TEMPLATE
-        )
+        return build_adapter(folder, base=base, trainer=trainer, template=TINY_TEMPLATE)
     return build_full(
         folder, base=base, sparse=False, shard_bytes=60_000, template=TINY_TEMPLATE
     )
@@ -123,8 +132,10 @@ def kinds_of(fault: Fault, kind: WeightType) -> set[object]:
 
 def broken(fault: Fault, kind: WeightType, folder: Path) -> tuple[Path, str] | None:
     """The directory and its base; nothing where a bucket cannot hold the like."""
+    trainer = "peft-0.21" if fault.family in OF_WEIGHTS else "trl-4.57"
     for base in (TINY_TEXT, TINY_VL):
-        directory = build(kind, folder / kind.value / fault.name / base / NAME, base)
+        place = folder / kind.value / fault.name / base / NAME
+        directory = build(kind, place, base, trainer)
         with contextlib.suppress(Inapplicable):
             fault.apply(directory)
             return (directory, base) if can_be_stored(directory) else None
