@@ -158,6 +158,25 @@ class Found:
             if moved > before:  # else nothing moves at all, and no number mends that
                 self._decide((moved - before) / (now - since), now)
 
+    def took(self, seconds: float) -> None:
+        """One more part was sent, and it took so long, its answer included."""
+        with self._lock:
+            self._part += 0.2 * (seconds - self._part)
+
+    def refused(self) -> None:
+        """Fewer from now on, once for all that is refused at about the same time."""
+        with self._lock:
+            now = self._clock.now()
+            if now - self._last_cut < _SETTLE + _MEASURE:
+                return
+            self._last_cut, self._refused_at = now, self._now
+            self._rest_for = _REST
+            tried_more = self._now > self._good
+            self._good = self._good if tried_more else max(1, int(self._good * _CUT))
+            self._use(self._good)
+            self._held = None
+            self._rests_until = now + (_REST if tried_more else _MEASURE)
+
     def _has_fallen(self, moved: int, now: float) -> bool:
         """Whether the rate broke down; then another number is tried."""
         last, self._last = self._last, (now, moved)
@@ -187,25 +206,6 @@ class Found:
         if self._pace < 1:
             return _MEASURE * self._pace
         return max(_MEASURE, min(_LONGEST, self._part))
-
-    def took(self, seconds: float) -> None:
-        """One more part was sent, and it took so long, its answer included."""
-        with self._lock:
-            self._part += 0.2 * (seconds - self._part)
-
-    def refused(self) -> None:
-        """Fewer from now on, once for all that is refused at about the same time."""
-        with self._lock:
-            now = self._clock.now()
-            if now - self._last_cut < _SETTLE + _MEASURE:
-                return
-            self._last_cut, self._refused_at = now, self._now
-            self._rest_for = _REST
-            tried_more = self._now > self._good
-            self._good = self._good if tried_more else max(1, int(self._good * _CUT))
-            self._use(self._good)
-            self._held = None
-            self._rests_until = now + (_REST if tried_more else _MEASURE)
 
     def _settle(self) -> None:
         self._from = self._last = self._low_from = None
