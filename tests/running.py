@@ -224,10 +224,19 @@ def run_each(
 
 
 @contextlib.contextmanager
-def started(words: list[str], env: Mapping[str, str]) -> Iterator[Process]:
-    """A process that is still running; it is killed when the block is left."""
+def started(
+    words: list[str], env: Mapping[str, str], script: str = ""
+) -> Iterator[Process]:
+    """A process that is still running; it is killed when the block is left.
+
+    With a `script` it is a program that uses preflight, with these words.
+    """
     process: Process
-    if forkable(words, env):
+    if script and not forked.POSSIBLE:
+        words = [sys.executable, "-W", "ignore", "-c", script, *words]
+    if script and forked.POSSIBLE:
+        process = forked.piped(words, env, script=script)
+    elif forkable(words, env):
         process = forked.piped(words[3:], env)
     else:
         process = subprocess.Popen(

@@ -32,6 +32,7 @@ def ended_on(
     out: int | None = None,
     err: int | None = None,
     cwd: Path | None = None,
+    encoding: str = "utf-8",
 ) -> Run:
     """A command on these file descriptors, to its end; what it wrote to others."""
     argv = [str(word) for word in words]
@@ -39,7 +40,9 @@ def ended_on(
         stdout = first.fileno() if out is None else out
         stderr = second.fileno() if err is None else err
         place = None if cwd is None else str(cwd)
-        with spawn(argv, env, cwd=place, stdout=stdout, stderr=stderr) as process:
+        with spawn(
+            argv, env, cwd=place, encoding=encoding, stdout=stdout, stderr=stderr
+        ) as process:
             code = process.wait(60)
         first.seek(0)
         second.seek(0)

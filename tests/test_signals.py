@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ import pytest
 
 from preflight.sandbox import Sandbox
 from preflight.sandbox.faults import Action, Fault, FaultPlan
+from tests.launcher import launcher
 from tests.running import (
     ROOT,
     assert_contract,
@@ -29,6 +30,7 @@ from tests.running import (
     until,
 )
 
+HOLDING = ROOT / "tests/holding.py"
 SIGNALS = pytest.mark.parametrize(
     ("number", "code", "word"),
     [
@@ -120,9 +122,10 @@ def interrupt(
     words: list[str],
     is_there: Callable[[], object],
     number: signal.Signals,
+    script: str = "",
 ) -> tuple[int, str, list[str]]:
     """Exit code, standard output and the last lines of a push that got a signal."""
-    with started(words, stage.env) as process:
+    with started(words, stage.env, script) as process:
         until(lambda: is_there() or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         process.send_signal(number)
@@ -140,8 +143,8 @@ def test_in_the_scan(
 ) -> None:
     """Of a check; a push scans the bytes while it uploads them."""
     mark, check = tmp_path / "mark", ["check", str(stage.adapter)]
-    words = [sys.executable, str(ROOT / "tests/holding.py"), str(mark), *check]
-    got, out, told = interrupt(stage, words, mark.exists, number)
+    script, words = HOLDING.read_text("utf-8"), [str(mark), *check]
+    got, out, told = interrupt(stage, words, mark.exists, number, script)
     assert got == code
     again = f"  try  the same command goes on: preflight {shlex.join(check)}"
     assert told == [f"preflight: {word} during scan", again]
@@ -226,20 +229,17 @@ def test_a_large_file_leaves_no_parts_that_are_paid_for(
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def test_the_command_that_goes_on_can_be_pasted(stage: Stage) -> None:
+def test_the_command_that_goes_on_can_be_pasted(stage: Stage, tmp_path: Path) -> None:
     stage.hold("PutObject")
     _, _, told = interrupt(stage, command(*stage.words), stage.is_held, signal.SIGINT)
     line = told[1].partition("goes on: preflight ")[2]
     stage.gate.go_on.set()
     stage.box.faults.clear()
-    pasted = subprocess.run(
-        ["bash", "-c", f"{shlex.quote(sys.executable)} -m preflight {line}"],
-        env=stage.env,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert pasted.returncode == 0
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    launcher(binaries / "preflight")
+    env = {**stage.env, "PATH": f"{binaries}{os.pathsep}{stage.env['PATH']}"}
+    assert run(["bash", "-c", f"preflight {line}"], env).code == 0
 
 
 LOADING = """

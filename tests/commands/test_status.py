@@ -113,12 +113,13 @@ def test_a_service_that_does_not_answer_is_no_failure_of_status(
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """An adapter that takes a minute at the limit that `pushing` sets."""
-    return build_adapter(tmp_path / "slow", base="qwen3-8b", rank=16)
+    """An adapter that takes ten seconds and more at the limit that `pushing` sets."""
+    return build_adapter(tmp_path / "slow", base="qwen3-8b", tiny=True, rank=64)
 
 
 def pushing(sandbox: Sandbox, adapter: Path) -> list[str]:
-    return command("push", adapter, place(sandbox), "--bandwidth-limit", "8M", *QUICK)
+    slowly = ("--bandwidth-limit", "512K", "--part-size", "100K", "--workers", "1")
+    return command("push", adapter, place(sandbox), *slowly, *QUICK)
 
 
 def has_moved(home: Path) -> bool:
