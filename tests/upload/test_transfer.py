@@ -111,10 +111,10 @@ def test_far_away_what_is_sent_last_has_finer_parts(
 
 
 def test_what_follows_a_slow_file_has_smaller_parts(
-    model: Path, sandbox: Sandbox, access: OssAccess
+    large: Path, sandbox: Sandbox, access: OssAccess
 ) -> None:
-    (model / "tokenizer.json").write_bytes(os.urandom(9 << 20))
-    plan, clock = plan_for(model, sandbox), ManualClock()
+    (large / "tokenizer.json").write_bytes(os.urandom(9 << 20))
+    plan, clock = plan_for(large, sandbox), ManualClock()
     retry = Retry(clock=clock)
     with BucketClient(access, sandbox.bucket, timeout=(30, 30), retry=retry) as client:
         transfer = Upload(
