@@ -47,6 +47,13 @@ def test_in_a_document_values_are_masked_and_names_stay() -> None:
     assert json.loads(json_text(document)) == shown
 
 
+def test_in_a_document_a_secret_is_found_however_json_writes_it() -> None:
+    for secret in ('quo"te-planted-1', "back\\slash-planted", "tab\t-planted-é-one"):
+        hide(secret)
+        assert masked_value([f"<{secret}>"]) == ["<***>"]
+        assert json.loads(json_text({"said": secret})) == {"said": "***"}
+
+
 def test_every_door_masks(capsys: pytest.CaptureFixture[str]) -> None:
     hide(SECRET)
     Terminal().complain(f"a server said: {SECRET}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from datetime import datetime, timedelta, timezone
@@ -62,7 +61,9 @@ def test_a_record_is_named_by_time_command_and_directory(
     path = record_path(record, tmp_path)
     save_record({"é": 1}, path)
     assert path == tmp_path / "runs" / f"20261102T030405000678-push-{name}.json"
-    assert json.loads(path.read_text("utf-8")) == {"é": 1}
+    assert path.read_text("utf-8") == '{\n  "é": 1\n}\n'
+    save_record({"é": 2}, path, ended=False)
+    assert path.read_text("utf-8") == '{"é": 2}\n'
     assert path.stat().st_mode & 0o077 == 0  # no one else's business
 
 
