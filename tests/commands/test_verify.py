@@ -200,6 +200,10 @@ def test_the_manifest_is_what_model_signing_makes_of_the_directory(
     changed = preflight("verify", adapter, "--manifest", path)
     assert changed.code == 5
     assert "README.md: has other bytes" in changed.out
+    path.write_text(json.dumps({**form, "subject": []}))
+    nameless = preflight("verify", adapter, "--manifest", path)
+    assert nameless.code == 2
+    assert "is no manifest of preflight" in nameless.told()[0]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"predicateType": 1}', "\x00"])

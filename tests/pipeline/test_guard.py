@@ -116,11 +116,13 @@ def test_the_same_bytes_are_done_already(
     preflight: InProcess, sandbox: Sandbox, adapter: Path, imported: Job
 ) -> None:
     before = listing(sandbox)
-    done = push(preflight, sandbox, adapter)
-    assert done.code == 0, done.err
-    assert "IMPORTED ALREADY" in done.out
-    assert imported.model_name in done.out.splitlines()[-1]
-    assert listing(sandbox) == before
+    for flags in ((), ("--replace",)):  # which has nothing to replace
+        done = push(preflight, sandbox, adapter, *flags)
+        assert done.code == 0, done.err
+        assert "--replace was given" not in done.err
+        assert "IMPORTED ALREADY" in done.out
+        assert imported.model_name in done.out.splitlines()[-1]
+        assert listing(sandbox) == before
     assert sandbox.studio.model_is_valid(imported.id)
 
 
@@ -252,5 +254,8 @@ def test_only_a_job_that_may_have_made_a_model_guards_its_prefix(
         raw_server([http(json.dumps(form).encode())]) as server,
         StudioClient(server.url, "sk-x") as client,
     ):
-        found = jobs_reading(ImportApi(client), Destination("bucket", "m/a/"))
+        api = ImportApi(client)
+        found = jobs_reading(api, Destination("bucket", "m/a/"))
+        for bucket, prefix in (("other", "m/a/"), ("bucket", "m-2/"), ("bucket", "n/")):
+            assert jobs_reading(api, Destination(bucket, prefix)) == ()
     assert bool(found) == reads

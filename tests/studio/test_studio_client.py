@@ -137,10 +137,13 @@ def test_a_refused_key_names_the_host_it_was_sent_to(
 def test_a_get_is_sent_again_until_it_succeeds(
     httpserver: HTTPServer, client: StudioClient, clock: ManualClock
 ) -> None:
-    for status in (429, 500, 503):
+    for status in (429, 503):
         httpserver.expect_ordered_request("/api/v1/x").respond_with_json(
             error_form("InternalError"), status=status
         )
+    httpserver.expect_ordered_request("/api/v1/x").respond_with_data(
+        "<html>what stands before it failed</html>", status=500
+    )
     httpserver.expect_ordered_request("/api/v1/x").respond_with_json(
         {"output": {"n": 4}}
     )
@@ -194,7 +197,13 @@ def test_retry_after_is_honoured(
 def test_a_retry_after_beyond_reason_ends_the_tries(
     httpserver: HTTPServer, client: StudioClient
 ) -> None:
-    for value, sent in [("100000", 1), ("soon", 5), ("-5", 5)]:
+    for value, sent in [
+        ("100000", 1),
+        ("soon", 5),
+        ("-5", 5),
+        ("Sat, 01 Jan 0000 00:00:00 GMT", 5),
+        (f"Sat, 01 Jan {'9' * 30} 00:00:00 GMT", 5),
+    ]:
         httpserver.expect_request("/api/v1/x").respond_with_json(
             error_form("Throttling"), status=429, headers={"Retry-After": value}
         )
@@ -321,6 +330,12 @@ def test_an_empty_answer_204_is_a_success(
     )
     answer = client.request("DELETE", "/x")
     assert (answer.output, answer.request_id) == ({}, "r-204")
+    httpserver.expect_request("/api/v1/y").respond_with_json({"request_id": "r-200"})
+    answer = client.request("DELETE", "/y")
+    assert (answer.output, answer.request_id) == ({}, "r-200")
+    httpserver.expect_request("/api/v1/z").respond_with_json(error_form("Conflict"))
+    with pytest.raises(ImportFailed, match="Conflict"):
+        client.request("DELETE", "/z")
 
 
 def test_a_proxy_s_refusal_is_not_taken_for_the_service_s(

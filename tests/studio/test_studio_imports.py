@@ -27,6 +27,7 @@ from preflight.studio import (
     StudioClient,
     imports,
 )
+from preflight.studio.named import whole_id
 
 PATH = "/api/v1/custom_models/import"
 
@@ -234,9 +235,29 @@ def test_a_list_entry_without_id_is_left_out_and_told(
     assert "1 of 3" in caplog.text
 
 
+def test_an_id_that_begins_another_one_is_itself(
+    httpserver: HTTPServer, api: ImportApi
+) -> None:
+    output = {"total": 3, "list": [entry(1), entry(12), entry(13)]}
+    httpserver.expect_request(PATH).respond_with_json({"output": output})
+    for text, meant in (("j-1", "j-1"), ("j-12", "j-12"), ("k", "k")):
+        assert whole_id(api, text) == meant
+    with pytest.raises(UsageError, match="3 jobs begin with j"):
+        whole_id(api, "j")
+
+
 def test_an_answer_without_a_list_is_not_an_empty_list(
     httpserver: HTTPServer, api: ImportApi
 ) -> None:
+    for output, count in (({"list": None, "total": 0}, 0), ({"total": 0}, 0)):
+        httpserver.expect_request(PATH).respond_with_json({"output": output})
+        assert len(list(api.list_all())) == count
+        httpserver.clear()
+    httpserver.expect_request(PATH).respond_with_json(
+        {"output": {"total": 0, "list": [entry(1)]}}
+    )
+    assert [job.job_id for job in api.list_page().jobs] == ["j-1"]
+    httpserver.clear()
     for output in [{}, {"list": 5}, {"list": None, "total": 4}]:
         httpserver.expect_request(PATH).respond_with_json({"output": output})
         with pytest.raises(ServiceUnavailable, match="no list of jobs"):

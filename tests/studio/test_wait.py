@@ -161,7 +161,8 @@ def test_a_failed_job_is_returned_and_then_refused_with_its_meaning() -> None:
     failed = ImportJob(
         "j-1", status="FAILED", error_code="AvailableModelFileNotFound", request_id="r"
     )
-    with pytest.raises(ImportFailed, match="AvailableModelFileNotFound") as caught:
+    words = r"^job j-1 failed: AvailableModelFileNotFound \("
+    with pytest.raises(ImportFailed, match=words) as caught:
         require_success(failed)
     assert "preflight check" in caught.value.hint
     assert caught.value.request_id == "r"

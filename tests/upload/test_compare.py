@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,16 @@ def changes(root: Path, box: Sandbox, bucket: BucketInspector, told: Told) -> li
 def test_the_same_files_change_nothing(
     model: Path, sandbox: Sandbox, inspector: BucketInspector
 ) -> None:
+    """Nor does one that is made here and lies in no directory."""
     told = Told()
     assert changes(model, sandbox, inspector, told) == []
-    assert told.bytes == plan_for(model, sandbox).total_bytes
+    plan = plan_for(model, sandbox)
+    assert told.bytes == plan.total_bytes
+    (item,) = (each for each in plan.items if each.name == "config.json")
+    made = replace(item, source=(model / item.name).read_bytes())
+    told, only = Told(), replace(plan, items=(made,))
+    assert not list(compare(only, inspector.snapshot(PREFIX), inspector, progress=told))
+    assert told.bytes == item.size
 
 
 def test_sizes_are_enough_when_they_differ(

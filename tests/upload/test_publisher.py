@@ -448,6 +448,39 @@ def test_a_task_at_work_is_waited_for_beyond_patience(
     assert is_all_there(tasks.model, sandbox)
 
 
+def test_whose_share_comes_slowly_is_waited_for_beyond_patience_too(
+    tasks: Tasks, sandbox: Sandbox, client: BucketClient
+) -> None:
+    tasks.options = replace(OPTIONS, patience=1.0)
+    with tasks.publisher(2) as upload:
+        upload.stage()
+        (there,) = (one for one in client.list_uploads(ledger_key(PREFIX)))
+        ledger, taken = Ledger(client, there), list[frozenset[int]]()
+        waiting = Asked(lambda: taken.append(upload.gather()))
+        began, steps = time.monotonic(), itertools.count()
+        with ledger.working(Task(1, 2), 0.05, lambda: next(steps)):
+            until(lambda: time.monotonic() - began > 1.5)
+            assert not taken
+        ledger.tell(Task(1, 2), GONE)
+        waiting.result()
+        assert taken == [{1}]
+        upload.publish()
+    assert is_all_there(tasks.model, sandbox)
+
+
+def test_a_ledger_that_goes_away_while_it_is_looked_for_is_begun_anew(
+    tasks: Tasks, sandbox: Sandbox, client: BucketClient
+) -> None:
+    """As one that an earlier run left, and that a lifecycle rule takes away."""
+    Ledger.begin(client, PREFIX)
+    gone = {"status": 404, "code": "NoSuchUpload", "key": ledger_key(PREFIX)}
+    sandbox.faults.add(fault("ListParts", "status", **gone))
+    helping = Asked(partial(tasks.help, 1, 2))
+    assert tasks.publish(2) == frozenset()
+    assert helping.result() > 0
+    assert is_all_there(tasks.model, sandbox)
+
+
 def test_of_a_task_that_hangs_nobody_thinks_that_it_is_at_work(
     sandbox: Sandbox, client: BucketClient
 ) -> None:

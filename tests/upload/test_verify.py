@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,8 @@ from preflight.oss.client import BucketClient
 from preflight.sandbox import Sandbox
 from preflight.sandbox.oss.records import Attributes
 from preflight.upload.transfer import Manifest, UploadedObject
-from preflight.upload.verify import verify
-
-PREFIX = "models/a/"
+from preflight.upload.verify import stored_manifest, verify
+from tests.upload.small_model import PREFIX, SECOND, make_model, plan_for
 
 
 @pytest.fixture
@@ -85,6 +85,19 @@ def test_every_difference_is_named(
         verify(client, manifest)
     assert "config.json" not in caught.value.message
     assert caught.value.hint
+
+
+def test_an_object_that_is_gone_when_all_are_compared_is_named(
+    client: BucketClient, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    model = make_model(tmp_path / "model")
+    for path in model.iterdir():
+        sandbox.oss.put(sandbox.bucket, PREFIX + path.name, [path.read_bytes()])
+    plan = plan_for(model, sandbox)
+    assert len(stored_manifest(client, plan).objects) == len(plan.items)
+    sandbox.oss.delete(sandbox.bucket, PREFIX + SECOND)
+    with pytest.raises(VerificationFailed, match=f"{SECOND} vanished"):
+        stored_manifest(client, plan)
 
 
 def test_extra_objects_can_be_tolerated(
