@@ -71,6 +71,7 @@ MAY_FAIL = {
     "half an answer",
 }
 ONCE = {"forbidden", "bad keys", "refused", "503", "429"}
+CUTS = ("cut before", "cut in body", "cut after")
 
 
 def leave_something(root: Path, box: Sandbox) -> None:
@@ -100,8 +101,19 @@ def stages(name: str) -> list[tuple[str, int]]:
     return STAGES + [LATER[(first + i * 3) % len(LATER)] for i in range(count)]
 
 
-# Those of ONCE are told at once, so that the first is the last anyway, and a status
-# is like another that comes every time: `make fuzz` has them all.
+def lasting(name: str) -> list[tuple[str, int]]:
+    """Where a fault comes each time.
+
+    Those of ONCE are told at once, so that the first is the last anyway; a status is
+    like another, and a cut like another, that comes every time: `make fuzz` has all.
+    """
+    if examples(1) > 1:
+        return STAGES
+    if name in CUTS:
+        return STAGES[CUTS.index(name) :: len(CUTS)]
+    return [] if name in ONCE else STAGES
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_ends_well_or_in_a_named_error(
     sandbox: Sandbox, client: BucketClient, tmp_path: Path, name: str
@@ -112,7 +124,7 @@ def test_a_fault_ends_well_or_in_a_named_error(
         try_with(one, root, sandbox, client, may_fail=name in MAY_FAIL)
     # What never goes well ends it, whatever else is there.
     root = small_model(tmp_path / "smaller", FIRST)
-    for operation, _ in () if name in ONCE and examples(1) == 1 else STAGES:
+    for operation, _ in lasting(name):
         one = fault(operation, times="always", **FAULTS[name])
         try_with(one, root, sandbox, client, may_fail=True)
 
