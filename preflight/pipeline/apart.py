@@ -61,6 +61,7 @@ def _candidates(template: DestinationTemplate) -> Sequence[str]:
 def _tells_apart(places: Sequence[Location]) -> Callable[[str], bool]:
     def tells(url: str) -> bool:
         urls = {_filled(url, place) for place in places}
+        # At the root of a disk there is no folder above that could be named.
         known = all("{parent}" not in _filled(url, place) for place in places)
         return "{digest}" in url or (known and len(urls) == len(places))
 

@@ -42,6 +42,7 @@ def wait_for_all(legs: Sequence[Leg], settings: Settings, observer: Observer) ->
                 interval=options.waiting.interval,
                 on_look=lambda job: _see(waiting[job.job_id], job),
             ):
+                # With its own job, not with the last of all: its time is its own.
                 stages[job_id].close()
                 for leg in waiting[job_id]:
                     with its_own(leg):
@@ -79,6 +80,7 @@ def _see(legs: Sequence[Leg], job: ImportJob) -> None:
         pushed = leg.pushed
         if pushed is None or pushed.imported is None:
             continue
+        # A record is written for each state, not for each of many looks.
         is_new = job.status != pushed.imported.job.status
         seen = Imported(job, pushed.imported.how)
         leg.pushed = replace(pushed, imported=seen)
@@ -94,6 +96,7 @@ def _conclude(leg: Leg, end: End, settings: Settings) -> None:
     if pushed is None or pushed.imported is None or not end.failed:
         return
     destination = pushed.planned.plan.destination
+    # A connection of its own: that of the upload was closed when it ended.
     with connected(settings, destination, observer=leg.follower) as services:
         concluded(pushed.imported, leg.follower, reasons(pushed, services))
 

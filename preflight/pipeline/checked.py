@@ -63,6 +63,7 @@ def inspected(options: CheckOptions, observer: Observer) -> Checked:
 
     Raises `UsageError` when there is no such directory.
     """
+    # What needs no values comes first: most mistakes show there, in less than a second.
     with observer.stage("inspect"):
         found = inspect(options.source, options.request)
     with observer.stage("rules"):
@@ -80,6 +81,7 @@ def scanned(checked: Checked, observer: Observer) -> Checked:
 
 def unscanned(checked: Checked, reason: str, observer: Observer) -> Checked:
     """The rules that need values are skipped, with the reason."""
+    # Not read is not passed: who reads the report must see that nobody looked.
     missing = Unavailable(reason)
     return _judged(checked, Scanned(missing, missing), missing, observer)
 
@@ -114,6 +116,7 @@ def require_passed(checked: Checked) -> None:
             say("the model would not import as it is"),
             hint=say("mend what is named above and run the same command again"),
         )
+        # Warnings failed, too, and are told; they are no reason to stop.
         failed = checked.report.select(Result.FAILED)
         error.outcomes = tuple(o for o in failed if o.severity is Severity.ERROR)
         raise error
@@ -130,6 +133,8 @@ def _scan(checked: Checked, observer: Observer) -> tuple[Scanned, dict[str, int]
             for container in scan.sound:
                 read = scan.read(container, on_bytes=progress.advance)
                 values += read.values
+                # It costs next to nothing in the same pass, and `{digest}` need not
+                # read again.
                 sums[container.file] = read.crc
         return scan.ended(tuple(values)), sums
 

@@ -73,6 +73,7 @@ def diagnose(
         stored = inspector.snapshot(evidence.destination.prefix)
         clocks = ServiceClocks(inspector.clock_ahead, studio_ahead)
         likely += _object_causes(job, evidence, inspector, stored, clocks)
+    # That the job failed is the news: it must not be lost to a second failure.
     except PreflightError as error:
         return [
             say(
@@ -108,6 +109,7 @@ def _object_causes(
         for key, found in stored.items()
         if "/" not in key.removeprefix(prefix)
     }
+    # Of an import by hand nobody said what it is; the names do.
     kind = evidence.weight_type or _kind(here)
     yield from _placing(len(stored) - len(here))
     yield from _missing(here, kind)
@@ -179,6 +181,7 @@ def _differing(
                 size=there.size,
                 sent=sent.size,
             )
+        # A listing tells no CRC-64: it is asked for where nothing else differs.
         elif (head := inspector.head(sent.key)) and head.crc64 != sent.crc64:
             yield say("{name} is not what was sent: its CRC-64 differs", name=name)
 
@@ -194,6 +197,7 @@ def _changed_since(
 
 def _read(inspector: BucketInspector, key: str) -> Mapping[str, Any] | str:
     """A JSON object from the bucket, or what is wrong with it."""
+    # Anything can lie under that name, of any size.
     raw = inspector.read_small(key, _SMALL)
     try:
         value = parse_json((raw or b"").decode("utf-8"))

@@ -54,6 +54,7 @@ class Before:
 
         `oss_ahead`: seconds that the clock of OSS is ahead of ours, if known.
         """
+        # Any change counts, whoever made it: the platform watches the objects, not us.
         changed = after != self.stored
         return Contents(
             newest(after),
@@ -83,6 +84,8 @@ def require_importable(
         issues = check_bucket(bucket, service_region=region)
     for issue in issues:
         if issue.severity is Severity.WARNING:
+            # Said now, while it can still be stopped, and noted for the end, as hours
+            # of output may lie between.
             observer.say(say("warning: {message}", message=issue.message))
             observer.note(say("warning: {message}", message=issue.message))
     wrong = [issue for issue in issues if issue.severity is Severity.ERROR]
@@ -105,6 +108,7 @@ class Questions:
     def ask(cls, services: Services, destination: Destination) -> Questions:
         """Who reads from the destination, what lies there, what a killed run left."""
         bucket, prefix = services.bucket, destination.prefix
+        # Three questions that take the time of the slowest.
         return cls(
             Asked(lambda: jobs_reading(services.api, destination)),
             Asked(lambda: bucket.snapshot(prefix)),
@@ -129,9 +133,12 @@ def look_before(
     """
     jobs, stored = asked.jobs.result(), asked.stored.result()
     before = Before(stored, jobs)
+    # Nothing was imported from there: no file needs to be read to know that it may
+    # change.
     if not jobs:
         return before
     found = _changes(plan, stored, services.bucket, observer, on_block)
+    # Where nothing changes there is nothing to replace, and nothing to warn of.
     if may_replace and found:
         observer.say(
             say(
@@ -141,6 +148,7 @@ def look_before(
         )
     else:
         refuse_if_live(jobs, found, plan.destination)
+    # Strangers are the transfer's to refuse, as it knows whether they are allowed.
     extra = set(stored) - {item.key for item in plan.items}
     return replace(before, same=not found and not extra)
 
@@ -168,12 +176,14 @@ def jobs_reading(api: ImportApi, destination: Destination) -> tuple[ImportJob, .
 
     Not those that ended without a model: nothing can be broken there any more.
     """
+    # With a slash at the end: `models/one` is no part of `models/one-more`.
     found = [
         job
         for job in api.list_all()
         if job.bucket == destination.bucket
         and destination.prefix.startswith(job.prefix.strip("/") + "/")
     ]
+    # The service's clock, by which its jobs are dated; ours may be wrong.
     now = api.now()
     return tuple(job for job in found if job.succeeded or job.may_go_on(now))
 

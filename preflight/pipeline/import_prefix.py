@@ -50,6 +50,7 @@ def import_prefix(
     Raises `UsageError` for an unknown base and an empty prefix, `RulesFailed` before
     there is a job, `ImportFailed`, and what the services raise.
     """
+    # A base that does not exist is told before anybody is asked over the network.
     base = _base(options)
     settings.require(Need.OSS, Need.STUDIO)
     destination = options.destination
@@ -65,6 +66,7 @@ def import_prefix(
             base, kind = base_and_kind(checked)
             if options.base_config:
                 add_base_config(checked, destination, services, observer)
+                # With the new object: a job that is older did not read it.
                 stored = services.bucket.snapshot(destination.prefix)
         assert base is not None  # noqa: S101 - `_base` or `base_and_kind` saw to it
         request = ImportRequest(
@@ -137,6 +139,7 @@ def _why(
     settings: Settings, job: ImportJob, studio_ahead: float | None, observer: Observer
 ) -> list[str]:
     """What lies in the bucket, if the keys of OSS are there to look with."""
+    # To wait takes no key of OSS; without one the service's own words must do.
     try:
         settings.require(Need.OSS)
         place = parse_destination(f"oss://{job.bucket}/{job.prefix}")
@@ -158,6 +161,7 @@ def _why(
 def _weight_type(destination: Destination, stored: Mapping[str, Stored]) -> WeightType:
     """The kind that the files show."""
     names = {key.removeprefix(destination.prefix) for key in stored}
+    # An import reads nothing that lies deeper.
     here = {name for name in names if "/" not in name}
     if not here:
         raise UsageError(

@@ -82,6 +82,7 @@ def finished(
 
     Raises `StillRunning` at the limit and what the API raises.
     """
+    # An import that was done already needs no second look.
     if waiting is None or seen.job.finished:
         return seen
     return watched(seen.job.job_id, waiting, api, observer, seen=seen)
@@ -114,10 +115,13 @@ def watched(
                     time=since,
                 )
             )
+        # It guards the first look alone: whatever is reported later is news, or tells
+        # that the wait goes on.
         known = None
 
     with observer.stage("wait"):
         job = wait(
+            # One attempt a look: it is the wait that is patient with the network.
             lambda: api.get(job_id, attempts=1),
             limit=waiting.timeout,
             clock=clock,
@@ -125,6 +129,8 @@ def watched(
             on_state=look,
             job_id=job_id,
             heartbeat=HEARTBEAT,
+            # A job just made may not be found for a moment; an id that was typed is
+            # wrong.
             listed_within=LISTED_WITHIN if seen else 0.0,
             shortest=shortest_pause(api),
         )
@@ -140,6 +146,8 @@ def concluded(seen: Imported, observer: Observer, diagnose: Diagnose) -> Importe
         try:
             require_success(seen.job)
         except ImportFailed:
+            # The observer hears of the causes before the error is raised: so the record
+            # has them, whoever catches it.
             causes = tuple(diagnose(seen.job))
             observer.reached(replace(seen, causes=causes))
             raise

@@ -33,6 +33,7 @@ def judged_prefix(
     with BucketPrefix(bucket, options.destination, reads_values=scan) as source:
         asked = Request(options.weight_type, options.base_model)
         checked = check(CheckOptions(source, asked, scan, options.policy), observer)
+        # After the last read: rules that saw two states of the prefix judged neither.
         if bucket.snapshot(prefix) != source.stored:
             raise SourceChanged(
                 say("objects under {url} changed", url=options.destination.url),
@@ -54,7 +55,9 @@ def add_base_config(
         return
     key = destination.key(made.name)
     change = Change(key, say("is not there yet"))
+    # One more object is a change, too, that an imported model does not survive.
     refuse_if_live(jobs_reading(services.api, destination), [change], destination)
+    # What somebody else put there meanwhile is not replaced unseen.
     services.bucket.put(key, lambda: BytesBody(made.content), forbid_overwrite=True)
     observer.note(
         say("added {name}, from {origin}", name=made.name, origin=made.origin)
@@ -68,6 +71,7 @@ def rule_causes(
     try:
         with BucketPrefix(bucket, destination) as source:
             return list(_failed(inspected(CheckOptions(source), observer)))
+    # They are a hint at why a job failed; that they fail, too, helps nobody.
     except PreflightError:
         return []
 

@@ -32,6 +32,7 @@ def in_lanes(
         while not stop.is_set():
             try:
                 task = todo.popleft()
+            # Not asked before: another lane may take the last one in between.
             except IndexError:
                 return
             try:
@@ -40,6 +41,7 @@ def in_lanes(
                 stop.set()
                 raise
 
+    # Ctrl-C reaches the main thread alone: one lane had better be that thread.
     if lanes == 1 or len(todo) < 2:
         work()
         return
@@ -49,6 +51,7 @@ def in_lanes(
             lane.result()
     except BaseException:
         stop.set()
+        # One deadline for all: the waits for many that hang must not add up.
         until = time.monotonic() + _PATIENCE
         for lane in begun:
             lane.wait(max(0.0, until - time.monotonic()))

@@ -40,6 +40,7 @@ class ExpectedFile:
 
     def resource(self) -> dict[str, str]:
         """As the predicate lists it: by SHA-256, else by CRC-64."""
+        # The CRC-64 is known of every upload; a SHA-256 costs one more reading.
         crc = f"{self.crc64:016x}"
         algorithm, digest = ("sha256", self.sha256) if self.sha256 else ("crc64", crc)
         return {"name": self.name, "algorithm": algorithm, "digest": digest}
@@ -83,6 +84,7 @@ class ModelManifest:
                     "version": __version__,
                     "destination": self.destination,
                     "files": [
+                        # As text: many readers of JSON keep but 53 bits of a number.
                         {"name": f.name, "size": f.size, "crc64": str(f.crc64)}
                         for f in files
                     ],
@@ -135,6 +137,7 @@ def _sha256(item: UploadItem) -> str:
     if isinstance(item.source, bytes):
         return hashlib.sha256(item.source).hexdigest()
     total = hashlib.sha256()
+    # Refused if it is not the file any more that was sent.
     with open_steady(item.source, item.name, item.stamp) as file:
         for block in file.blocks():
             total.update(block.data)

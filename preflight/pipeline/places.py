@@ -65,6 +65,7 @@ def opened_place(
         yield local_source(place)
         return
     destination = parse_destination(str(place))
+    # Not before: a directory is checked without any setting.
     settings = read()
     settings.require(Need.OSS)
     with (
@@ -73,6 +74,8 @@ def opened_place(
             destination.bucket,
             connections=WORKERS,
             on_retry=Outage(observer, "OSS").tell,
+            # Read anew when they end: temporary keys are replaced while a long check
+            # runs.
             credentials=lambda: bucket_access(read()).keys,
         ) as bucket,
         BucketPrefix(bucket, destination, reads_values=scan) as source,

@@ -58,6 +58,7 @@ def planned(options: PushOptions, checked: Checked, observer: Observer) -> Plann
         bucket=destination.bucket,
         prefix=destination.prefix,
     )
+    # The request is made with the plan: after the upload nothing is left to decide.
     plan = Planned(chosen.under(destination), request)
     observer.reached(plan)
     return plan
@@ -153,6 +154,7 @@ def _settled(
     options: PushOptions, checked: Checked, chosen: Selection, observer: Observer
 ) -> Destination:
     found, template = checked.found, options.destination
+    # Functions: `{digest}` may read gigabytes, and only a template that holds it asks.
     values: dict[str, Callable[[], str]] = {
         **directory_names(found.location),
         "date": lambda: datetime.now(timezone.utc).strftime("%Y%m%d"),
@@ -185,9 +187,11 @@ def digest(
     `on_bytes` hears how many bytes of the others were read.
     """
     text = hashlib.sha256()
+    # In the order of names, as every file system lists in an order of its own.
     for item in sorted(chosen.items, key=lambda item: item.name):
         known = item.name in sums
         crc = sums[item.name] if known else local_crc(item, on_bytes=on_bytes)
+        # No name holds a NUL, so that name and size cannot run into one another.
         text.update(f"{item.name}\0{item.size}\0{crc:016x}\n".encode())
     return text.hexdigest()[:_DIGITS]
 
@@ -221,4 +225,5 @@ def tidy_name(location: Location) -> str:
 
 
 def _tidy(name: str) -> str:
+    # What is left out would have to be quoted in a shell or a URL.
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "model"

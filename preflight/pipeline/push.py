@@ -68,6 +68,7 @@ def push(options: PushOptions, settings: Settings, observer: Observer) -> Pushed
 
     Raises `RulesFailed` before anything became visible, and what the stages raise.
     """
+    # A missing key is told now, not after gigabytes were read.
     if not options.dry_run:
         settings.require(Need.OSS, Need.STUDIO)
     ready = prepared(options, observer)
@@ -102,6 +103,8 @@ def opened(
     destination = plan.plan.destination
     with ExitStack() as stack:
         if options.state is not None:
+            # By where it goes, not by what goes there: copies of one model would meet,
+            # too.
             where = f"{settings.endpoint.value} {destination.url}"
             if (task := options.task) is not None and not task.publishes:
                 where += f" task {task.rank}"  # several may be on one machine
@@ -130,6 +133,8 @@ def brought(
     `turn` is held while the job is submitted: of many pushes one at a time does.
     """
     plan = ready.planned
+    # Begun here and waited for later: none of the answers is needed for another
+    # question.
     asked = Questions.ask(services, plan.plan.destination)
     require_importable(
         services.bucket, observer, region=services.region, tag=options.tag_bucket
@@ -152,6 +157,7 @@ def _examined(options: PushOptions, observer: Observer) -> Checked:
     if not options.check.scan:
         checked = unscanned(checked, say("not scanned, as --no-scan asks"), observer)
     elif checked.report.verdict is Verdict.FAIL and not options.dry_run:
+        # Nothing will go up: to read all weights would only delay the bad news.
         checked = unscanned(
             checked, say("not scanned, as other rules failed"), observer
         )
@@ -160,6 +166,8 @@ def _examined(options: PushOptions, observer: Observer) -> Checked:
         or options.judge_first
         or "digest" in options.destination.placeholders
     ):
+        # Here no transfer follows in whose bytes they could be judged, or not soon
+        # enough.
         checked = scanned(checked, observer)
     require_passed(checked)
     return checked
@@ -177,6 +185,8 @@ def _brought(
     with ExitStack() as stack:
         stack.enter_context(observer.stage("compare"))
         tap = stack.enter_context(Tap(checked, plan.plan)) if checked.due else None
+        # Files that are compared are read for it: their values are scanned on that
+        # occasion.
         before = look_before(
             plan.plan,
             services,
@@ -230,6 +240,7 @@ def _submitted(
     services: Services,
     observer: Observer,
 ) -> Imported:
+    # Listed again, not computed: others may have written there, too.
     after = services.bucket.snapshot(plan.plan.destination.prefix)
     contents = before.contents(after, services.bucket.clock_ahead)
     return submitted(

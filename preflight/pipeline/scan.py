@@ -39,6 +39,7 @@ def sound_containers(found: Inspection) -> tuple[Container, ...] | Unavailable:
     if isinstance(found.containers, Unavailable):
         return found.containers
     for container in found.containers:
+        # Values of some of the files would pass for those of all.
         if (reason := not_usable(container)) is not None:
             return reason
     return tuple(c for c in found.containers if isinstance(c, Container))

@@ -46,6 +46,7 @@ class Share:
         options = self.checked.options
         policy, found = options.policy, self.checked.found
         base = "" if isinstance(found.base, Unavailable) else found.base.code
+        # Tasks that judge by other rules would vouch for what this one refuses.
         terms = (
             __version__,
             base,
@@ -105,6 +106,8 @@ class SharedTap(Tap):
         return self._scan.ended(tuple(found))
 
     def _wanted(self, container: Container) -> Callable[[Tensor], bool]:
+        # Rules compare an adapter's matrices with one another, and a part of them says
+        # nothing.
         whole = self._share.checked.found.weight_type is WeightType.LORA
         if whole or container.file not in self._names:
             return lambda _: True
@@ -120,6 +123,7 @@ class SharedTap(Tap):
         container: Container,
         wanted: Callable[[Tensor], bool],
     ) -> None:
+        # A tensor that begins in this share may end in the next: its rest is read here.
         missing = scanner.missing(wanted)
         if not missing:
             return
@@ -128,6 +132,7 @@ class SharedTap(Tap):
                 for at in range(each.start, each.stop, BLOCK):
                     block = file.read(at, min(BLOCK, each.stop - at))
                     scanner.feed(at, memoryview(block))
+            # Half of one state and half of another must not be vouched for.
             file.check_unchanged()
 
 
@@ -160,6 +165,7 @@ def published_together(
         with upload:
             upload.stage()
             _judge(checked, tap, observer)
+            # A share that is taken over brings values that nobody vouched for.
             while taken := upload.gather():
                 if tap is not None:
                     tap.own(taken)
@@ -198,6 +204,7 @@ def helped(
         with upload:
             upload.join()
             upload.stage()
+            # In this order: what is vouched for is published without another look.
             _judge(share.checked, tap, observer)
             upload.vouch()
     done = Brought(share.plan, share.task, upload.size, upload.sent)

@@ -90,6 +90,8 @@ class Leg:
 
 def check_all(legs: Sequence[Leg]) -> None:
     """Check and plan each; those that fail are over."""
+    # All before the first byte goes up: a mistake in the last directory is told at
+    # once.
     for leg in legs:
         with its_own(leg):
             leg.pushed = _slim(prepared(leg.begin(), leg.follower))
@@ -117,8 +119,10 @@ def send_all(
     if lanes > 1:
         alone = [group for group in together if group[0].size > _SMALL]
         together = [group for group in together if group not in alone]
+    # The small ones first: their imports run while the large ones go up.
     for groups, most in ((together, lanes), (alone, 1)):
         in_lanes([sending.task(group) for group in groups], most, over)
+    # What stopped one for a reason of all would stop each of them in the same way.
     if sending.met_by_all is not None:
         for leg in going(legs):
             if leg.job is None:
@@ -128,6 +132,7 @@ def send_all(
 def _lanes(legs: Sequence[Leg]) -> int:
     """How many at a time; a limit of the bytes a second holds for all together."""
     options = next((leg.options for leg in legs), None)
+    # What was asked for holds for the whole command, so that lanes cannot multiply it.
     if options is None or options.transfer.bandwidth or options.transfer.workers:
         return 1
     return _AT_ONCE
@@ -165,6 +170,7 @@ def _name_apart(legs: Sequence[Leg]) -> None:
             continue
         planned = leg.pushed.planned
         if len(names[planned.request.display_name]) > 1:
+            # Its end, if it is too long: prefixes differ there.
             last = leg.url.rstrip("/").rpartition("/")[2][-DISPLAY_NAME_LIMIT:]
             request = replace(planned.request, display_name=last)
             leg.pushed = replace(leg.pushed, planned=replace(planned, request=request))
@@ -225,6 +231,7 @@ class _Sending:
                 self.met_by_all = self.met_by_all or error
             leg.end(error)
             return
+        # A leg whose job goes on stays open: all jobs are waited for together.
         job = leg.job
         if job is None or job.finished or options.waiting is None:
             leg.end()

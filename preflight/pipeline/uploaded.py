@@ -58,6 +58,7 @@ class Tap:
         sent = {item.name for item in plan.items}
         self._scanners: dict[str, ValueScanner] = {}
         if not isinstance(self._sound, Unavailable):
+            # What does not go up never passes here: `seen` reads it from the disk.
             chosen = (c for c in self._sound if c.file in sent)
             self._scanners = {c.file: self._scan.scanner(c) for c in chosen}
 
@@ -110,6 +111,8 @@ def uploaded(
         with upload:
             upload.stage()
             if tap is not None:
+                # The last moment at which nothing is visible: to raise here is to
+                # publish nothing.
                 require_passed(judged(checked, tap.seen(), observer))
             manifest = upload.publish()
             sent = upload.sent
@@ -123,6 +126,7 @@ def told_when_broken(
     """However it is broken off, what was sent is told."""
     try:
         yield
+    # Ctrl-C and SIGTERM, too: a record without it would say that nothing went up.
     except BaseException:
         observer.reached(BrokenOff(plan, sent()))
         raise
@@ -136,6 +140,7 @@ def found_there(
 ) -> Uploaded:
     """The same for files that were compared a moment ago and are all there."""
     with observer.stage("upload"):
+        # Nothing was sent, so what OSS says of the objects is all there is to tell.
         manifest = stored_manifest(bucket, plan)
     return verified(Uploaded(plan, manifest), bucket, options, observer)
 
@@ -147,6 +152,7 @@ def verified(
     observer: Observer,
 ) -> Uploaded:
     """What was uploaded, held against what the bucket lists; told to the observer."""
+    # Before it is verified: a run that ends in between still says what it brought.
     observer.reached(there)
     with observer.stage("verify"):
         verify(bucket, there.manifest, allow_extra=options.allow_extra)

@@ -79,6 +79,7 @@ def expected_of(directory: Path) -> tuple[ExpectedFile, ...]:
     found = inspect(directory)
     if isinstance(found.weight_type, Unavailable):
         raise NotReady(found.weight_type.reason)
+    # With what a push adds, or its absence here would pass for a difference.
     chosen = select_files(found.walk, found.weight_type, generated=_generated(found))
     return tuple(
         ExpectedFile(item.name, item.size, local_crc(item)) for item in chosen.items
@@ -145,6 +146,7 @@ def _differences(
             yield Difference(file.name, told)
         else:
             alike.append(file)
+    # One question a file, of those alone that the listing does not tell apart.
     sums = _sums(bucket, [destination.key(file.name) for file in alike])
     for file in alike:
         if sums[destination.key(file.name)] != file.crc64:
@@ -191,6 +193,8 @@ def model_states(
         if job.failed and job.status.upper() not in _INVALID:
             continue  # it never made a model
         prefix = job.prefix.strip("/") + "/"
+        # Both times are by the services' clocks, which may differ: `clocks` knows by
+        # how much.
         changed = tuple(
             key.removeprefix(prefix)
             for key, each in stored.items()
@@ -199,6 +203,7 @@ def model_states(
                 datetime.fromtimestamp(each.modified, timezone.utc), job.created
             )
         )
+        # Without a record every job would be new, which would tell nothing.
         is_new = bool(known_jobs) and job.job_id not in known_jobs
         found.append(ModelState(job, changed, is_new))
     return tuple(found)

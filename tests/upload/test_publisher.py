@@ -471,14 +471,21 @@ def test_whose_share_comes_slowly_is_waited_for_beyond_patience_too(
 def test_a_ledger_that_goes_away_while_it_is_looked_for_is_begun_anew(
     tasks: Tasks, sandbox: Sandbox, client: BucketClient
 ) -> None:
-    """As one that an earlier run left, and that a lifecycle rule takes away."""
+    """As one that an earlier run left, and that a lifecycle rule takes away.
+
+    Uploads of strangers are never taken for one.
+    """
     Ledger.begin(client, PREFIX)
+    strangers = {client.initiate(f"{PREFIX}{name}") for name in ("!", "~")}
     gone = {"status": 404, "code": "NoSuchUpload", "key": ledger_key(PREFIX)}
     sandbox.faults.add(fault("ListParts", "status", **gone))
-    helping = Asked(partial(tasks.help, 1, 2))
-    assert tasks.publish(2) == frozenset()
-    assert helping.result() > 0
-    assert is_all_there(tasks.model, sandbox)
+    with tasks.publisher(2) as upload:
+        upload.stage()
+        assert sandbox.faults.fired
+        assert tasks.help(1, 2) > 0
+        assert upload.gather() == frozenset()
+        upload.publish()
+    assert {one.id for one in sandbox.oss.uploads(sandbox.bucket)} == strangers
 
 
 def test_of_a_task_that_hangs_nobody_thinks_that_it_is_at_work(
