@@ -8,6 +8,7 @@ import random
 import re
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ from preflight.model.headers import (
     read_container,
 )
 from preflight.model.oracle import oracle_accepts
-from preflight.model.steady import Access, Calls, open_regular
+from preflight.model.steady import INSPECTING, Access, Calls, open_regular
 from preflight.rules.s_container import (
     safetensors_header_readable,
     safetensors_layout_sound,
 )
 from tests.cases import case
 from tests.depth import examples
+from tests.manual_clock import ManualClock
 from tests.model.mount import bad_disk
 from tests.model.safetensors_bytes import container, entries, entry, sound
 
@@ -279,10 +281,13 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         tmp_path / "nul\0": "cannot be read: embedded null byte",
         tmp_path / ("n" * 300): "cannot be read: file name too long",
     }
+    clock = ManualClock()
+    access = replace(INSPECTING, clock=clock)
     for path, words in cases.items():
-        found = read_container(open_regular(path), "m")
+        found = read_container(open_regular(path, access=access), "m")
         assert found == Broken("m", Cause.UNREADABLE, words)
         assert oracle_accepts(path) == words
+    assert clock.slept == []
 
 
 def test_a_read_error_of_the_disk_is_told(file: Path) -> None:
