@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.tensors import rewrite
+from preflight.commands import COMMANDS
 from preflight.sandbox import Sandbox
 from tests.running import InProcess, Run, tiny_adapter
 
@@ -112,7 +113,20 @@ def test_what_a_run_did_is_shown_harmlessly(
     assert done.code == 0
     assert_harmless(done)
     (job,) = box.studio.jobs()
+    hostile = hostile_adapter(tmp_path / f"h{HOSTILE}")
     words = [
+        ("show", adapter),
+        ("show", hostile),
+        ("diff", adapter, hostile),
+        ("fix", hostile, "-o", tmp_path / f"new{HOSTILE}"),
+        ("verify", url),
+        ("verify", adapter),
+        ("verify", hostile, "--manifest", f"no{HOSTILE}"),
+        ("bases", HOSTILE),
+        ("schema", HOSTILE),
+        ("mk", HOSTILE),
+        ("completion", HOSTILE),
+        ("check", hostile),
         ("status",),
         ("status", adapter),
         ("status", "--format", "json"),
@@ -134,3 +148,4 @@ def test_what_a_run_did_is_shown_harmlessly(
     ]
     for each in words:
         assert_harmless(preflight(*each))
+    assert {str(each[0]) for each in words} >= set(COMMANDS)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.mixture import MIXTURE, mixture_entry
 from tests.running import ROOT, environment, tiny_adapter
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -164,12 +165,17 @@ def dense() -> dict[str, object]:
     }
 
 
-def test_a_dense_base(scratch: Scratch) -> None:
+def add_base(scratch: Scratch, entry: dict[str, object]) -> None:
+    """One more entry in the file of a family."""
     file = "preflight/catalog/data/bases/qwen3.json"
     document = json.loads((scratch.root / file).read_text("utf-8"))
-    document["models"].append(dense())
+    document["models"].append(entry)
     (scratch.root / file).write_text(json.dumps(document), "utf-8")
     scratch.edited.add(file)
+
+
+def test_a_dense_base(scratch: Scratch) -> None:
+    add_base(scratch, dense())
     adapter = str(scratch.root / "adapter")
     script = (
         "from fixtures.__main__ import main as fixtures\n"
@@ -180,6 +186,22 @@ def test_a_dense_base(scratch: Scratch) -> None:
         f"assert preflight(['check', {adapter!r}]) == 0\n"
     )
     assert "qwen3-9b" in scratch.run("-c", script)
+    scratch.test("tests/catalog")
+    assert len(scratch.edited) == promised("a dense base")
+
+
+def test_a_mixture_of_experts(scratch: Scratch) -> None:
+    add_base(scratch, mixture_entry(source="hub page fixtures/Tiny-48x128"))
+    adapter = str(scratch.root / "of-mixture")
+    script = (
+        "from fixtures.adapters import build_adapter\n"
+        "from pathlib import Path\n"
+        "from preflight.cli import main as preflight\n"
+        "assert preflight(['bases']) == 0\n"
+        f"build_adapter(Path({adapter!r}), base={MIXTURE!r}, targets=['q_proj'])\n"
+        f"assert preflight(['check', {adapter!r}]) == 0\n"
+    )
+    assert MIXTURE in scratch.run("-c", script)
     scratch.test("tests/catalog")
     assert len(scratch.edited) == promised("a dense base")
 
@@ -272,6 +294,7 @@ def test_a_sandbox_endpoint(scratch: Scratch) -> None:
 RECIPES = (
     test_a_rule,
     test_a_dense_base,
+    test_a_mixture_of_experts,
     test_a_report_format,
     test_a_command,
     test_a_sandbox_endpoint,
