@@ -132,11 +132,15 @@ def _codes(tensors: list[Tensor], config: JsonObject | Unavailable = NONE) -> li
 
 
 def test_likely_base_of_an_adapter() -> None:
-    assert _codes(_pair("q_proj", 4096, 4096)) == ["qwen3-8b"]
-    both = _pair("q_proj", 3584, 3584)
-    assert _codes(both) == ["qwen2.5-7b-instruct", "qwen2.5-vl-7b-instruct"]
+    """Other bases of these shapes may come to the catalogue; those of others do not."""
+    one, both = _pair("q_proj", 4096, 4096), _pair("q_proj", 3584, 3584)
+    small, vision = "qwen2.5-7b-instruct", "qwen2.5-vl-7b-instruct"
+    others = {"qwen3-14b", "qwen3-vl-8b-instruct", "qwen2.5-14b-instruct"}
+    known = {"qwen3-8b", small, vision, *others}
+    assert set(_codes(one)) & known == {"qwen3-8b"}
+    assert set(_codes(both)) & known == {small, vision}
     config = load_bases()["qwen2.5-vl-7b-instruct"].config()
-    assert _codes(both, config) == ["qwen2.5-vl-7b-instruct"]
+    assert set(_codes(both, config)) & known == {vision}
     assert _codes(both, {"model_type": "gpt2"}) == _codes(both)
 
 
