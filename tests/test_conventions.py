@@ -232,6 +232,11 @@ def test_files_of_users_are_opened_without_waiting_for_them() -> None:
 # What a module looks like
 
 
+def test_words_that_could_mean_much_name_one_module_each() -> None:
+    for word in ("bases", "identity", "values", "findings"):
+        assert [path.stem for path in MODULES].count(word) == 1, word
+
+
 def test_modules_and_functions_are_short() -> None:
     long = [p for p in MODULES if len(p.read_text("utf-8").splitlines()) > 400]
     assert long == []
