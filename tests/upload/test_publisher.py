@@ -15,7 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from preflight.errors import AnotherTaskFailed, RulesFailed, TransferError
+from preflight.errors import (
+    AnotherTaskFailed,
+    RulesFailed,
+    SourceChanged,
+    TransferError,
+)
 from preflight.oss.access import OssAccess
 from preflight.oss.client import BucketClient
 from preflight.sandbox import Sandbox
@@ -280,6 +285,32 @@ def test_what_one_task_finds_ends_all_and_nothing_is_left(
             assert caught.value.exit_code == RulesFailed.exit_code
     assert sandbox.oss.objects(sandbox.bucket) == []
     assert sandbox.oss.uploads(sandbox.bucket) == []
+
+
+def test_a_file_that_changes_while_a_task_reads_it_ends_all(
+    tasks: Tasks, sandbox: Sandbox, connect: Callable[[], BucketClient]
+) -> None:
+    def touch(name: str, _: int, __: memoryview) -> None:
+        os.utime(tasks.model / name, ns=(1, 1))
+
+    plan, shared = plan_for(tasks.model, sandbox), Shared(Task(1, 2))
+
+    def help_with_it(client: BucketClient) -> None:
+        with HelperUpload(plan, client, PATIENT, shared, on_block=touch) as upload:
+            upload.join()
+            upload.stage()
+
+    def publish() -> None:
+        with tasks.publisher(2) as upload:
+            upload.stage()
+            with connect() as client, pytest.raises(SourceChanged):
+                help_with_it(client)
+            upload.gather()
+
+    with pytest.raises(AnotherTaskFailed):
+        publish()
+    assert not sandbox.oss.objects(sandbox.bucket)
+    assert not sandbox.oss.uploads(sandbox.bucket)
 
 
 def is_over(box: Sandbox) -> bool:
