@@ -234,6 +234,25 @@ def test_jobs_are_waited_for_together(
     assert calls.count("ListImportJobs") > 10
 
 
+def test_a_key_that_ends_while_jobs_are_waited_for_ends_all_waiting(
+    preflight: InProcess, sandbox: Sandbox, runs: list[Path]
+) -> None:
+    """Each directory tells of its own job, and the same command goes on with them."""
+    sandbox.studio.policy.job_seconds = 1.0
+    ended = {"status": 401, "code": "InvalidApiKey", "times": "always"}
+    sandbox.faults.add(fault("studio", "GetImportJob", "status", **ended))
+    first = preflight("push", *runs, URL, *QUICK, "--format", "json")
+    assert first.code == 4
+    reports = by_directory(first.document)
+    assert set(reports) == set(NAMES)
+    jobs = {job.id for job in sandbox.studio.jobs()}
+    assert {each["job"]["job_id"] for each in reports.values()} == jobs
+    assert all("InvalidApiKey" in str(each["error"]) for each in reports.values())
+    sandbox.faults.clear()
+    assert preflight("push", *runs, URL, *QUICK).code == 0
+    assert {job.id for job in sandbox.studio.jobs()} == jobs
+
+
 def test_a_directory_that_vanishes_is_its_own_matter(
     tmp_path: Path,
     runs: list[Path],

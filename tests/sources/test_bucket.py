@@ -191,6 +191,21 @@ def test_denied_reads(
     assert_told(preflight("check", url), 4, words)
 
 
+def test_a_key_for_this_prefix_alone_is_enough(
+    preflight: InProcess, sandbox: Sandbox, url: str
+) -> None:
+    """What lies beside it is a help where it may be seen, and no more."""
+    beside = {"StringEquals": {"oss:Prefix": [PREFIX.rpartition("one/")[0]]}}
+    all_of_it = {"Effect": "Allow", "Action": "oss:*", "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "oss:ListObjects", "Resource": "*"}
+    statements = [all_of_it, {**denied, "Condition": beside}]
+    sandbox.restrict({"Version": "1", "Statement": statements})
+    sandbox.oss_endpoint.log_calls.clear()
+    assert_told(preflight("check", url), 0, "READY")
+    listed = sandbox.oss_endpoint.log_calls.last("ListObjectsV2")
+    assert 403 in {call.status for call in listed}
+
+
 def test_nothing_there_no_bucket_no_keys(
     preflight: InProcess, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
