@@ -45,6 +45,9 @@ _AT_ONCE = 1 << 16  # numbers of 64 bits that are made at a time
 # What is larger is no adapter that anybody trains, and would take the memory away.
 _HIGHEST_RANK = 512
 _LARGEST_A = 256 << 20  # bytes
+# Threads that count at the same time. Each has numbers of 64 bits, and buffers of the
+# BLAS library, which together take a MB: of 64 threads that send, not all may.
+_AT_A_TIME = threading.BoundedSemaphore(4)
 
 
 class NormMeter(Protocol):
@@ -154,7 +157,8 @@ class AdapterMeter:
         if half is None:
             return
         with np.errstate(all="ignore"):
-            gram = half.take(at, data)
+            with _AT_A_TIME:
+                gram = half.take(at, data)
             if gram is None:
                 return
             module = self._modules[tensor.name]
@@ -236,7 +240,8 @@ class ChangeMeter:
             return
         try:
             for units in pieces.take(at, data):
-                self._compare(tensor, units.first, units.data)
+                with _AT_A_TIME:
+                    self._compare(tensor, units.first, units.data)
         except CannotCompare as stop:
             self._why = str(stop)
 

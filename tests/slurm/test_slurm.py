@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,15 +75,20 @@ class Cluster:
         """The job at its end.
 
         One that was requeued need not wait for two minutes, but until its node is free:
-        the end of its last run would pass for that of the next.
+        the end of its last run would pass for that of the next. And not begin within
+        the second in which its last run was ended: slurmd, which compares whole
+        seconds, says "already killed, do not launch" of it then.
         """
         over = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL")
+        idle_since: dict[str, float] = {}  # by the number of the run
 
         def is_over() -> bool:
             (told,) = self.told(job)
             waits = told["JobState"] == "PENDING" and told["Reason"] == "BeginTime"
             if waits and self.run("sinfo", "-h", "-o", "%T %D") == "idle 2":
-                self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+                since = idle_since.setdefault(told["Restarts"], time.time())
+                if time.time() > since + 2:
+                    self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
             return told["JobState"] in over
 
         until(is_over, within=300)
