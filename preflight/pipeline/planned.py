@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -122,15 +122,19 @@ def _without_base(found: Inspection) -> str:
 
 
 def _with_base(found: Inspection) -> str:
-    """The command that names the base; `ID` where more than one would fit."""
-    code = found.candidates[0].code if len(found.candidates) == 1 else "ID"
+    """The command that names the base."""
     where = shlex.quote(found.location.shown)
     verb, to = "push", " oss://BUCKET/PREFIX/"
     if found.location.url:
         verb, to = "import", ""
-    command = f"preflight {verb} {where}{to} --base-model {code}"
-    if code != "ID":
-        return command
+    return naming_the_base(f"preflight {verb} {where}{to}", found.candidates)
+
+
+def naming_the_base(command: str, candidates: Sequence[BaseModel]) -> str:
+    """A command, with the base as well; `ID` unless the shapes fit one alone."""
+    if len(candidates) == 1:
+        return f"{command} --base-model {candidates[0].code}"
+    command = f"{command} --base-model ID"
     return say("{command}  (`preflight bases` lists them)", command=command)
 
 

@@ -14,10 +14,10 @@ from preflight.errors import (
     StillRunning,
     Terminated,
 )
-from preflight.findings import Report, Result, Severity, Verdict
+from preflight.findings import Report, Result, Severity, Unavailable, Verdict
 from preflight.language import glued, joined, localized, say, say_n
 from preflight.pipeline.imported import Imported
-from preflight.pipeline.planned import obstacle, tidy_name
+from preflight.pipeline.planned import naming_the_base, obstacle, tidy_name
 from preflight.pipeline.uploaded import Uploaded
 from preflight.record import ErrorRecord, RunRecord
 from preflight.studio.submit import How
@@ -110,9 +110,9 @@ def _lacking(record: RunRecord, error: ErrorRecord) -> Answer:
     """A sound directory of which a push must be told more: the push that tells it."""
     following = error.hint
     if record.command == "push" and record.checked is not None and record.argv:
-        codes = [base.code for base in record.checked.found.candidates]
-        if len(codes) == 1:
-            following = f"{_same_again(record)} --base-model {codes[0]}"
+        found = record.checked.found
+        if not isinstance(found.weight_type, Unavailable):
+            following = naming_the_base(_same_again(record), found.candidates)
     return Answer(Tone.BAD, say("NOT READY TO PUSH"), error.message, following)
 
 

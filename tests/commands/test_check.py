@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.adapters import build_adapter
 from fixtures.faults import FAULTS
+from fixtures.tiny import TINY_TEXT, write_tiny_bases
 from preflight.commands._shown import SUMMARY_BYTES
 from preflight.findings import WeightType
 from preflight.report import FORMATS
@@ -325,12 +327,21 @@ def nameless(adapter: Path) -> Path:
 BUCKET = "oss://BUCKET/PREFIX/"
 
 
+@pytest.mark.parametrize("twins", [False, True], ids=["one fits", "two fit"])
 @pytest.mark.parametrize("words", [["check"], ["push", "-n"], ["push"]])
 def test_check_and_push_agree_on_a_base_that_is_not_named(
-    preflight: InProcess, adapter: Path, words: list[str]
+    preflight: InProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    twins: bool,
 ) -> None:
     """Both end alike, so that `check && push` never comes to another end than push."""
-    nameless(adapter)
+    bases = write_tiny_bases(tmp_path / "bases")
+    if not twins:  # of which one has a vision tower
+        (bases / "tiny-qwen2.5-vl.json").unlink()
+    monkeypatch.setenv("PREFLIGHT_BASES", str(bases))
+    adapter = nameless(build_adapter(tmp_path / "adapter", base=TINY_TEXT))
     preflight.set_keys()
     where = [] if words == ["check"] else ["oss://bucket/models/one/"]
     done = preflight(*words, adapter, *where)
@@ -339,13 +350,15 @@ def test_check_and_push_agree_on_a_base_that_is_not_named(
     assert verdict.startswith("✘ NOT READY TO PUSH  the base model is not named; ")
     again = [*words, adapter, *where] if where else ["push", adapter, BUCKET]
     told = " ".join(map(str, again))
-    assert following == f"next  preflight {told} --base-model qwen3-8b"
+    listed = "  (`preflight bases` lists them)"
+    base = f"ID{listed}" if twins else TINY_TEXT
+    assert following == f"next  preflight {told} --base-model {base}"
     form = preflight(*words, adapter, *where, "--format", "json")
     assert (form.code, form.document["exit_code"]) == (2, 2)
     assert form.document["error"]["message"] in verdict
     assert form.document["usable"] is False
     assert preflight(*words[:1], "-n", adapter, *where).code == 2 if where else True
-    named = ("--base-model", "qwen3-8b")
+    named = ("--base-model", TINY_TEXT)
     assert preflight("check", adapter, *named).code == 0
     assert preflight("push", "-n", adapter, "oss://bucket/m/", *named).code == 0
 

@@ -89,6 +89,24 @@ def stored() -> Table:
     return Table(**head, rows={row.fixture: row for row in rows})
 
 
+def is_of_new_base(name: str) -> bool:
+    """Whether a good directory's base is one that no loader was asked about.
+
+    A base is one file in the catalogue; the loaders' word on it may come later.
+    """
+    return (base := _base_of(name)) is not None and base not in _asked()
+
+
+def _base_of(name: str) -> str | None:
+    parts = name.split("/")
+    return parts[2] if parts[0] == "good" else None
+
+
+@lru_cache(maxsize=1)
+def _asked() -> frozenset[str]:
+    return frozenset(base for name in stored().rows if (base := _base_of(name)))
+
+
 def write(table: Table) -> None:
     """Replace the stored table; one row a line, sorted, so that changes are seen."""
     head = {
