@@ -23,6 +23,7 @@ from tests.running import ROOT, environment, tiny_adapter
 
 README = (ROOT / "README.md").read_text("utf-8")
 CONVENTIONS = "tests/test_conventions.py"
+OF_EVERY_BASE = "tests/loaders/test_answers.py::test_every_fixture_has_been_judged"
 
 
 pytestmark = pytest.mark.timeout(600)
@@ -186,7 +187,7 @@ def test_a_dense_base(scratch: Scratch) -> None:
         f"assert preflight(['check', {adapter!r}]) == 0\n"
     )
     assert "qwen3-9b" in scratch.run("-c", script)
-    scratch.test("tests/catalog")
+    scratch.test("tests/catalog", OF_EVERY_BASE)
     assert len(scratch.edited) == promised("a dense base")
 
 
@@ -202,7 +203,7 @@ def test_a_mixture_of_experts(scratch: Scratch) -> None:
         f"assert preflight(['check', {adapter!r}]) == 0\n"
     )
     assert MIXTURE in scratch.run("-c", script)
-    scratch.test("tests/catalog")
+    scratch.test("tests/catalog", OF_EVERY_BASE)
     assert len(scratch.edited) == promised("a dense base")
 
 
