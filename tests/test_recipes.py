@@ -23,7 +23,7 @@ from tests.running import ROOT, environment, tiny_adapter
 
 README = (ROOT / "README.md").read_text("utf-8")
 CONVENTIONS = "tests/test_conventions.py"
-OF_EVERY_BASE = "tests/loaders/test_answers.py::test_every_fixture_has_been_judged"
+OF_EVERY_BASE = "tests/sandbox/test_against_rules.py"
 
 
 pytestmark = pytest.mark.timeout(600)
@@ -303,7 +303,7 @@ RECIPES = (
 
 
 # Of the walk over all faults, the part with the new one.
-USING = "zebra or files or catalog or referer or conventions"
+USING = "zebra or files or catalog or referer or conventions or full_models"
 
 
 def test_what_uses_them_works_and_the_conventions_hold(scratch: Scratch) -> None:
