@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,18 @@ def nothing_hidden() -> Iterator[None]:
     yield
     hidden._hidden.clear()
     hidden._hidden.update(before)
+
+
+def pytest_configure() -> None:
+    """Signals mean what they mean in a terminal, however the tests were started.
+
+    A shell's background jobs ignore Ctrl-C, `nohup` the end of the line, and every
+    process that a test starts would inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:

@@ -193,14 +193,15 @@ def test_over_ssh_a_long_push_says_once_that_it_survives_the_line(
     with (good / "LICENSE").open("wb") as file:
         file.truncate(1_100_000_000)
     oss, bucket = desk.box.oss, desk.box.bucket
+
+    def has_sent() -> bool:
+        """One worker has a part in the bucket: it was said before that was sent."""
+        uploads = [u for u in oss.uploads(bucket) if u.key.endswith("LICENSE")]
+        return any(list(oss.parts(bucket, u.key, u.id)) for u in uploads)
+
+    slowly = ("--bandwidth-limit", "4M", "--workers", "1", "--part-size", "1M")
     screen = desk.type(
-        "push",
-        "good",
-        DESTINATION,
-        "--bandwidth-limit",
-        "4M",
-        kill_when=lambda: any(u.key.endswith("LICENSE") for u in oss.uploads(bucket)),
-        **values,
+        "push", "good", DESTINATION, *slowly, kill_when=has_sent, **values
     )
     words = " ".join(screen.text.split())
     assert (words.count("note when this SSH line is cut") == 1) == told
