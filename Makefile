@@ -234,10 +234,15 @@ integrations: $(READY) $(TRAINERS_READY) ## the same, and store what these libra
 	PREFLIGHT_INTEGRATIONS_RECORD=1 $(IN_TRAINERS) $(BIN)/python -m pytest -rs \
 	  tests/integrations/test_trainers.py
 
+.PHONY: slurm
+slurm: ## install Debian's Slurm for `make test-slurm` (as root)
+	apt-get update
+	apt-get install --yes --no-install-recommends slurm-wlm munge
+
 .PHONY: test-slurm
 test-slurm: $(READY) ## the examples for Slurm on a real one (Debian's slurm-wlm; as root)
 	@for name in slurmctld slurmd munged; do command -v "$$name" >/dev/null || \
-	  { echo 'apt-get install slurm-wlm munge'; exit 2; }; done
+	  { echo "there is no $$name: make slurm"; exit 2; }; done
 	PREFLIGHT_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
 
 .PHONY: kill-test

@@ -93,6 +93,7 @@ class BucketClient(Connection):
             partial(self._oss.head_object, key),
         )
         allow = self._allow(Permission.GET_OBJECT, key)
+        # Before the first Complete there is none, and "there is none" is an answer.
         with suppress(Missing):
             self._mended(lambda: self._once(action, call, allow))
 
@@ -238,6 +239,7 @@ class BucketClient(Connection):
         )
         action, at = say("list uploads below {prefix}", prefix=prefix), ("", "")
         allow = self._allow(Permission.LIST_UPLOADS)
+        # A server that names the same marker twice would be asked without end.
         seen = {at}
         while True:
             turn = partial(call, key_marker=at[0], upload_id_marker=at[1])
