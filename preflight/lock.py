@@ -44,7 +44,7 @@ def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
     from filelock import Timeout
 
     if isinstance(state, Unavailable):
-        _log.warning(say("runs cannot be kept apart: %s"), state.reason)
+        _warn(what, state.reason)
         return None
     name = hashlib.sha256(what.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     path = state / "locks" / f"{name}.lock"
@@ -65,11 +65,21 @@ def _taken(state: Path | Unavailable, what: str) -> BaseFileLock | None:
         raise busy from None
     except (OSError, NotImplementedError) as exc:
         reason = reason_of(exc) if isinstance(exc, OSError) else str(exc)
-        _log.warning(say("runs cannot be kept apart: %s: %s"), path.parent, reason)
+        # Not a reason to stop: where a home has no locks, as on some network mounts,
+        # nobody could upload, and the bucket keeps two runs right by itself.
+        _warn(what, f"{path.parent}: {reason}")
         return None
     with suppress(OSError):  # a full disk: the lock holds without its holder's name
         holder.write_text(f"{os.getpid()}\n", "ascii")
     return lock
+
+
+def _warn(what: str, reason: str) -> None:
+    _log.warning(
+        say("runs cannot be kept apart: %s; start no other to %s before this one ends"),
+        reason,
+        what,
+    )
 
 
 def _lock(path: Path) -> BaseFileLock:

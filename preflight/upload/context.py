@@ -22,9 +22,7 @@ class Traffic:
         self.sent = 0
         self.moved = 0  # handed to the system, what had to be sent again included
         self.steps = 0  # rises as long as anything goes on, comparing included
-        self.rate = (
-            0.0  # bytes/s of one connection lately, answers included; 0: unknown
-        )
+        self.rate = 0.0  # bytes/s of one connection, with its answers; 0: not known
         self._lock = threading.Lock()
 
     def move(self, count: int) -> None:
